@@ -1,0 +1,94 @@
+"""Which version a request gets, and why. Pure: the random number is passed in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from gateway.errors import Code, Refusal
+from gateway.table import Deployment, RouteTable, Version
+
+Assigned = Literal["split", "pin"]
+
+
+class Pin(NamedTuple):
+    """A version that the caller asked for: by `servable` number, by role (`label`), or by `name`."""
+
+    kind: Literal["servable", "label", "name"]
+    value: str
+
+
+class Assignment(NamedTuple):
+    """What every metric takes. `how` tells whether the random split (the only evidence) or the caller chose."""
+
+    version: Version
+    how: Assigned
+    epoch: int
+
+
+def find(table: RouteTable, name: str, namespace: str | None) -> Deployment:
+    """Raises Refusal (NOT_FOUND, with the nearest known names) where the table has no such deployment."""
+    deployment = table.find(name, namespace)
+    if deployment is None:
+        asked = name if namespace is None else f"{namespace}/{name}"
+        known = table.by_bare_name if namespace is None else list(table.keys)
+        raise Refusal(
+            Code.NOT_FOUND,
+            "unknown_deployment",
+            f"Servable not found for request: no deployment {_shown(asked)}; {_known(asked, known)}",
+        )
+    return deployment
+
+
+def assign(deployment: Deployment, pin: Pin | None, u: float) -> Assignment:
+    """The version for one request. `u` is uniform on [0, 1): the canary has [0, weight), stable the rest.
+
+    Raises Refusal where the pin names no version of the deployment.
+    """
+    if pin is not None:
+        return Assignment(_pinned(deployment, pin), "pin", deployment.epoch)
+    name = deployment.stable
+    if deployment.canary is not None and u * 100 < deployment.weight:
+        name = deployment.canary
+    return Assignment(deployment.by_name[name], "split", deployment.epoch)
+
+
+def _pinned(deployment: Deployment, pin: Pin) -> Version:
+    if pin.kind == "label":
+        role = {"stable": deployment.stable, "canary": deployment.canary}.get(pin.value)
+        if role is None:
+            missing = "has no canary now" if pin.value == "canary" else "the labels are stable and canary"
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "unknown_label",
+                f"Unrecognized servable version label: {_shown(pin.value)} of {deployment.key}; {missing}",
+            )
+        return deployment.by_name[role]
+    if pin.kind == "servable":
+        version = deployment.by_servable.get(int(pin.value)) if len(pin.value) < 20 else None
+        known: Iterable[str] = map(str, deployment.by_servable)
+    else:
+        version = deployment.by_name.get(pin.value)
+        known = deployment.by_name
+    if version is None:
+        raise Refusal(
+            Code.NOT_FOUND,
+            "unknown_version",
+            f"Could not find version {_shown(pin.value)} of model {deployment.name}; {_known(pin.value, known)}",
+        )
+    return version
+
+
+def _shown(text: str) -> str:
+    """What a caller sent, bounded and printable, for a message that goes back and into the log."""
+    return ascii(text if len(text) <= 80 else text[:77] + "...")[1:-1]
+
+
+def _known(asked: str, names: Iterable[str]) -> str:
+    names = list(names)
+    if not names:
+        return "none is served now"
+    near = difflib.get_close_matches(asked[:80], names[:200], n=5) or names[:5]  # bounded: this runs in a data loop
+    more = f" and {len(names) - len(near)} more" if len(names) > len(near) else ""
+    return f"known: {', '.join(near)}{more}"

@@ -1,0 +1,137 @@
+"""The route table: the one document that the deployer writes and the gateway reads.
+
+Pure. Nothing here knows how a table arrives or what is done with a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Runtime = Literal["tfserving", "seldon"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class TableError(ValueError):
+    """A document that is no route table; the message names the place in it."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Endpoint(_Frozen):
+    """One address of a version: the same server's REST and gRPC ports."""
+
+    host: str
+    rest: Port
+    grpc: Port
+
+
+class Version(_Frozen):
+    """A version as the gateway sees it: an upstream with endpoints, any of which may answer."""
+
+    name: str
+    servable: int | None = None
+    """TensorFlow Serving's own integer for this version, which its pins carry."""
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class Deployment(_Frozen):
+    """One model under one name, its versions, and how its traffic is split.
+
+    `weight` is the canary's share of unpinned requests in percent; stable gets the rest.
+    `epoch` is raised by the deployer with each change of `weight`, `stable` or `canary`.
+    """
+
+    namespace: str
+    name: str
+    runtime: Runtime
+    stable: str
+    canary: str | None = None
+    weight: Annotated[float, Field(ge=0, le=100)] = 0
+    epoch: int = 0
+    versions: tuple[Version, ...]
+
+    @model_validator(mode="after")
+    def _roles_name_versions(self) -> Deployment:
+        names = [version.name for version in self.versions]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.key}: version names repeat: {', '.join(names)}")
+        for role, name in (("stable", self.stable), ("canary", self.canary)):
+            if name is not None and name not in names:
+                raise ValueError(f"{self.key}: {role} is {name!r}, but the versions are {', '.join(names)}")
+        if self.canary == self.stable:
+            raise ValueError(f"{self.key}: stable and canary are both {self.stable!r}")
+        if self.weight and self.canary is None:
+            raise ValueError(f"{self.key}: weight is {self.weight}, but there is no canary")
+        return self
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @cached_property
+    def by_name(self) -> dict[str, Version]:
+        return {version.name: version for version in self.versions}
+
+    @cached_property
+    def by_servable(self) -> dict[int, Version]:
+        return {version.servable: version for version in self.versions if version.servable is not None}
+
+
+class RouteTable(_Frozen):
+    """All deployments, oldest first: a bare name that stands twice means the first (decision 22)."""
+
+    revision: Annotated[int, Field(ge=0)]
+    deployments: tuple[Deployment, ...] = ()
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> RouteTable:
+        seen: set[str] = set()
+        for deployment in self.deployments:
+            if deployment.key in seen:
+                raise ValueError(f"{deployment.key} stands twice")
+            seen.add(deployment.key)
+        return self
+
+    @cached_property
+    def by_key(self) -> dict[tuple[str, str], Deployment]:
+        return {(deployment.namespace, deployment.name): deployment for deployment in self.deployments}
+
+    @cached_property
+    def by_bare_name(self) -> dict[str, Deployment]:
+        return {deployment.name: deployment for deployment in reversed(self.deployments)}
+
+    def find(self, name: str, namespace: str | None = None) -> Deployment | None:
+        """The deployment of that name; without a namespace, the oldest that bears it."""
+        if namespace is None:
+            return self.by_bare_name.get(name)
+        return self.by_key.get((namespace, name))
+
+    @property
+    def keys(self) -> Iterable[str]:
+        return (deployment.key for deployment in self.deployments)
+
+
+def read(document: bytes) -> RouteTable:
+    """The table that `document` (JSON) holds.
+
+    Raises:
+        TableError: it is empty, not JSON, or not a table.
+    """
+    if not document.strip():
+        raise TableError("the document is empty")
+    try:
+        return RouteTable.model_validate_json(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise TableError(f"{place}: {first['msg']}") from None
+
+
+def write(table: RouteTable) -> bytes:
+    return table.model_dump_json(indent=1).encode()
