@@ -1,0 +1,42 @@
+"""Amounts of CPU and memory, written as Kubernetes writes them. Pure."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+CPU_PATTERN = r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$"
+MEMORY_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,3})?([kMGTPE]|[KMGTPE]i)?$"
+
+_UNITS = {unit: Decimal(1000) ** power for power, unit in enumerate(["", "k", "M", "G", "T", "P", "E"])}
+_UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
+
+
+def cores(text: str) -> Decimal:
+    """CPUs in `text`: "2" is two, "0.5" and "500m" are half of one.
+
+    Raises:
+        ValueError: it is no such amount, or not above 0.
+    """
+    if not re.fullmatch(CPU_PATTERN, text):
+        raise ValueError(f'{text!r} is no amount of CPU; write cores ("2", "0.5") or thousandths ("500m")')
+    value = Decimal(text[:-1]) / 1000 if text.endswith("m") else Decimal(text)
+    return _positive(value, text)
+
+
+def memory_bytes(text: str) -> Decimal:
+    """Bytes in `text`: "512Mi" is 512 * 1024 ** 2, "1G" is 1000 ** 3.
+
+    Raises:
+        ValueError: it is no such amount, or not above 0.
+    """
+    if not re.fullmatch(MEMORY_PATTERN, text):
+        raise ValueError(f'{text!r} is no amount of memory; write bytes with a unit, such as "512Mi" or "2Gi"')
+    number = text.rstrip("kKMGTPEi")
+    return _positive(Decimal(number) * _UNITS[text[len(number) :]], text)
+
+
+def _positive(value: Decimal, text: str) -> Decimal:
+    if value <= 0:
+        raise ValueError(f"{text!r} is nothing; write an amount above 0, or leave it out")
+    return value
