@@ -1,0 +1,83 @@
+"""What it takes to run one replica of a version on this machine, whatever its runtime. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+"""Where replicas listen: a laptop's model servers are nobody else's business (decision 24)."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One replica of a version, as the supervisor wants it run.
+
+    `model` is what `deployer.local.models.located` gave: the SavedModel's folder, or the file of the model class.
+    `folder` is the replica's own, absolute and writable. `program` is what `deployer.local.environments.program` gave:
+    a model server, or the Python of the runtime's environment. `warmup` is the body of a prediction in the runtime's
+    REST form.
+    """
+
+    deployment: str
+    servable: int | None
+    model: Path
+    rest: int
+    grpc: int
+    folder: Path
+    program: Path
+    warmup: Mapping[str, Any] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RestCall:
+    """An HTTP request to a replica. A body is JSON."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class GrpcCall:
+    """A unary gRPC request to a replica: the full method, and the message as it goes on the wire."""
+
+    path: str
+    message: bytes
+
+
+@dataclass(frozen=True)
+class Process:
+    """A replica's process and how to ask after it; `deployer.local.readiness` does the asking.
+
+    `files` are to be written, and `links` made (link -> what it points to), before the start, with the folders that
+    they need. The replica lives while both its ports accept connections.
+    """
+
+    server: str
+    """What people see in `status`: `tensorflow_model_server`, `stand-in` or `seldon-core-microservice`."""
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    """What is added to the supervisor's own environment."""
+    cwd: Path
+    files: Mapping[Path, str]
+    links: Mapping[Path, Path]
+    rest: int
+    grpc: int
+    ready: RestCall
+    """Answers 200 once the model is available, over REST."""
+    ready_grpc: GrpcCall
+    """Is answered once the model is available, over gRPC."""
+    warmup: RestCall | None
+    """The prediction that the user gave, over REST."""
+    warmup_grpc: GrpcCall | None
+    """The same over gRPC, where that port is served by another process than REST's."""
+    status: RestCall | None = None
+    """Tells how far the loading is, where a server has that. `failure` reads its JSON."""
+    failure: Callable[[Any], str | None] = lambda status: None
+    """Why the model will never be available, by the JSON that `status` answered; None while there is hope."""
+    derive: Callable[[Any], RestCall | None] = lambda description: None
+    """A warm-up made up from the JSON that `ready` answered; None if it can't be."""
