@@ -1,0 +1,117 @@
+"""What parent and worker say to each other: one JSON object a line over a socket pair, used by both sides.
+
+The parent sends `table` and `drain`; the worker sends `ready`, `in_force` (a table's revision) and `drained`.
+End of stream means that the other side is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.settings import Settings
+from gateway.table import RouteTable
+
+
+class ControlError(ValueError):
+    """A line that is no message of this protocol."""
+
+
+class Message(BaseModel):
+    """One line. Exactly one field is set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: RouteTable | None = None
+    drain: bool = False
+    ready: bool = False
+    in_force: int | None = None
+    drained: bool = False
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Message:
+        try:
+            message = cls.model_validate_json(line)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise ControlError(f"no control message: {line[:80]!r}: {reason}") from None
+        if len(message.model_fields_set) != 1:
+            raise ControlError(f"a control message sets one field: {line[:80]!r}")
+        return message
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a worker is started with: its place, its settings, and the descriptors that it inherits."""
+
+    index: int
+    listen: int
+    """A bound socket that listens already; the parent keeps it open, so a worker's death resets no connection in it."""
+    counters: int
+    """`gateway.counters.attach` maps it."""
+    control: int
+    """The worker's end of the socket pair."""
+    settings: Settings
+
+    def argument(self) -> str:
+        return json.dumps({**vars(self), "settings": self.settings.to_json()})
+
+    @classmethod
+    def parse(cls, argument: str) -> Start:
+        values = json.loads(argument)
+        return cls(**{**values, "settings": Settings.from_json(values["settings"])})
+
+
+class Channel(asyncio.Protocol):
+    """One side's end. `on_message` is called for each message in turn, `on_end` once when the other side is gone."""
+
+    def __init__(self, on_message: Callable[[Message], None], on_end: Callable[[], None]) -> None:
+        self._on_message = on_message
+        self._on_end = on_end
+        self._partial = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def open(
+        cls, end: socket.socket, on_message: Callable[[Message], None], on_end: Callable[[], None]
+    ) -> Channel:
+        """Takes `end` over: closing the channel closes it."""
+        end.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, channel = await loop.create_unix_connection(lambda: cls(on_message, on_end), sock=end)
+        return channel
+
+    def send(self, message: Message) -> None:
+        """Queued where the other side is slow; dropped where it is gone (`on_end` tells)."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(message.encode())
+
+    def close(self) -> None:
+        """What was sent before is still written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        *lines, rest = data.split(b"\n")
+        if not lines:
+            self._partial += rest
+            return
+        lines[0] = bytes(self._partial) + lines[0]
+        self._partial = bytearray(rest)
+        for line in lines:
+            self._on_message(Message.decode(line))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._on_end()

@@ -1,0 +1,95 @@
+"""What can be set on a gateway: every default in one place, with the reason for its value."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def state_folder() -> Path:
+    """Where a gateway and a local deployer meet by default: TURNOUT_STATE, else the XDG state folder's `turnout`."""
+    if chosen := os.environ.get("TURNOUT_STATE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "turnout"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times are in seconds, sizes in bytes. What is said to be per worker is not divided: a gateway has it N times."""
+
+    host: str = "127.0.0.1"
+    """Loopback: to be reachable from elsewhere is a decision, not a default."""
+
+    port: int = 8080
+    """The data port, REST and gRPC alike. 0 lets the system choose."""
+
+    admin_host: str = "127.0.0.1"
+    """The admin port shows the whole route table, so it stays on the machine unless told otherwise."""
+
+    admin_port: int = 8081
+    """Next to the data port. 0 lets the system choose."""
+
+    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """One data loop for each processor that this process may use: a loop keeps one busy, a second would only queue."""
+
+    state: Path = field(default_factory=state_folder)
+    """Keeps the last good route table, so that a restart does not depend on whoever writes tables."""
+
+    table: Path | None = None
+    """The route table's file; `routes.json` in the state folder where nothing is said."""
+
+    poll_interval: float = 0.05
+    """A stat of the table's file each time costs nothing, and a change is in force well within the second promised.
+    Polling also sees what inotify does not: network file systems and Kubernetes' swapped symbolic links."""
+
+    backlog: int = 4096
+    """Connections that wait while a worker restarts, per worker; Linux's own default bound (net.core.somaxconn)."""
+
+    max_head_bytes: int = 64 * KIB
+    """A request's headers. Tokens and cookies fit many times; eight times what most servers allow."""
+
+    max_message_bytes: int = 64 * MIB
+    """A request's body or gRPC message: a batch of 100 uncompressed images of 224 x 224 x 3 floats is 60 MB.
+    One limit for all dialects, on each hop."""
+
+    gather_budget_bytes: int = 512 * MIB
+    """What all the requests being gathered in one worker may hold together: eight of the largest. Per worker."""
+
+    timeout: float = 60.0
+    """The deadline of a request that names none: longer than any prediction worth waiting for, short enough to end."""
+
+    connect_timeout: float = 1.0
+    """To an endpoint. Servers are near: a second means a lost SYN, and the retry goes to another endpoint."""
+
+    idle_timeout: float = 300.0
+    """A client's connection without a request. Longer than the usual balancer's 60 s, so that they close first."""
+
+    upstream_idle_timeout: float = 30.0
+    """A kept connection to an endpoint. Shorter than any model server's own, so that we close first and no request
+    meets a connection that is being closed."""
+
+    drain_seconds: float = 25.0
+    """To finish what is in flight once told to end: under the 30 s after which Kubernetes kills."""
+
+    log_failures_per_second: float = 5.0
+    """Failed requests logged with their reason, per worker. More tell nothing new and fill the disk in an outage."""
+
+    @property
+    def table_path(self) -> Path:
+        return self.table if self.table is not None else self.state / "routes.json"
+
+    def to_json(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self)
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Settings:
+        paths = {name: Path(values[name]) for name in ("state", "table") if values.get(name) is not None}
+        return cls(**{**values, **paths})
