@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from gateway.dialects.text import shown
 from gateway.errors import Code, Refusal
 from gateway.split import Pin
 
@@ -86,7 +87,7 @@ def with_headers(address: Address, deployment: bytes | None, version: bytes | No
             raise Refusal(
                 Code.INVALID_ARGUMENT,
                 "contradiction",
-                f"The request pins {address.pin.kind} {address.pin.value[:80]!r} already: leave out x-turnout-version",
+                f"The request pins a version by its {address.pin.kind} already: leave out x-turnout-version",
             )
         address = address._replace(pin=Pin("name", version.decode()))
     return address
@@ -109,11 +110,10 @@ def _deployed(address: Address, value: bytes) -> Address:
         raise Refusal(
             Code.INVALID_ARGUMENT,
             "contradiction",
-            f"x-turnout-deployment says {value[:80].decode()}, the request itself says {said[:80]!r}: they must agree",
+            f"x-turnout-deployment says {shown(value)}, the request says {shown(said.encode())}: they must agree",
         )
     return address._replace(namespace=namespace, name=name)
 
 
 def _malformed(header: str, value: bytes, form: str) -> Refusal:
-    shown = ascii(value[:80])[1:]  # without the b
-    return Refusal(Code.INVALID_ARGUMENT, "malformed_header", f"{header}: {shown} is malformed; it must be {form}")
+    return Refusal(Code.INVALID_ARGUMENT, "malformed_header", f"{header}: {shown(value)!r} is not {form}")

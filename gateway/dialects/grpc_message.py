@@ -1,0 +1,73 @@
+"""The one message of a unary call: five bytes of prefix (compressed? how long?), then the message.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md and doc/compression.md beside it
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from gateway.errors import Code, Refusal
+
+ACCEPT_ENCODING = b"identity,deflate,gzip"
+"""The `grpc-accept-encoding` that an answer bears whose refusal was "unknown_encoding"."""
+
+_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}  # zlib's own way to name the two containers
+
+
+def frame(message: bytes) -> bytes:
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def payload(body: bytes | memoryview, encoding: bytes | None, limit: int) -> bytes | memoryview:
+    """The protobuf message in the whole `body` of a request: a view of it, or an inflated copy.
+
+    `encoding` is the request's `grpc-encoding`. A copy never exceeds `limit` bytes.
+
+    Raises Refusal: INVALID_ARGUMENT where the body is not exactly one message, or does not inflate; INTERNAL where it
+    is flagged as compressed without an encoding (the specification says so); UNIMPLEMENTED for an unknown encoding;
+    RESOURCE_EXHAUSTED where it inflates to more than `limit`.
+    """
+    size = len(body) - 5
+    if size < 0:
+        raise _malformed("it is cut off" if body else "there is none")
+    length = int.from_bytes(body[1:5], "big")
+    if length != size:
+        raise _malformed(f"its prefix says {length} bytes, but {size} follow (a unary call has exactly one message)")
+    message = memoryview(body)[5:]
+    flag = body[0]
+    if flag == 0:
+        return message
+    if flag != 1:
+        raise _malformed(f"its first byte is {flag}, not 0 or 1")
+    if encoding is None or encoding == b"identity":
+        raise Refusal(
+            Code.INTERNAL,
+            "malformed_message",
+            "The message's Compressed-Flag is set, but grpc-encoding names no encoding",
+        )
+    window_bits = _WINDOW_BITS.get(encoding)
+    if window_bits is None:
+        raise Refusal(
+            Code.UNIMPLEMENTED,
+            "unknown_encoding",
+            f"grpc-encoding {ascii(encoding[:80])[1:]} is not known here; known: {ACCEPT_ENCODING.decode()}",
+        )
+    return _inflated(message, window_bits, limit)
+
+
+def _inflated(message: memoryview, window_bits: int, limit: int) -> bytes:
+    inflater = zlib.decompressobj(window_bits)
+    try:
+        inflated = inflater.decompress(message, limit + 1)  # one more, so that the limit itself is seen to be passed
+    except zlib.error as error:
+        raise _malformed(f"it does not inflate ({error})") from None
+    if len(inflated) > limit:
+        raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"The message inflates to more than {limit} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise _malformed("it is cut off" if not inflater.eof else "something follows its compressed data")
+    return inflated
+
+
+def _malformed(why: str) -> Refusal:
+    return Refusal(Code.INVALID_ARGUMENT, "malformed_message", f"The gRPC message is malformed: {why}")

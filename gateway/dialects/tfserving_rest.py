@@ -1,0 +1,60 @@
+"""TensorFlow Serving's REST API; also behind Seldon's ingress prefix, where Seldon calls it its tensorflow protocol.
+
+https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+
+from gateway.dialects.address import Address
+from gateway.dialects.text import decoded, shown
+from gateway.errors import Code, Refusal
+from gateway.split import Pin
+
+_PREFIX = rb"(?:/seldon/([^/:]+)(?:/([^/:]+))?)?"
+_PIN = rb"(?:/versions/(\d+)|/labels/([^/:]+))?"
+_PATHS = {
+    b"POST": re.compile(_PREFIX + rb"(/v1/models/([^/:]+)" + _PIN + rb":(classify|regress|predict))", re.IGNORECASE),
+    b"GET": re.compile(_PREFIX + rb"(/v1/models(?:/([^/:]+))?" + _PIN + rb"(?:/(metadata))?)", re.IGNORECASE),
+}
+
+
+class TfservingRest:
+    name = "tfserving-rest"
+
+    def address(self, method: bytes, target: bytes) -> Address:
+        # Callers repeat few targets; longer ones are parsed each time, so that the cache stays under 2 MB.
+        return _cached(method, target) if len(target) <= 256 else _address(method, target)
+
+    def error(self, code: Code, status: int, message: str) -> tuple[bytes, bytes]:
+        return b"application/json", json.dumps({"error": message}).encode()
+
+
+def _address(verb: bytes, target: bytes) -> Address:
+    paths = _PATHS.get(verb)
+    match = paths.fullmatch(target.partition(b"?")[0]) if paths else None
+    if match is None:
+        raise Refusal(Code.INVALID_ARGUMENT, "malformed_request", f"Malformed request: {shown(verb)} {shown(target)}")
+    first, second, _, model, servable, label, method = match.groups()
+    if model is None:
+        raise Refusal(Code.INVALID_ARGUMENT, "malformed_request", "Missing model name in request.")
+    pin = None
+    if servable is not None:
+        pin = Pin("servable", servable.lstrip(b"0").decode() or "0")
+    elif label is not None:
+        pin = Pin("label", decoded(label))
+    return Address(
+        TfservingRest.name,
+        decoded(first) if second else None,
+        decoded(second or first or model),
+        pin,
+        target[match.start(3) :],
+        method.lower().decode() if method else "status",
+        True,
+    )
+
+
+_cached = lru_cache(maxsize=4096)(_address)

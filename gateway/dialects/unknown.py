@@ -1,0 +1,39 @@
+"""What is said to a request that speaks no dialect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from gateway.dialects import seldon_grpc, tfserving_grpc
+from gateway.dialects.address import Address
+from gateway.dialects.text import shown
+from gateway.errors import Code, Refusal
+
+
+class UnknownRest:
+    name = "unknown"
+
+    def address(self, method: bytes, target: bytes) -> Address:
+        raise Refusal(
+            Code.NOT_FOUND,
+            "unknown_path",
+            f"No API has the path {shown(target)}: TensorFlow Serving's begin with /v1/models/, "
+            "Seldon's with /seldon/<namespace>/<deployment>/",
+        )
+
+    def error(self, code: Code, status: int, message: str) -> tuple[bytes, bytes]:
+        return b"application/json", json.dumps({"error": message}).encode()
+
+
+class UnknownGrpc:
+    name = "unknown"
+
+    def needs_message(self, path: bytes) -> bool:
+        return False
+
+    def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
+        known = ", ".join((*tfserving_grpc.SERVICES, *seldon_grpc.SERVICES))
+        raise Refusal(
+            Code.UNIMPLEMENTED, "unknown_method", f"No service has the method {shown(path)}; known services: {known}"
+        )
