@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os.path
 import re
+
+from deployer import later
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -18,11 +21,18 @@ def local_path(model: str) -> str:
         path = model
     elif scheme[1].lower() == "file":
         path = model[scheme.end() :]
+    elif scheme[1].lower() in later.SCHEMES:
+        raise ValueError(f"a model in {scheme[1]}:// {later.SUFFIX}; copy it to this machine and write its path")
     else:
-        raise ValueError(f"{scheme[1]}:// models are not supported yet by this release; write a file:// path")
+        raise ValueError(f"{scheme[1]}:// is no place of models; write a path such as models/digits/1")
     if not path.strip() or "\0" in path:
         raise ValueError(f"{model!r} names no folder; write a path such as models/digits/1")
     return path
+
+
+def absolute(model: str, folder: str) -> str:
+    """The absolute path of `model`, seen from `folder`. Raises ValueError as `local_path` does."""
+    return os.path.normpath(os.path.join(folder, local_path(model)))
 
 
 def folder_number(model: str) -> int | None:

@@ -92,7 +92,7 @@ def _replicas(autoscaling: dict[str, Any], path: tuple[str | int, ...]) -> Itera
 
 
 def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
-    known = [name for name in names if isinstance(name, str)]
+    known = list(dict.fromkeys(name for name in names if isinstance(name, str)))
     stable, canary, weight = traffic.get("stable"), traffic.get("canary"), traffic.get("weight")
     for role, name in (("stable", stable), ("canary", canary)):
         if known and isinstance(name, str) and name not in known:

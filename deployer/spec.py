@@ -6,13 +6,12 @@ bound, since the custom resource's schema needs them (decision 20). Pure. The ru
 
 from __future__ import annotations
 
-import os.path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
-from deployer.model_path import folder_number, local_path
+from deployer.model_path import absolute, folder_number, local_path
 from deployer.quantity import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
 from deployer.rules import broken
 
@@ -53,14 +52,11 @@ def _two_decimals(weight: float) -> float:
     return weight
 
 
-Cpu = Annotated[
-    str, Field(max_length=16, json_schema_extra={"pattern": CPU_PATTERN}), BeforeValidator(_digits, int | str),
-    AfterValidator(_checked_cpu),
-]  # fmt: skip
-Memory = Annotated[
-    str, Field(max_length=32, json_schema_extra={"pattern": MEMORY_PATTERN}), BeforeValidator(_digits, int | str),
-    AfterValidator(_checked_memory),
-]  # fmt: skip
+_Whole = Annotated[int, Field(ge=1)]
+_CpuForm = _Whole | Annotated[str, Field(max_length=16, pattern=CPU_PATTERN)]
+_MemoryForm = _Whole | Annotated[str, Field(max_length=32, pattern=MEMORY_PATTERN)]
+Cpu = Annotated[str, Field(max_length=16), BeforeValidator(_digits, _CpuForm), AfterValidator(_checked_cpu)]
+Memory = Annotated[str, Field(max_length=32), BeforeValidator(_digits, _MemoryForm), AfterValidator(_checked_memory)]
 
 
 class _Part(BaseModel):
@@ -206,7 +202,6 @@ class ModelDeployment(_Part):
     def resolved(self, folder: str) -> ModelDeployment:
         """The same with each model's path absolute, where relative ones are seen from `folder` (absolute)."""
         versions = tuple(
-            version.model_copy(update={"model": os.path.normpath(os.path.join(folder, version.path))})
-            for version in self.spec.versions
+            version.model_copy(update={"model": absolute(version.model, folder)}) for version in self.spec.versions
         )
         return self.model_copy(update={"spec": self.spec.model_copy(update={"versions": versions})})

@@ -1,0 +1,224 @@
+"""Reading ModelDeployments from YAML files, with all that is wrong in them at once, each with its line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from deployer import model_folder
+from deployer.errors import TurnoutError, nearest
+from deployer.model_path import absolute
+from deployer.rules import broken
+from deployer.spec import API_VERSION, KIND, ModelDeployment
+from deployer.tree import Mistake, Node, Path, Place, parse
+from deployer.wording import Wrong, worded
+
+MAX_BYTES = 1024 * 1024
+"""The largest file; what Kubernetes' store takes at most is of this size."""
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `path` is the field (spec.versions[1].modle), "" for the whole document."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        path = f"{self.path}: " if self.path else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.file}:{self.line}:{self.column}: {path}{self.message}{hint}"
+
+
+class DocumentError(TurnoutError):
+    """Documents that can't be used, for all these reasons."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def read(sources: Iterable[str], *, models: bool = True) -> list[ModelDeployment]:
+    """The deployments in the files `sources` ("-": standard input), in order, with the paths of models absolute.
+
+    With `models`, a model folder that is not there is a problem too.
+
+    Raises:
+        DocumentError: something is wrong with any of them; it holds all problems of all files.
+    """
+    deployments: list[ModelDeployment] = []
+    problems: list[Problem] = []
+    described: dict[str, str] = {}
+    for source in dict.fromkeys(sources):
+        here: list[Problem] = []
+        for node, found in _documents(source, models):
+            if isinstance(found, list):
+                here += found
+            else:
+                at = node.find(("metadata", "name"))
+                if found.key in described:
+                    hint = f"it is in {described[found.key]}; rename one"
+                    message = f"{found.key} is described twice"
+                    here.append(Problem(_shown(source), *at, "metadata.name", message, hint))
+                described.setdefault(found.key, f"{_shown(source)}:{at.line}")
+                deployments.append(found)
+        problems += sorted(here, key=lambda problem: (problem.line, problem.column))
+    if problems:
+        raise DocumentError(problems)
+    return deployments
+
+
+def dump(deployment: ModelDeployment) -> str:
+    """The deployment as a YAML document that `read` takes; fields that were left out stay out."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the order of the document is kept
+    stream = io.StringIO()
+    yaml.dump(deployment.model_dump(mode="json", exclude_unset=True, exclude_none=True), stream)
+    return stream.getvalue()
+
+
+def _documents(source: str, models: bool) -> Iterator[tuple[Node, ModelDeployment | list[Problem]]]:
+    nowhere = Node(None, Place(1, 1))
+    text = _text(source)
+    if isinstance(text, Problem):
+        yield nowhere, [text]
+        return
+    nodes, mistakes = parse(text)
+    if mistakes:
+        yield nowhere, [_mistaken(source, mistake) for mistake in mistakes]
+    elif not nodes:
+        hint = f"it should begin with apiVersion: {API_VERSION} and kind: {KIND}"
+        yield nowhere, [Problem(_shown(source), 1, 1, "", "no document in this file", hint)]
+    for node in nodes:
+        yield node, _deployment(source, node, mistakes, models)
+
+
+def _deployment(source: str, node: Node, mistakes: list[Mistake], models: bool) -> ModelDeployment | list[Problem]:
+    """The deployment, or what is wrong with it beside `mistakes`."""
+    folder = os.getcwd() if source == STDIN else os.path.dirname(os.path.abspath(source))
+    data = node.plain()
+    deployment = None
+    if not isinstance(data, dict) or _is_foreign(data):
+        wrongs = [_foreign(data)]
+    else:
+        wrongs = list(_emptied(data, ()))
+        empty = [wrong.path for wrong in wrongs]
+        wrongs += [Wrong(*rule) for rule in broken(data)]
+        try:
+            deployment = ModelDeployment.model_validate(data, by_name=False).resolved(folder)
+        except ValidationError as error:
+            wrongs += [wrong for wrong in worded(error.errors(include_url=False)) if wrong.path not in empty]
+        wrongs += _lacks(data, folder) if models else []
+    told = {(mistake.path, mistake.place) for mistake in mistakes}
+    placed = sorted((node.find(wrong.path, key=wrong.key), wrong) for wrong in dict.fromkeys(wrongs))
+    problems = [
+        Problem(_shown(source), *place, _dotted(wrong.path), wrong.message, wrong.hint)
+        for place, wrong in placed
+        if (wrong.path, place) not in told
+    ]
+    return deployment if deployment and not problems else problems
+
+
+def _is_foreign(data: dict[str, Any]) -> bool:
+    kind, form = data.get("kind"), data.get("apiVersion")
+    is_ours = isinstance(form, str) and form.startswith(API_VERSION.partition("/")[0])
+    return isinstance(kind, str) and not is_ours and nearest(kind, [KIND]) is None
+
+
+def _foreign(data: object) -> Wrong:
+    if isinstance(data, dict):
+        of = f" of {data['apiVersion']}" if isinstance(data.get("apiVersion"), str) else ""
+        message = f"this is a {data['kind']}{of}, not a {KIND}"
+        return Wrong(("kind",), message, "keep it in a file of its own")
+    what = "a list" if isinstance(data, list) else "a single value"
+    return Wrong((), f"this is {what}, not a {KIND}", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
+
+
+def _emptied(data: Any, path: Path) -> Iterator[Wrong]:
+    """Take each field without a value out of `data`, and tell it. What a warm-up holds is the model's matter."""
+    items = list(data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ())
+    for name, value in items:
+        if value is None and isinstance(data, dict):
+            del data[name]
+            yield Wrong((*path, name), f"{name} has no value", "write one, or leave the field out", key=True)
+        elif name != "warmup":
+            yield from _emptied(value, (*path, name))
+
+
+def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
+    spec = data["spec"] if isinstance(data.get("spec"), dict) else {}
+    versions = spec["versions"] if isinstance(spec.get("versions"), list) else []
+    for index, version in enumerate(versions):
+        model = version.get("model") if isinstance(version, dict) else None
+        if isinstance(model, str):
+            with suppress(ValueError):  # no path at all, which is told elsewhere
+                lack = model_folder.lack(absolute(model, folder), spec.get("runtime"))
+                if lack:
+                    yield Wrong(("spec", "versions", index, "model"), *lack)
+
+
+def _mistaken(source: str, mistake: Mistake) -> Problem:
+    return Problem(_shown(source), *mistake.place, _dotted(mistake.path), mistake.message, mistake.hint)
+
+
+def _dotted(path: Path) -> str:
+    """`path` as people write it: spec.versions[1].model."""
+    parts = [
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part}"
+        if re.fullmatch(r"[\w-]+", part)
+        else f"[{json.dumps(part)}]"
+        for part in path
+    ]
+    return "".join(parts).lstrip(".")
+
+
+def _shown(source: str) -> str:
+    return "<stdin>" if source == STDIN else source
+
+
+def _text(source: str) -> str | Problem:
+    """What the file holds, or why that can't be told."""
+    name = _shown(source)
+    try:
+        if source == STDIN:
+            raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with open(source, "rb") as file:
+                raw = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        files = sorted(entry for entry in os.listdir(source) if entry.endswith((".yaml", ".yml")))
+        hint = f"name its files, such as {os.path.join(source, files[0])}" if files else "name a YAML file"
+        return Problem(name, 1, 1, "", "this is a folder", hint)
+    except FileNotFoundError:
+        folder = os.path.dirname(source) or "."
+        near = nearest(os.path.basename(source), os.listdir(folder)) if os.path.isdir(folder) else None
+        hint = f"did you mean {os.path.join(os.path.dirname(source), near)}?" if near else ""
+        return Problem(name, 1, 1, "", "no such file", hint)
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a zero byte
+        return Problem(name, 1, 1, "", f"it can't be read: {getattr(error, 'strerror', None) or error}")
+    if len(raw) > MAX_BYTES:
+        return Problem(name, 1, 1, "", f"larger than {MAX_BYTES // 1024} KiB", "split it into several files")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        return Problem(name, line, column, "", f"byte {raw[error.start]:#04x} is not UTF-8", "save the file as UTF-8")

@@ -1,0 +1,149 @@
+"""What pydantic found wrong with a document, in words that a person can act on. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic_core import ErrorDetails
+
+from deployer import later
+from deployer.errors import nearest
+from deployer.schema import at, schema
+from deployer.spec import LABEL_PATTERN
+from deployer.tree import Path
+
+
+class Wrong(NamedTuple):
+    """What is wrong with the field at `path`; `key` tells whether with its name (or absence) or with its value."""
+
+    path: Path
+    message: str
+    hint: str
+    key: bool = False
+
+
+def worded(details: list[ErrorDetails]) -> list[Wrong]:
+    """Each error in words. A field that is missing because its name is misspelt is told once."""
+    unknown = [_unknown(_path(detail)) for detail in details if detail["type"] == "extra_forbidden"]
+    meant = {(*wrong.path[:-1], _meant(wrong.path)) for wrong in unknown}
+    known = [
+        _missing(_path(detail)) if detail["type"] == "missing" else _value(_path(detail), detail)
+        for detail in details
+        if detail["type"] != "extra_forbidden" and detail["loc"] and not _is_told(detail, meant)
+    ]
+    return unknown + known
+
+
+def _is_told(detail: ErrorDetails, meant: set[tuple[str | int | None, ...]]) -> bool:
+    if detail["type"] == "missing":
+        return detail["loc"] in meant
+    # A list is too short for pydantic when its items are wrong: those are told.
+    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
+
+
+def _path(detail: ErrorDetails) -> Path:
+    return tuple(part for part in detail["loc"] if part != "[key]")
+
+
+def _meant(path: Path) -> str | None:
+    return nearest(str(path[-1]), at(path[:-1]).get("properties", {}))
+
+
+def _unknown(path: Path) -> Wrong:
+    name = str(path[-1])
+    if tuple(part for part in path if isinstance(part, str)) in later.FIELDS:
+        return Wrong(path, f"{name} {later.SUFFIX}", "leave it out", key=True)
+    if path == ("status",):
+        return Wrong(path, "status is written by Turnout, not by hand", "leave it out", key=True)
+    meant = _meant(path)
+    homes = [home for home in _fields(schema(), ()) if home[-1] == name]
+    if meant:
+        hint = f"did you mean {meant!r}?"
+    elif homes:
+        hint = f"it belongs in {'.'.join(homes[0][:-1])}"
+    else:
+        hint = f"the fields here are {', '.join(at(path[:-1]).get('properties', {}))}"
+    return Wrong(path, f"unknown field {_shown(name)}", hint, key=True)
+
+
+def _fields(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, part in node.get("properties", {}).items():
+        yield (*path, name)
+        yield from _fields(part, (*path, name))
+        yield from _fields(part.get("items", {}), (*path, name))
+
+
+def _missing(path: Path) -> Wrong:
+    node = at(path)
+    if "enum" in node:
+        hint = f"write {path[-1]}: {' or '.join(node['enum'])}"
+    else:
+        hint = str(node.get("description", "")).rstrip(".")
+    return Wrong(path, f"{path[-1]} is missing", hint, key=True)
+
+
+def _value(path: Path, detail: ErrorDetails) -> Wrong:
+    value, node = detail["input"], at(path)
+    if "[key]" in detail["loc"]:
+        pattern = at(path[:-1]).get("propertyNames", {}).get("pattern")
+        shape = "letters, digits and '_', not beginning with a digit" if pattern else "a shorter one"
+        return Wrong(path, f"{_shown(path[-1])} can't be a name here", f"use {shape}", key=True)
+    if detail["type"] == "value_error":
+        message, _, hint = str(detail.get("ctx", {}).get("error", detail["msg"])).partition("; ")
+        return Wrong(path, message, hint)
+    if path == ("spec", "runtime") and value in later.RUNTIMES:
+        return Wrong(path, f"the runtime {value} {later.SUFFIX}", f"the runtimes are {', '.join(node['enum'])}")
+    return Wrong(path, f"{_shown(value)} is not {_expected(node)}", _advice(value, node))
+
+
+def _advice(value: object, node: dict[str, Any]) -> str:
+    """What to write in place of `value`, where that can be told."""
+    if "enum" in node:
+        meant = nearest(str(value), node["enum"])
+        return f"did you mean {meant!r}?" if meant and len(node["enum"]) > 1 else f"write {node['enum'][0]}"
+    if node.get("pattern") == LABEL_PATTERN and isinstance(value, str | int):
+        name = re.sub("[^a-z0-9]+", "-", str(value).lower())[:63].strip("-")
+        quoted = f'"{name}"' if name.isdigit() else name
+        return f"write {quoted}" if name else ""
+    is_text = node.get("type") == "string" or "anyOf" in node
+    if is_text and isinstance(value, int | float) and not isinstance(value, bool):
+        return f'put it in quotes: "{value}"'
+    if is_text and isinstance(value, bool):
+        return f'put it in quotes: "{str(value).lower()}"'
+    if node.get("type") in ("integer", "number") and isinstance(value, str) and re.fullmatch(r"[0-9.]{1,20}%?", value):
+        return f"write {value.rstrip('%')}, without quotes"
+    if node.get("type") == "array" and isinstance(value, dict):
+        return 'begin each item with "- "'
+    return ""
+
+
+def _expected(node: dict[str, Any]) -> str:
+    kind = node.get("type")
+    if "enum" in node:
+        return " or ".join(node["enum"])
+    if "anyOf" in node:
+        return "text or a whole number"
+    if node.get("pattern") == LABEL_PATTERN:
+        return "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends"
+    if kind == "string":
+        return f"text of at most {node['maxLength']} characters"
+    if kind in ("integer", "number"):
+        name = "a whole number" if kind == "integer" else "a number"
+        return f"{name} from {node['minimum']} to {node['maximum']}"
+    if kind == "array":
+        return f"a list of {node['minItems']} to {node['maxItems']} items"
+    if "properties" in node:
+        return f"a mapping of {', '.join(node['properties'])}"
+    return f"a mapping of at most {node['maxProperties']} names" if "maxProperties" in node else "a mapping"
+
+
+def _shown(value: object) -> str:
+    """`value` on one line, bounded."""
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)} items" if value else "an empty list"
+    text = str(value).lower() if isinstance(value, bool) else ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
