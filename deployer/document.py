@@ -8,19 +8,20 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from deployer import model_folder
+from deployer import tree
 from deployer.errors import TurnoutError, nearest
+from deployer.local.models import ModelMissing, located
 from deployer.model_path import absolute
 from deployer.rules import broken
 from deployer.spec import API_VERSION, KIND, ModelDeployment
-from deployer.tree import Mistake, Node, Path, Place, parse
+from deployer.tree import Mistake, Node, Place, parse
 from deployer.wording import Wrong, worded
 
 MAX_BYTES = 1024 * 1024
@@ -150,7 +151,7 @@ def _foreign(data: object) -> Wrong:
     return Wrong((), f"this is {what}, not a {KIND}", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
 
 
-def _emptied(data: Any, path: Path) -> Iterator[Wrong]:
+def _emptied(data: Any, path: tree.Path) -> Iterator[Wrong]:
     """Take each field without a value out of `data`, and tell it. What a warm-up holds is the model's matter."""
     items = list(data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ())
     for name, value in items:
@@ -162,22 +163,31 @@ def _emptied(data: Any, path: Path) -> Iterator[Wrong]:
 
 
 def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
+    """Models that the runtime would not find. What is no path, no list or no runtime is told elsewhere."""
     spec = data["spec"] if isinstance(data.get("spec"), dict) else {}
+    runtime = spec.get("runtime")
     versions = spec["versions"] if isinstance(spec.get("versions"), list) else []
     for index, version in enumerate(versions):
         model = version.get("model") if isinstance(version, dict) else None
-        if isinstance(model, str):
-            with suppress(ValueError):  # no path at all, which is told elsewhere
-                lack = model_folder.lack(absolute(model, folder), spec.get("runtime"))
-                if lack:
-                    yield Wrong(("spec", "versions", index, "model"), *lack)
+        if isinstance(model, str) and runtime in ("tfserving", "seldon"):
+            try:
+                located(runtime, Path(absolute(model, folder)))
+            except ValueError:
+                continue
+            except ModelMissing as error:
+                message, _, hint = str(error).partition("; ")
+            except OSError as error:
+                message, hint = f"{model[:60]} can't be looked at: {error.strerror}", ""
+            else:
+                continue
+            yield Wrong(("spec", "versions", index, "model"), message, hint)
 
 
 def _mistaken(source: str, mistake: Mistake) -> Problem:
     return Problem(_shown(source), *mistake.place, _dotted(mistake.path), mistake.message, mistake.hint)
 
 
-def _dotted(path: Path) -> str:
+def _dotted(path: tree.Path) -> str:
     """`path` as people write it: spec.versions[1].model."""
     parts = [
         f"[{part}]"

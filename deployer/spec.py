@@ -123,7 +123,8 @@ class Version(_Part):
     name: Label
     """The version's name: what traffic names, callers may pin, and metrics carry."""
     model: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_checked_model)]
-    """The model's folder: a path or file:// path, relative to the folder of this document."""
+    """Where the model lies: a path or file:// path, relative to the folder of this document. For tfserving a
+    SavedModel's folder, for seldon a Python file named after the model class in it, or its folder."""
     servable: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | None = None
     """TensorFlow Serving's own number for this version. Left out, it is the number that names the model's folder."""
     resources: Resources = Resources()
