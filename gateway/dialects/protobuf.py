@@ -35,7 +35,7 @@ def values(message: bytes | memoryview, number: int) -> list[bytes]:
                 length = message[position]
                 position += 1
                 if length & 0x80:
-                    length, position = _varint(message, position - 1, 10)
+                    length, position = _varint(message, position - 1, 5)
                 if length > end - position:
                     raise _malformed("it is cut off")
                 if tag == wanted:
