@@ -31,7 +31,10 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `path` is the field (spec.versions[1].modle), "" for the whole document."""
+    """One thing that is wrong. `path` is the field (spec.versions[1].modle), "" for the whole document.
+
+    As text it is one line, whatever the file holds.
+    """
 
     file: str
     line: int
@@ -43,7 +46,8 @@ class Problem:
     def __str__(self) -> str:
         path = f"{self.path}: " if self.path else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.file}:{self.line}:{self.column}: {path}{self.message}{hint}"
+        text = f"{self.file}:{self.line}:{self.column}: {path}{self.message}{hint}"
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class DocumentError(TurnoutError):
@@ -118,9 +122,10 @@ def _deployment(source: str, node: Node, mistakes: list[Mistake], models: bool) 
     if not isinstance(data, dict) or _is_foreign(data):
         wrongs = [_foreign(data)]
     else:
+        rules = [Wrong(*rule) for rule in broken(data)]
         wrongs = list(_emptied(data, ()))
         empty = [wrong.path for wrong in wrongs]
-        wrongs += [Wrong(*rule) for rule in broken(data)]
+        wrongs += rules
         try:
             deployment = ModelDeployment.model_validate(data, by_name=False).resolved(folder)
         except ValidationError as error:
@@ -137,16 +142,21 @@ def _deployment(source: str, node: Node, mistakes: list[Mistake], models: bool) 
 
 
 def _is_foreign(data: dict[str, Any]) -> bool:
+    """Whether this is an object of another kind, and no misspelt one of ours."""
     kind, form = data.get("kind"), data.get("apiVersion")
-    is_ours = isinstance(form, str) and form.startswith(API_VERSION.partition("/")[0])
-    return isinstance(kind, str) and not is_ours and nearest(kind, [KIND]) is None
+    if not isinstance(kind, str) or kind == KIND:
+        return False
+    if isinstance(form, str):
+        return not form.startswith(API_VERSION.partition("/")[0])
+    return nearest(kind, [KIND]) is None
 
 
 def _foreign(data: object) -> Wrong:
     if isinstance(data, dict):
         of = f" of {data['apiVersion']}" if isinstance(data.get("apiVersion"), str) else ""
         message = f"this is a {data['kind']}{of}, not a {KIND}"
-        return Wrong(("kind",), message, "keep it in a file of its own")
+        hint = f"a {KIND} has apiVersion: {API_VERSION}; keep other objects in files of their own"
+        return Wrong(("kind",), message, hint)
     what = "a list" if isinstance(data, list) else "a single value"
     return Wrong((), f"this is {what}, not a {KIND}", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
 
@@ -157,7 +167,7 @@ def _emptied(data: Any, path: tree.Path) -> Iterator[Wrong]:
     for name, value in items:
         if value is None and isinstance(data, dict):
             del data[name]
-            yield Wrong((*path, name), f"{name} has no value", "write one, or leave the field out", key=True)
+            yield Wrong((*path, name), "there is no value", "write one, or leave the field out", key=True)
         elif name != "warmup":
             yield from _emptied(value, (*path, name))
 

@@ -106,7 +106,7 @@ def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
         yield Broken(
             ("spec", "traffic", "canary"), f"{canary!r} is stable already", "leave canary out, or name another"
         )
-    if canary is None and isinstance(weight, int | float) and weight > 0:
+    if "canary" not in traffic and isinstance(weight, int | float) and weight > 0:
         yield Broken(
             ("spec", "traffic", "weight"),
             "weight is the canary's share, and there is no canary",

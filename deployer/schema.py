@@ -53,6 +53,8 @@ def _clean(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
         node.pop("default", None)
     for name in ("title", "$defs"):
         node.pop(name, None)
+    if "description" in node:
+        node["description"] = " ".join(node["description"].split())
     if "properties" in node:
         node["properties"] = {name: _clean(part, definitions) for name, part in node["properties"].items()}
     for name in ("items", "additionalProperties", "propertyNames"):

@@ -168,7 +168,7 @@ class _Parser:
         node = self._anchors.get(name)
         if node is None:
             self._mistake(place, path, f"*{name} names no anchor above it", f"write &{name} at the value it repeats")
-            return Node(None, place)
+            return Node(f"*{name}", place)
         self._limit_depth(len(path) + node.depth, place)
         return node
 

@@ -80,7 +80,7 @@ def _missing(path: Path) -> Wrong:
     if "enum" in node:
         hint = f"write {path[-1]}: {' or '.join(node['enum'])}"
     else:
-        hint = str(node.get("description", "")).rstrip(".")
+        hint = str(node.get("description", "")).partition(". ")[0].rstrip(".")
     return Wrong(path, f"{path[-1]} is missing", hint, key=True)
 
 

@@ -1,0 +1,180 @@
+"""One mistake in a document at a time: which line, field, message and advice it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployer.document import DocumentError, read
+
+VALID = (Path(__file__).parent / "valid.yaml").read_text()
+
+# Each row: what in VALID is replaced by what, and the one problem that this makes.
+BAD: list[tuple[str, str, str]] = [
+    # Misspelt, unknown and misplaced fields
+    ("      model: models/digits/1\n", "      modle: models/digits/1\n",
+     "9: spec.versions[0].modle: unknown field 'modle' (did you mean 'model'?)"),
+    ("  runtime: tf", "  rutnime: tf",
+     "6: spec.rutnime: unknown field 'rutnime' (did you mean 'runtime'?)"),
+    ("metadata:", "metdata:",
+     "3: metdata: unknown field 'metdata' (did you mean 'metadata'?)"),
+    ("minReplicas: 1", "minreplicas: 1",
+     "14: spec.versions[1].autoscaling.minreplicas: unknown field 'minreplicas' (did you mean 'minReplicas'?)"),
+    ("minReplicas: 1", "min_replicas: 1",
+     "14: spec.versions[1].autoscaling.min_replicas: unknown field 'min_replicas' (did you mean 'minReplicas'?)"),
+    ("inFlight: 4", "inflght: 4",
+     "14: spec.versions[1].autoscaling.target.inflght: unknown field 'inflght' (did you mean 'inFlight'?)"),
+    ("spec:\n", "spec:\n  weight: 10\n",
+     "6: spec.weight: unknown field 'weight' (it belongs in spec.traffic)"),
+    ("spec:\n", "spec:\n  zzz: 10\n",
+     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, versions, traffic)"),
+    ("      warmup:", '      "warm up":',
+     '15: spec.versions[1]["warm up"]: unknown field \'warm up\' (did you mean \'warmup\'?)'),
+    # Missing
+    ("  name: digits\n", "  namespace: a\n",
+     "3: metadata.name: name is missing (The deployment's name, which callers address: TensorFlow Serving's"
+     " model name, Seldon's deployment name)"),
+    ("  runtime: tfserving\n", "",
+     "5: spec.runtime: runtime is missing (write runtime: tfserving or seldon)"),
+    ("    stable: v1\n", "",
+     "17: spec.traffic.stable: stable is missing (The version that answers what the canary does not)"),
+    ("kind: ModelDeployment\n", "",
+     "1: kind: kind is missing (write kind: ModelDeployment)"),
+    ("maxReplicas: 4, ", "",
+     "14: spec.versions[1].autoscaling.maxReplicas: maxReplicas is missing (Replicas that run at most,"
+     " whatever the load)"),
+    ("    canary: v2\n", "    canary:\n",
+     "19: spec.traffic.canary: there is no value (write one, or leave the field out)"),
+    ("  runtime: tfserving", "  runtime: ~",
+     "6: spec.runtime: there is no value (write one, or leave the field out)"),
+    # What this document is
+    ("turnout.dev/v1alpha1", "turnout.dev/v1",
+     "1: apiVersion: 'turnout.dev/v1' is not turnout.dev/v1alpha1 (write turnout.dev/v1alpha1)"),
+    ("ModelDeployment", "ModelDeploymnet",
+     "2: kind: 'ModelDeploymnet' is not ModelDeployment (write ModelDeployment)"),
+    ("apiVersion: turnout.dev/v1alpha1\nkind: ModelDeployment",
+     "apiVersion: apps/v1\nkind: Deployment",
+     "2: kind: this is a Deployment of apps/v1, not a ModelDeployment (a ModelDeployment"
+     " has apiVersion: turnout.dev/v1alpha1; keep other objects in files of their own)"),
+    # Names
+    ("name: digits", "name: My Digits",
+     "4: metadata.name: 'My Digits' is not a name: 1 to 63 lower-case letters, digits and '-', no '-' at its"
+     " ends (write my-digits)"),
+    ("name: digits", "name: 2026",
+     "4: metadata.name: 2026 is not a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends"
+     ' (write "2026")'),
+    ("name: digits", "name: [digits]",
+     "4: metadata.name: a list of 1 items is not a name: 1 to 63 lower-case letters, digits and '-', no '-'"
+     " at its ends ()"),
+    ("  runtime: tfserving", "  runtime: tf-serving",
+     "6: spec.runtime: 'tf-serving' is not tfserving or seldon (did you mean 'tfserving'?)"),
+    ("  runtime: tfserving", "  runtime: TFServing",
+     "6: spec.runtime: 'TFServing' is not tfserving or seldon (did you mean 'tfserving'?)"),
+    ("  versions:\n", "  versions:\n    - {name: v1, model: m/9}\n",
+     "9: spec.versions[1].name: two versions are called 'v1' (rename one)"),
+    # Versions that traffic names
+    ("stable: v1", "stable: v11",
+     "18: spec.traffic.stable: no version is called 'v11' (did you mean 'v1'?)"),
+    ("stable: v1", "stable: blue",
+     "18: spec.traffic.stable: no version is called 'blue' (the versions are v1, v2)"),
+    ("canary: v2", "canary: v1",
+     "19: spec.traffic.canary: 'v1' is stable already (leave canary out, or name another)"),
+    ("    canary: v2\n", "",
+     "19: spec.traffic.weight: weight is the canary's share, and there is no canary (name one by canary:, or"
+     " leave weight out)"),
+    # Types and bounds
+    ("weight: 10", 'weight: "ten"',
+     "20: spec.traffic.weight: 'ten' is not a number from 0 to 100 ()"),
+    ("weight: 10", 'weight: "10"',
+     "20: spec.traffic.weight: '10' is not a number from 0 to 100 (write 10, without quotes)"),
+    ("weight: 10", "weight: 10%",
+     "20: spec.traffic.weight: '10%' is not a number from 0 to 100 (write 10, without quotes)"),
+    ("weight: 10", "weight: 101",
+     "20: spec.traffic.weight: 101 is not a number from 0 to 100 ()"),
+    ("weight: 10", "weight: -1",
+     "20: spec.traffic.weight: -1 is not a number from 0 to 100 ()"),
+    ("weight: 10", "weight: true",
+     "20: spec.traffic.weight: true is not a number from 0 to 100 ()"),
+    ("weight: 10", "weight: 33.333",
+     "20: spec.traffic.weight: 33.333 has more than two decimals (the nearest weight is 33.33)"),
+    ("maxReplicas: 4", "maxReplicas: 2.5",
+     "14: spec.versions[1].autoscaling.maxReplicas: 2.5 is not a whole number from 1 to 1000 ()"),
+    ("minReplicas: 1", "minReplicas: 0",
+     "14: spec.versions[1].autoscaling.minReplicas: 0 is not a whole number from 1 to 1000 ()"),
+    ("minReplicas: 1", "minReplicas: 5",
+     "14: spec.versions[1].autoscaling.maxReplicas: 4 is below minReplicas, 5 (write 5 or more)"),
+    ("      autoscaling: {", "      autoscaling: 3 #",
+     "14: spec.versions[1].autoscaling: 3 is not a mapping of minReplicas, maxReplicas, target ()"),
+    ("cpu: 1", "cpu: 0.5",
+     '13: spec.versions[1].resources.requests.cpu: 0.5 is not text or a whole number (put it in quotes: "0.5")'),
+    ("cpu: 1", "cpu: half",
+     '13: spec.versions[1].resources.requests.cpu: \'half\' is no amount of CPU (write cores ("2", "0.5") or'
+     ' thousandths ("500m"))'),
+    ("memory: 1Gi", "memory: 1GB",
+     "13: spec.versions[1].resources.requests.memory: '1GB' is no amount of memory (write bytes with a unit,"
+     ' such as "512Mi" or "2Gi")'),
+    ("memory: 1Gi}", "memory: 2Gi}\n        limits: {memory: 1Gi}",
+     "13: spec.versions[1].resources.requests.memory: 2Gi is above the limit of 1Gi (lower the request or"
+     " raise the limit)"),
+    ("warmup: {instances: [[0.5, null]]}", "warmup: [0.5]",
+     "15: spec.versions[1].warmup: a list of 1 items is not a mapping ()"),
+    ('OMP_NUM_THREADS: "1"', "OMP_NUM_THREADS: 1",
+     '16: spec.versions[1].env.OMP_NUM_THREADS: 1 is not text of at most 4096 characters (put it in quotes: "1")'),
+    ('OMP_NUM_THREADS: "1"', "1X: a",
+     "16: spec.versions[1].env.1X: '1X' can't be a name here (use letters, digits and '_', not beginning with"
+     " a digit)"),
+    ("file://models/digits/2", "models/digits/new",
+     "11: spec.versions[1].model: the model's folder is not named by a number, which TensorFlow Serving needs"
+     " (write servable: 2 beside it, or use a folder such as models/digits/2)"),
+    ("models/digits/2", "other/1",
+     "11: spec.versions[1].model: servable 1 is version 'v1' already (give this version another number by"
+     " servable:)"),
+    # Not yet
+    ("file://models/digits/2", "s3://models/digits/2",
+     "11: spec.versions[1].model: a model in s3:// is not supported yet by this release (copy it to this"
+     " machine and write its path)"),
+    ("  runtime: tfserving", "  runtime: oip",
+     "6: spec.runtime: the runtime oip is not supported yet by this release (the runtimes are tfserving, seldon)"),
+    ("  traffic:", "  rollout: {steps: [5]}\n  traffic:",
+     "17: spec.rollout: rollout is not supported yet by this release (leave it out)"),
+    ("stable: v1", "stable: v1\n    sticky: {header: x-user-id}",
+     "19: spec.traffic.sticky: sticky is not supported yet by this release (leave it out)"),
+    ("inFlight: 4", "cpu: 70",
+     "14: spec.versions[1].autoscaling.target.cpu: cpu is not supported yet by this release (leave it out)"),
+    ("metadata:", "metadata:\n  labels: {}",
+     "4: metadata.labels: labels is not supported yet by this release (leave it out)"),
+    ("metadata:", "status: {}\nmetadata:",
+     "3: status: status is written by Turnout, not by hand (leave it out)"),
+    # YAML
+    ("    stable: v1\n", "    stable: v1\n    stable: v1\n",
+     "19: spec.traffic.stable: 'stable' stands twice (it is on line 18 already)"),
+    ("  runtime:", "\truntime:",
+     "6: : not YAML: found character '\\t' that cannot start any token (indent with spaces; YAML takes no tabs)"),
+    ("name: digits", "name: digits: new",
+     "4: : not YAML: mapping values are not allowed here (quote a text that holds ': ', and check how the"
+     " line is indented)"),
+    ("weight: 10", "weight: !percent 10",
+     "20: spec.traffic.weight: the tag !percent is not supported (write the plain value)"),
+    ("weight: 10", "weight: *share",
+     "20: spec.traffic.weight: *share names no anchor above it (write &share at the value it repeats)"),
+    ("weight: 10", "weight: .inf",
+     "20: spec.traffic.weight: .inf is not a number that JSON can hold (quote it, if it is text)"),
+    ("weight: 10\n", "weight: 10\n---\n- 1\n",
+     "22: : this is a list, not a ModelDeployment (begin with apiVersion: turnout.dev/v1alpha1 and kind:"
+     " ModelDeployment)"),
+    ("weight: 10\n", "weight: 10\n---\nhello\n",
+     "22: : this is a single value, not a ModelDeployment (begin with apiVersion: turnout.dev/v1alpha1 and"
+     " kind: ModelDeployment)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "problem"), BAD, ids=[row[2].split(" (")[0] for row in BAD])
+def test_one_mistake(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    assert old in VALID
+    file = tmp_path / "document.yaml"
+    file.write_text(VALID.replace(old, new, 1))
+    with pytest.raises(DocumentError) as caught:
+        read([str(file)], models=False)
+    (found,) = caught.value.problems
+    assert f"{found.line}: {found.path}: {found.message} ({found.hint})" == problem
