@@ -1,0 +1,71 @@
+"""What should run: the documents, and what is remembered of their versions while the supervisor lives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from deployer.local.autoscaler import Autoscaler
+from deployer.local.backoff import Backoff, Trouble
+from deployer.local.gateway import GATEWAY, Gateway
+from deployer.local.gateway_client import Version
+from deployer.local.launches import Launches
+from deployer.local.plan import Need
+from deployer.local.state import State
+from deployer.spec import ModelDeployment
+
+
+class Desired:
+    """The documents of a state folder, read again when they change."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._fingerprint: object = None
+        self._scalers: dict[Version, Autoscaler] = {}
+        self.documents: dict[str, ModelDeployment] = {}
+        """By their keys."""
+        self.troubles: dict[Version, Trouble] = {GATEWAY: Trouble()}
+
+    def refresh(self, live: Mapping[Version, int]) -> bool:
+        """Read the documents if they have changed; whether they have. `live` counts the replicas there are: a version
+        that is new to this supervisor keeps those that an earlier one gave it.
+
+        Raises:
+            TurnoutError: one can't be read; what was read before goes on until they change again.
+        """
+        fingerprint = self._state.fingerprint()
+        if fingerprint == self._fingerprint:
+            return False
+        self._fingerprint = fingerprint
+        self.documents = {document.key: document for document in self._state.documents()}
+        declared = {(d.key, v.name): v for d in self.documents.values() for v in d.spec.versions}
+        self._scalers = {
+            version: self._scalers.get(version) or Autoscaler(max(spec.replicas[0], live.get(version, 0)))
+            for version, spec in declared.items()
+        }
+        self.troubles = {version: self.troubles.get(version) or Trouble() for version in [GATEWAY, *declared]}
+        for trouble in self.troubles.values():
+            trouble.backoff = Backoff()  # who applies a change wants it tried now
+        return True
+
+    def __contains__(self, version: Version) -> bool:
+        return version in self._scalers
+
+    def replicas(self, version: Version) -> int:
+        """How many should run now."""
+        return self._scalers[version].replicas if version in self._scalers else int(version == GATEWAY)
+
+    def sample(self, gateway: Gateway, now: float) -> None:
+        """Take what the gateway counts now."""
+        for version, scaler in self._scalers.items():
+            scaler.sample(now, gateway.in_flight_seconds(version))
+
+    def needs(self, launches: Launches, now: float) -> Iterator[Need]:
+        """What should run of each version."""
+        for version, scaler in self._scalers.items():
+            document = self.documents[version[0]]
+            spec = document.by_name[version[1]]
+            target = spec.autoscaling.target.in_flight if spec.autoscaling else 1.0
+            replicas = scaler.decide(now, target, *spec.replicas)
+            blocked = launches.problem(document.spec.runtime) is not None
+            yield Need(*version, replicas, math.inf if blocked else self.troubles[version].backoff.not_before)

@@ -1,0 +1,125 @@
+"""The gateway beside the model servers: how it is run, and what was last heard of it."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from functools import partial
+from pathlib import Path
+
+import deployer
+from deployer.local import gateway_client
+from deployer.local.aside import Aside
+from deployer.local.gateway_client import Snapshot, Version
+from deployer.local.plan import Phase
+from deployer.local.readiness import Failed, Ready
+from deployer.local.replica import Replica, Run
+from deployer.local.state import State
+from deployer.runtimes.process import HOST
+
+GATEWAY: Version = ("", "gateway")
+"""What stands for it where versions are listed."""
+PORT, ADMIN_PORT = 8900, 8901
+"""Few programs have these by default; 8080 and its neighbours are taken on many laptops."""
+LOOK_EVERY = 2.0
+"""Seconds between looks: replicas follow averages over a minute."""
+LOOK_URGENTLY_EVERY = 0.1
+"""While someone waits: for a table to come into force, or for a replica's last request."""
+START_LIMIT = 60.0
+"""Seconds to become ready."""
+PATIENCE = 35.0
+"""Seconds between TERM and KILL: the gateway gives its last requests 25 s, then closes."""
+RATE_WINDOW = 10.0
+"""Seconds over which requests are counted for what people see."""
+
+
+class Gateway:
+    """One gateway with its route table in `state`. Workers: as many as the gateway takes by itself, unless given."""
+
+    def __init__(
+        self, state: State, port: int = PORT, admin_port: int = ADMIN_PORT, workers: int | None = None
+    ) -> None:
+        self.ports = {"data": port, "admin": admin_port}
+        self._state = state
+        self._workers = workers
+        self._looks: Aside[Snapshot] = Aside()
+        self._look_at = 0.0
+        self._heard = Snapshot(False, "it has not answered yet")
+        self._history: deque[tuple[float, Snapshot]] = deque()
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.ports['data']}"
+
+    @property
+    def admin(self) -> str:
+        return f"{HOST}:{self.ports['admin']}"
+
+    @property
+    def ready(self) -> bool:
+        return self._heard.ready
+
+    @property
+    def why(self) -> str:
+        return self._heard.why
+
+    @property
+    def revision(self) -> int:
+        """Of the route table in force on every worker."""
+        return self._heard.revision
+
+    def run(self) -> Run:
+        argv = [sys.executable, "-m", "gateway.cli", "--host", HOST, "--port", str(self.ports["data"])]
+        argv += ["--admin-host", HOST, "--admin-port", str(self.ports["admin"])]
+        argv += ["--state", str(self._state.root), "--table", str(self._state.routes)]
+        if self._workers is not None:
+            argv += ["--workers", str(self._workers)]
+        # From where the packages lie: in a checkout that isn't installed they are found by it.
+        return Run(tuple(argv), {}, Path(deployer.__file__).resolve().parent.parent, {}, {})
+
+    def look(self, now: float, *, urgent: bool) -> bool:
+        """Hear of the gateway, if it is time to; whether something was heard. `urgent`: someone waits for something."""
+        heard = self._looks.answer("gateway")
+        if heard is not None:
+            self._heard = heard
+            if heard.ready:
+                self._history.append((now, heard))
+            while self._history and self._history[0][0] < now - RATE_WINDOW:
+                self._history.popleft()
+        if now >= self._look_at:
+            self._look_at = now + (LOOK_URGENTLY_EVERY if urgent or not self._heard.ready else LOOK_EVERY)
+            self._looks.ask("gateway", partial(gateway_client.read, self.admin))
+        return heard is not None
+
+    def verdict(self, replica: Replica, now: float) -> Ready | Failed | None:
+        """Whether the gateway's process, which is starting, has become ready."""
+        if replica.phase is not Phase.STARTING:
+            return None
+        if self._heard.ready:
+            return Ready()
+        replica.reason = self._heard.why
+        return Failed(f"not ready after {START_LIMIT:.0f} s: {self._heard.why}") if self._late(replica, now) else None
+
+    def in_flight(self, version: Version, port: int) -> float:
+        """Requests at the replica with that REST port."""
+        return self._heard.in_flight.get((*version, f"{HOST}:{port}"), 0.0)
+
+    def in_flight_seconds(self, version: Version) -> float | None:
+        """The seconds that requests to the version were in flight, summed; None if it isn't known now."""
+        return self._heard.seconds.get(version, 0.0) if self._heard.ready else None
+
+    def rates(self, version: Version) -> tuple[float, float] | None:
+        """Requests and failures a second over the last seconds; None while too little was heard."""
+        if len(self._history) < 2:
+            return None
+        (start, first), (end, last) = self._history[0], self._history[-1]
+        if end - start < LOOK_EVERY / 2:
+            return None
+        requests, failures = (
+            max(0.0, after.get(version, 0.0) - before.get(version, 0.0)) / (end - start)
+            for before, after in ((first.requests, last.requests), (first.failures, last.failures))
+        )
+        return requests, failures
+
+    def _late(self, replica: Replica, now: float) -> bool:
+        return now - replica.since > START_LIMIT

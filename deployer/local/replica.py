@@ -1,0 +1,167 @@
+"""One process on this machine, be it a version's replica or the gateway: started, adopted, watched, ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.local.plan import Phase
+from deployer.local.processes import Identity, Processes, intended, survivors
+from deployer.local.state import Record, State
+from deployer.runtimes.process import Process
+
+LOG_LIMIT = 10 * 1024 * 1024
+"""Bytes. A larger log is put aside at the next start, so that one kept restarting for weeks fills no disk."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to run. `folder` is the process's own."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    files: Mapping[Path, str]
+    links: Mapping[Path, Path]
+
+    @classmethod
+    def of(cls, process: Process) -> Run:
+        return cls(process.argv, process.env, process.cwd, process.files, process.links)
+
+    def digest(self) -> str:
+        """Equal for equal starts, over supervisors."""
+        parts = (self.argv, sorted(self.env.items()), self.cwd, sorted(self.files.items()), sorted(self.links.items()))
+        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
+
+    def prepare(self) -> None:
+        """Write the files and make the links. Raises OSError."""
+        self.cwd.mkdir(parents=True, exist_ok=True)
+        for path, text in self.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        for path, target in self.links.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(target)
+
+
+@dataclass
+class Replica:
+    """One process and where it is on its way. Times are on the supervisor's clock."""
+
+    record: Record
+    phase: Phase
+    since: float
+    """When it came into its phase."""
+    was_ready: bool = False
+    current: bool = True
+    process: Process | None = None
+    """How to ask after it; None for the gateway, and until its document is known to this supervisor."""
+    reason: str = ""
+    """Why it isn't ready, or why it ends."""
+    left_at: int | None = None
+    """The first revision of the route table without it, once it is leaving."""
+    asked: bool = False
+    missed: int = 0
+    """Looks in a row at which its ports accepted no connection."""
+    ask_at: float = 0.0
+    """When to ask after it next."""
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    def enter(self, phase: Phase, now: float, reason: str = "") -> None:
+        self.phase, self.since, self.reason = phase, now, reason
+
+
+class Replicas:
+    """All processes of one supervisor, with their records."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._processes = Processes()
+        self.by_name: dict[str, Replica] = {}
+
+    def adopt(self, now: float) -> list[Replica]:
+        """Take over what the records tell of and still runs. Where only children are left, they are to end."""
+        for record in self._state.records():
+            identity = self._processes.adopt(record.identity)
+            if identity is not None:
+                record = record.model_copy(update={"identity": identity})
+                phase = Phase.READY if record.ready else Phase.STARTING
+                self.by_name[record.name] = Replica(record, phase, now, was_ready=record.ready)
+            elif survivors(record.identity):
+                self.by_name[record.name] = Replica(record, Phase.ENDING, now, reason="its first process has ended")
+            else:
+                self._state.delete_record(record.name)
+        return list(self.by_name.values())
+
+    def start(self, record: Record, run: Run, now: float) -> Replica:
+        """Start what `record` (without an identity yet) is to tell of.
+
+        Raises:
+            OSError: it can't be started; no record is left.
+        """
+        record = record.model_copy(update={"identity": intended(), "digest": run.digest()})
+        log = self._state.log(record.name)
+        if log.exists() and log.stat().st_size > LOG_LIMIT:
+            os.replace(log, log.with_suffix(".log.1"))
+        self._state.write_record(record)  # first: if we die before the second writing, its marker is known
+        try:
+            run.prepare()
+            identity = self._processes.start(record.identity, run.argv, run.env, run.cwd, log)
+        except OSError:
+            self._state.delete_record(record.name)
+            raise
+        record = record.model_copy(update={"identity": identity})
+        self._state.write_record(record)
+        self.by_name[record.name] = replica = Replica(record, Phase.STARTING, now)
+        return replica
+
+    def ready(self, replica: Replica, now: float) -> None:
+        replica.enter(Phase.READY, now)
+        replica.was_ready = True
+        replica.record = replica.record.model_copy(update={"ready": True})
+        self._state.write_record(replica.record)
+
+    def ending(self, replica: Replica) -> str | None:
+        """How its first process ended, with its last words unless it was killed; None while it lives."""
+        how = self._processes.ending(replica.record.identity)
+        if how is None:
+            return None
+        said = "" if "SIG" in how else last_line(self._state.log(replica.name))
+        return f"{how}: {said}" if said else how
+
+    def signal(self, replica: Replica, number: signal.Signals, *, leader_only: bool) -> None:
+        self._processes.signal(replica.record.identity, number, leader_only=leader_only)
+        replica.asked = True
+
+    def gone(self, replica: Replica) -> bool:
+        """Whether nothing is left of an ending one; then nothing of it is kept either."""
+        identity: Identity = replica.record.identity
+        if self._processes.ending(identity) is None or survivors(identity):
+            return False
+        self._processes.forget(identity)
+        self._state.delete_record(replica.name)
+        del self.by_name[replica.name]
+        return True
+
+    def ports(self) -> set[int]:
+        return {port for replica in self.by_name.values() for port in replica.record.ports.values()}
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, cut to what fits a status."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    except OSError:
+        return ""
+    return next((line for line in reversed(lines) if line), "")[:300]

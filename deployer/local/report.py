@@ -1,0 +1,176 @@
+"""What people are told: a deployment's status, and the changes of the route table in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deployer.local.backoff import Trouble
+from deployer.local.plan import Phase
+from deployer.local.replica import Replica
+from deployer.local.state import State, digest
+from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
+from deployer.spec import ModelDeployment
+from gateway import table
+from gateway.table import RouteTable
+
+FAILED_AFTER = 2
+"""Failures in a row before a version counts as one that can't run, and no longer as one being started again."""
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """What a supervisor knows of one version."""
+
+    replicas: Sequence[Replica] = ()
+    desired: int = 0
+    trouble: Trouble = field(default_factory=Trouble)
+    problem: str | None = None
+    """Why none can be started now."""
+    rates: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a supervisor knows now. `revision` is in force on every worker of the gateway; `address` is "" until it is
+    ready, and `gateway` says why."""
+
+    table: RouteTable
+    revision: int
+    address: str
+    gateway: str
+    versions: Mapping[tuple[str, str], VersionFacts]
+
+
+class Reporter:
+    """Writes statuses to the state folder, where they have changed."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._written: dict[str, DeploymentStatus] = {}
+        self._unsettled: set[str] = set()
+
+    def write(self, documents: Iterable[ModelDeployment], facts: Facts) -> bool:
+        """Whether with this all deployments have become settled that were not before."""
+        statuses = {document.key: describe(document, facts) for document in documents}
+        for key, status in statuses.items():
+            if self._written.get(key) != status:
+                self._state.write_status(key, status)
+        if statuses.keys() != self._written.keys():
+            self._state.keep_statuses(set(statuses))
+        unsettled = self._unsettled
+        self._unsettled = {status.document for status in statuses.values() if not status.settled}
+        self._written = statuses
+        return bool(unsettled) and bool(statuses) and not self._unsettled
+
+
+def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
+    """The status of the deployment that `document` describes."""
+    traffic = document.spec.traffic
+    routed = next((d for d in facts.table.deployments if d.key == document.key), None)
+    in_force = bool(facts.address) and facts.revision >= facts.table.revision
+    names = [version.name for version in document.spec.versions]
+    leaving = [v for d, v in facts.versions if d == document.key and v not in names]
+    versions = tuple(
+        _version(name, routed, document, facts.versions.get((document.key, name), VersionFacts()))
+        for name in (*names, *leaving)
+    )
+    as_declared = routed is not None and (routed.stable, routed.canary, routed.weight) == (
+        traffic.stable,
+        traffic.canary,
+        traffic.weight,
+    )
+    ready = all(version.condition is Condition.READY for version in versions)
+    return DeploymentStatus(
+        namespace=document.metadata.namespace,
+        name=document.metadata.name,
+        document=digest(document),
+        revision=facts.table.revision,
+        in_force=in_force,
+        routed=as_declared and in_force,
+        settled=as_declared and in_force and ready,
+        message=_message(document, routed, versions, facts),
+        address=facts.address,
+        versions=versions,
+    )
+
+
+def changes(before: RouteTable, after: RouteTable) -> Iterator[str]:
+    """One line for each deployment whose traffic goes elsewhere now."""
+    known = {deployment.key: deployment for deployment in before.deployments}
+    for deployment in after.deployments:
+        old = known.pop(deployment.key, None)
+        if old is None or old.epoch != deployment.epoch:
+            shares = ", ".join(f"{v.name} {share(deployment, v.name):g} %" for v in deployment.versions)
+            yield f"{deployment.key}: traffic {shares} (route table {after.revision})"
+    for key in known:
+        yield f"{key}: out of the route table ({after.revision})"
+
+
+def share(deployment: table.Deployment, version: str) -> float:
+    """Percent of the requests that ask for no version."""
+    if version == deployment.stable:
+        return 100 - deployment.weight
+    return deployment.weight if version == deployment.canary else 0.0
+
+
+def _version(
+    name: str, routed: table.Deployment | None, document: ModelDeployment, facts: VersionFacts
+) -> VersionStatus:
+    traffic = document.spec.traffic
+    ready = sum(replica.phase is Phase.READY for replica in facts.replicas)
+    condition, reason = _condition(name in document.by_name, ready, facts)
+    servers = {replica.process.server for replica in facts.replicas if replica.process is not None}
+    server = ", ".join(sorted(servers))
+    return VersionStatus(
+        name=name,
+        role={traffic.stable: "stable", traffic.canary: "canary"}.get(name),
+        share=0 if routed is None else share(routed, name),
+        condition=condition,
+        reason=reason,
+        runtime=f"{document.spec.runtime} ({server})" if server else document.spec.runtime,
+        ready=ready,
+        desired=facts.desired,
+        restarts=facts.trouble.restarts,
+        requests_per_second=None if facts.rates is None else round(facts.rates[0], 1),
+        failures_per_second=None if facts.rates is None else round(facts.rates[1], 1),
+        replicas=tuple(
+            ReplicaStatus(
+                index=replica.record.index,
+                phase=replica.phase.value,
+                pid=replica.record.identity.pid,
+                rest=replica.record.ports["rest"],
+                grpc=replica.record.ports["grpc"],
+            )
+            for replica in sorted(facts.replicas, key=lambda replica: replica.record.index)
+        ),
+    )
+
+
+def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Condition, str]:
+    if not declared:
+        return Condition.LEAVING, "no longer declared"
+    if ready >= facts.desired > 0:
+        return Condition.READY, ""
+    trouble = facts.trouble
+    if trouble.backoff.failures >= FAILED_AFTER:
+        return Condition.FAILED, trouble.reason
+    starting = next((replica.reason for replica in facts.replicas if replica.phase is Phase.STARTING), "")
+    return Condition.PROGRESSING, facts.problem or trouble.reason or starting
+
+
+def _message(
+    document: ModelDeployment, routed: table.Deployment | None, versions: Sequence[VersionStatus], facts: Facts
+) -> str:
+    if not facts.address:
+        return f"the gateway is not ready: {facts.gateway}"
+    traffic = document.spec.traffic
+    parts = []
+    by_name = {version.name: version for version in versions}
+    if routed is not None and routed.stable != traffic.stable:
+        parts.append(f"{routed.stable} stays stable until {traffic.stable} is ready")
+    elif not by_name[traffic.stable].ready:
+        parts.append(f"{traffic.stable} is stable and not ready, so its requests are refused")
+    if traffic.canary and traffic.weight and not by_name[traffic.canary].ready:
+        parts.append(f"{traffic.canary} is not ready: its {traffic.weight:g} % stay with {traffic.stable}")
+    return "; ".join(parts)

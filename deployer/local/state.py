@@ -1,0 +1,224 @@
+"""The state folder: what should run (written by the commands), what runs (written by the supervisor).
+
+It takes the part of Kubernetes' API server: commands write documents and read statuses, and the supervisor makes the
+one follow from the other (decision 25). Files are replaced whole, so that a reader sees the old or the new.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deployer.errors import TurnoutError
+from deployer.local.processes import Identity
+from deployer.spec import ModelDeployment
+
+GATEWAY = "gateway"
+"""The stem of the gateway's record and log. No replica's can equal it: theirs have dots."""
+
+
+class Record(BaseModel):
+    """What is kept about one process, so that the next supervisor can adopt it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deployment: str
+    """The deployment's key, `namespace/name`; "" for the gateway."""
+    version: str
+    index: int
+    """Tells the replicas of a version apart: 0, 1, …"""
+    identity: Identity = Identity(marker="")
+    digest: str = ""
+    """Of what it was started with: where the same start would differ now, it no longer matches."""
+    ports: dict[str, int]
+    ready: bool = False
+
+    @property
+    def name(self) -> str:
+        """The stem of its record and of its log."""
+        return stem(self.deployment, self.version, self.index) if self.deployment else GATEWAY
+
+
+class State:
+    """The paths and files of one state folder; the folder is made if it is missing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.routes = root / "routes.json"
+        self.logs = root / "logs"
+        self.work = root / "work"
+        self._documents = root / "documents"
+        self._statuses = root / "status"
+        self._records = root / "processes"
+        for folder in (self._documents, self._statuses, self._records, self.logs, self.work):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    # What should run
+
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """Hold off other commands while a document is read, changed and written."""
+        with open(self.root / "documents.lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def documents(self) -> list[ModelDeployment]:
+        """All documents, in the order of their names.
+
+        Raises:
+            TurnoutError: one can't be read, which only a hand or another release can have written.
+        """
+        documents = []
+        for path in sorted(self._documents.glob("*.json")):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                documents.append(_read(path, ModelDeployment))
+        return documents
+
+    def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
+        """Changes with each change of a document; cheap enough to be asked ten times a second."""
+        seen = []
+        for path in sorted(self._documents.glob("*.json")):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                stat = path.stat()
+                seen.append((path.name, stat.st_ino, stat.st_mtime_ns))
+        return tuple(seen)
+
+    def write_document(self, document: ModelDeployment) -> None:
+        replace(self._documents / f"{_stem(document.key)}.json", _json(document))
+
+    def delete_document(self, key: str) -> None:
+        (self._documents / f"{_stem(key)}.json").unlink(missing_ok=True)
+
+    # What runs
+
+    def status(self, key: str) -> bytes | None:
+        with suppress(FileNotFoundError):
+            return (self._statuses / f"{_stem(key)}.json").read_bytes()
+        return None
+
+    def write_status(self, key: str, status: BaseModel) -> None:
+        replace(self._statuses / f"{_stem(key)}.json", _json(status))
+
+    def keep_statuses(self, keys: set[str]) -> None:
+        """Delete the statuses of all other deployments."""
+        stems = {_stem(key) for key in keys}
+        for path in self._statuses.glob("*.json"):
+            if path.stem not in stems:
+                path.unlink(missing_ok=True)
+
+    def records(self) -> list[Record]:
+        """All records that can be read; a broken one tells nothing that could be acted on, and is deleted."""
+        records = []
+        for path in sorted(self._records.glob("*.json")):
+            try:
+                records.append(_read(path, Record))
+            except TurnoutError:
+                path.unlink(missing_ok=True)
+        return records
+
+    def write_record(self, record: Record) -> None:
+        replace(self._records / f"{record.name}.json", _json(record))
+
+    def delete_record(self, name: str) -> None:
+        (self._records / f"{name}.json").unlink(missing_ok=True)
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    # Who supervises
+
+    @contextmanager
+    def supervising(self) -> Iterator[None]:
+        """Hold the lock of the folder's one supervisor. The system lets go of it if we are killed.
+
+        Raises:
+            TurnoutError: another supervisor holds it.
+        """
+        with open(self.root / "lock", "a+") as file:
+            if not _lock(file.fileno(), fcntl.LOCK_EX):
+                raise TurnoutError(
+                    f"`turnout up` runs already (process {self.supervisor() or 'unknown'}) on {self.root}; "
+                    "change what it runs by `turnout apply`, or choose another folder by --state"
+                )
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def supervisor(self) -> int | None:
+        """The pid of the running supervisor, if there is one."""
+        path = self.root / "lock"
+        try:
+            with open(path) as file:
+                return None if _lock(file.fileno(), fcntl.LOCK_SH, tries=1) else int(file.read())
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def default_root() -> Path:
+    """Where the state is unless --state or TURNOUT_STATE says otherwise, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "turnout"
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write `path` so that a reader sees all of the old content or all of the new.
+
+    Not synced to the disk: after a power cut nothing of what it tells still runs.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def digest(document: ModelDeployment) -> str:
+    """What a status names to say which document it is of."""
+    return hashlib.sha256(_json(document)).hexdigest()[:16]
+
+
+def _lock(descriptor: int, kind: int, tries: int = 10) -> bool:
+    """Take the lock if it is free. Several tries, since who asks whether a supervisor runs holds it for a moment."""
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if left:
+                time.sleep(0.02)
+    return False
+
+
+def stem(deployment: str, version: str, index: int) -> str:
+    return f"{_stem(deployment)}.{version}.{index}"
+
+
+def _stem(key: str) -> str:
+    return key.replace("/", ".")  # the names have no dots
+
+
+def _json(model: BaseModel) -> bytes:
+    return model.model_dump_json(indent=1, exclude_none=True).encode()
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _read(path: Path, model: type[Model]) -> Model:
+    content = path.read_bytes()
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise TurnoutError(f"{path} can't be read ({error}); delete it, then apply the deployment again") from None

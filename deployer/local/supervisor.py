@@ -1,0 +1,299 @@
+"""The Target on this machine: model servers as processes, and the gateway beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from deployer.errors import TurnoutError
+from deployer.local import gateway, ports, report, state
+from deployer.local.backoff import Trouble
+from deployer.local.desired import Desired
+from deployer.local.gateway import GATEWAY, Gateway
+from deployer.local.launches import Launches
+from deployer.local.models import ModelMissing
+from deployer.local.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
+from deployer.local.readiness import Failed, Ready
+from deployer.local.replica import Replica, Replicas, Run
+from deployer.local.routes import routes
+from deployer.local.state import Record, State, stem
+from deployer.local.watch import Watch
+from deployer.runtimes.process import HOST
+from gateway import table
+from gateway.table import Endpoint, RouteTable
+
+INTERVAL = 0.1
+"""Seconds between rounds: a replica that died leaves the route table within that."""
+DRAIN_LIMIT = 70.0
+"""Seconds for the last requests to a leaving replica: somewhat more than the gateway's deadline for a request."""
+PATIENCE = 10.0
+"""Seconds between TERM and KILL for a model server. TensorFlow Serving heeds no TERM (tensorflow/serving#1853)."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Write the route table."""
+
+    table: RouteTable
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What should run and what does. `table` is what the gateway should have."""
+
+    needs: Sequence[Need]
+    held: set[tuple[str, str]]
+    seen: Sequence[Seen]
+    table: RouteTable
+    now: float
+
+
+class Supervisor:
+    """`say` gets a line for each thing that happens."""
+
+    def __init__(self, folder: State, gateway: Gateway, say: Callable[[str], None]) -> None:
+        self._state = folder
+        self._gateway = gateway
+        self._say = say
+        self._desired = Desired(folder)
+        self._replicas = Replicas(folder)
+        self._launches = Launches(folder.work)
+        self._watch = Watch()
+        self._table = RouteTable(revision=0)
+        self._reporter = report.Reporter(folder)
+        self._stopping = False
+        self._hurried = False
+        self._trouble = ""
+
+    def begin(self) -> None:
+        """Take over what an earlier supervisor left. The gateway has a table from the first moment."""
+        with contextlib.suppress(OSError, table.TableError):
+            self._table = table.read(self._state.routes.read_bytes())
+        for replica in self._replicas.adopt(time.monotonic()):
+            self._say(f"{replica.name}: taken over, process {replica.record.identity.pid}")
+        if self._table.revision == 0:
+            self.apply(Route(RouteTable(revision=1)))
+
+    def stop(self) -> None:
+        """From now on all is ended in order: the gateway drains, then the replicas. Asked twice: at once."""
+        self._hurried = self._stopping
+        self._stopping = True
+
+    @property
+    def done(self) -> bool:
+        return self._stopping and not self._replicas.by_name
+
+    def troubled(self, error: OSError) -> None:
+        if self._trouble != str(error):  # once, however often a round meets it
+            self._say(f"can't go on for now: {error}")
+        self._trouble = str(error)
+
+    def finish(self) -> None:
+        """Leave no status of what runs no more."""
+        self._state.keep_statuses(set())
+
+    def observe(self) -> Observed:
+        now = time.monotonic()
+        self._read_documents()
+        self._launches.refresh({document.spec.runtime for document in self._desired.documents.values()}, now)
+        leaving = any(replica.phase is Phase.LEAVING for replica in self._replicas.by_name.values())
+        if self._gateway.look(now, urgent=leaving or self._gateway.revision < self._table.revision):
+            self._desired.sample(self._gateway, now)
+        for replica in list(self._replicas.by_name.values()):
+            self._look(replica, now)
+        serving = any(key(replica) == GATEWAY for replica in self._replicas.by_name.values())
+        held: set[tuple[str, str]] = set()
+        after = self._table
+        if not self._stopping:
+            after = routes(self._table, list(self._desired.documents.values()), self._endpoints())
+            held = {(d.key, d.stable) for d in after.deployments if (d.key, d.stable) not in self._desired}
+        needs = self._needs(serving, now)
+        if not self._stopping and self._reporter.write(self._desired.documents.values(), self._facts(needs)):
+            self._say("all is as declared")
+        seen = [self._seen(replica, serving, now) for replica in self._replicas.by_name.values()]
+        return Observed(needs, held, seen, after, now)
+
+    def plan(self, observed: Observed) -> list[Action | Route]:
+        actions: list[Action | Route] = [*plan(observed.needs, observed.held, observed.seen, observed.now)]
+        if observed.table is not self._table:
+            actions.append(Route(observed.table))
+        return actions
+
+    def apply(self, action: Action | Route) -> None:
+        now = time.monotonic()
+        match action:
+            case Route(after):
+                state.replace(self._state.routes, table.write(after))
+                for line in report.changes(self._table, after):
+                    self._say(line)
+                self._table = after
+            case Start(deployment, version, index):
+                self._start(deployment, version, index, now)
+            case Leave(name, why):
+                replica = self._replicas.by_name[name]
+                routed = replica.phase is Phase.READY and key(replica) != GATEWAY
+                replica.enter(Phase.LEAVING if routed else Phase.ENDING, now, why)
+                self._say(f"{name}: to end, {why}")
+            case End(name, number):
+                replica = self._replicas.by_name[name]
+                if replica.phase is not Phase.ENDING:
+                    replica.enter(Phase.ENDING, now, replica.reason)
+                # The gateway's first process ends its workers itself, once they have drained.
+                gentle = key(replica) == GATEWAY and not replica.asked and not self._hurried
+                self._replicas.signal(replica, number, leader_only=gentle)
+
+    def _read_documents(self) -> None:
+        live = Counter(key(replica) for replica in self._replicas.by_name.values())
+        try:
+            changed = self._desired.refresh(live)
+        except TurnoutError as error:
+            self._say(str(error))
+            return
+        if changed:
+            for replica in self._replicas.by_name.values():
+                replica.process = None  # made anew from the document
+
+    def _needs(self, serving: bool, now: float) -> list[Need]:
+        """While stopping, the replicas go on for as long as the gateway drains, but nothing is started."""
+        needs = list(self._desired.needs(self._launches, now))
+        if self._stopping:
+            return [replace(need, not_before=math.inf) for need in needs] if serving else []
+        return [*needs, Need(*GATEWAY, 1, self._desired.troubles[GATEWAY].backoff.not_before, in_place=True)]
+
+    def _look(self, replica: Replica, now: float) -> None:
+        """Bring what is known of one process up to date."""
+        version = key(replica)
+        if replica.phase is Phase.ENDING:
+            if self._replicas.gone(replica):
+                self._say(f"{replica.name}: ended")
+            return
+        if (how := self._replicas.ending(replica)) is not None:
+            self._fail(replica, how, now)
+            return
+        if replica.phase is Phase.LEAVING:
+            if replica.left_at is None and not self._routed(replica):
+                replica.left_at = self._table.revision
+            return
+        if version == GATEWAY:
+            replica.current = replica.record.digest == self._gateway.run().digest()
+            verdict = self._gateway.verdict(replica, now)
+        else:
+            self._describe(replica)
+            verdict = self._watch.look(replica, now)
+        match verdict:
+            case Ready(note):
+                self._replicas.ready(replica, now)
+                self._say(f"{replica.name}: ready" + (f" ({note})" if note else ""))
+            case Failed(reason):
+                self._fail(replica, reason, now)
+        if trouble := self._desired.troubles.get(version):
+            ready = sum(r.phase is Phase.READY for r in self._replicas.by_name.values() if key(r) == version)
+            trouble.watch(ready >= self._desired.replicas(version), now)
+
+    def _facts(self, needs: Sequence[Need]) -> report.Facts:
+        desired = {(need.deployment, need.version): need.replicas for need in needs}
+        replicas: dict[tuple[str, str], list[Replica]] = {version: [] for version in desired}
+        for replica in self._replicas.by_name.values():
+            replicas.setdefault(key(replica), []).append(replica)
+        versions = {}
+        for (deployment, version), of_version in replicas.items():
+            document = self._desired.documents.get(deployment)
+            versions[deployment, version] = report.VersionFacts(
+                replicas=of_version,
+                desired=desired.get((deployment, version), 0),
+                trouble=self._desired.troubles.get((deployment, version), Trouble()),
+                problem=self._launches.problem(document.spec.runtime) if document else None,
+                rates=self._gateway.rates((deployment, version)),
+            )
+        gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
+        address = self._gateway.address if self._gateway.ready else ""
+        return report.Facts(self._table, self._gateway.revision, address, gateway, versions)
+
+    def _describe(self, replica: Replica) -> None:
+        """Make out how the replica would be started now, unless that is known."""
+        deployment, version = key(replica)
+        document = self._desired.documents.get(deployment)
+        if replica.process is not None or document is None or version not in document.by_name:
+            return
+        try:
+            replica.process = self._launches.process(document, version, replica.name, replica.record.ports)
+        except ModelMissing as error:
+            replica.reason = str(error)  # what runs has loaded it already
+        if replica.process is not None:
+            replica.current = Run.of(replica.process).digest() == replica.record.digest
+
+    def _start(self, deployment: str, version: str, index: int, now: float) -> None:
+        trouble = self._desired.troubles[deployment, version]
+        try:
+            if (deployment, version) == GATEWAY:
+                process, run, on = None, self._gateway.run(), self._gateway.ports
+            else:
+                rest, grpc = ports.free(2, self._replicas.ports())
+                on = {"rest": rest, "grpc": grpc}
+                document, name = self._desired.documents[deployment], stem(deployment, version, index)
+                process = self._launches.process(document, version, name, on)
+                if process is None:
+                    return
+                run = Run.of(process)
+            record = Record(deployment=deployment, version=version, index=index, ports=on)
+            replica = self._replicas.start(record, run, now)
+        except (ModelMissing, OSError) as error:
+            trouble.failed(str(error), now, random.random())
+            self._say(f"{version} of {deployment} can't be started: {error}")
+            return
+        replica.process = process
+        trouble.restarts += trouble.backoff.failures > 0
+        served_by = f", {process.server}" if process else f" on {self._gateway.address}"
+        self._say(f"{replica.name}: started{served_by}, process {replica.record.identity.pid}")
+
+    def _fail(self, replica: Replica, reason: str, now: float) -> None:
+        """The process has ended without being told to, or is of no use: end what is left of it."""
+        replica.enter(Phase.ENDING, now, reason)
+        trouble = self._desired.troubles.get(key(replica))
+        if trouble is None or self._stopping:
+            return
+        trouble.failed(reason, now, random.random())
+        wait = trouble.backoff.not_before - now
+        self._say(f"{replica.name}: {reason}; to be started again in {wait:.1f} s")
+
+    def _seen(self, replica: Replica, serving: bool, now: float) -> Seen:
+        port = replica.record.ports.get("rest", 0)
+        left = replica.left_at is not None and self._gateway.revision >= replica.left_at
+        drained = left and self._gateway.in_flight(key(replica), port) == 0
+        patience = gateway.PATIENCE if key(replica) == GATEWAY else PATIENCE
+        return Seen(
+            name=replica.name,
+            deployment=replica.record.deployment,
+            version=replica.record.version,
+            index=replica.record.index,
+            phase=replica.phase,
+            current=replica.current,
+            drained=drained or not serving or now - replica.since > DRAIN_LIMIT,
+            asked=replica.asked,
+            overdue=self._hurried or now - replica.since > patience,
+        )
+
+    def _endpoints(self) -> dict[tuple[str, str], list[Endpoint]]:
+        endpoints: dict[tuple[str, str], list[Endpoint]] = {}
+        for replica in sorted(self._replicas.by_name.values(), key=lambda replica: replica.record.index):
+            if replica.phase is Phase.READY and key(replica) != GATEWAY:
+                ports = replica.record.ports
+                endpoint = Endpoint(host=HOST, rest=ports["rest"], grpc=ports["grpc"])
+                endpoints.setdefault(key(replica), []).append(endpoint)
+        return endpoints
+
+    def _routed(self, replica: Replica) -> bool:
+        """Whether the route table has the replica still."""
+        deployment = {d.key: d for d in self._table.deployments}.get(replica.record.deployment)
+        versions = deployment.by_name if deployment else {}
+        version = versions.get(replica.record.version)
+        return version is not None and any(e.rest == replica.record.ports["rest"] for e in version.endpoints)
+
+
+def key(replica: Replica) -> tuple[str, str]:
+    return replica.record.deployment, replica.record.version

@@ -1,0 +1,58 @@
+"""Asks replicas whether they are ready, and later whether they live, aside of the loop."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from deployer.local import readiness
+from deployer.local.aside import Aside
+from deployer.local.plan import Phase
+from deployer.local.readiness import Failed, NotYet, Ready
+from deployer.local.replica import Replica
+
+START_EVERY = 0.25
+"""Seconds between questions to a replica that is starting: people wait for it."""
+START_TIMEOUT = 30.0
+"""Seconds for an answer: a first prediction may compile the model."""
+START_LIMIT = 900.0
+"""Seconds to become ready. Large models load for minutes; one that hangs should be tried again."""
+ALIVE_EVERY = 5.0
+ALIVE_TIMEOUT = 2.0
+"""Seconds, both. The process itself is watched all the time: this is for the rare one that lives and has stopped
+listening."""
+MISSES = 3
+"""Looks in a row at which a ready replica's ports accept no connection, before it counts as dead."""
+
+
+class Watch:
+    """The questions under way to all replicas."""
+
+    def __init__(self) -> None:
+        self._starting: Aside[Ready | NotYet | Failed] = Aside()
+        self._alive: Aside[bool] = Aside()
+
+    def look(self, replica: Replica, now: float) -> Ready | Failed | None:
+        """What is new about a replica that is starting or ready: Ready once, Failed, or None for nothing."""
+        process, key = replica.process, (replica.name, replica.record.identity.pid)
+        starting = replica.phase is Phase.STARTING
+        if process is None:
+            return None
+        if now >= replica.ask_at:
+            replica.ask_at = now + (START_EVERY if starting else ALIVE_EVERY)
+            if starting:
+                self._starting.ask(key, partial(readiness.check, process, START_TIMEOUT))
+            else:
+                self._alive.ask(key, partial(readiness.alive, process, ALIVE_TIMEOUT))
+        if not starting:
+            alive = self._alive.answer(key)
+            if alive is not None:
+                replica.missed = 0 if alive else replica.missed + 1
+            return Failed("its ports accept no connections") if replica.missed >= MISSES else None
+        match self._starting.answer(key):
+            case NotYet(reason):
+                replica.reason = reason
+            case Ready() | Failed() as verdict:
+                return verdict
+        if now - replica.since > START_LIMIT:
+            return Failed(f"not ready after {START_LIMIT:.0f} s: {replica.reason or 'no answer'}")
+        return None
