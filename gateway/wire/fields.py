@@ -1,25 +1,107 @@
-"""Header blocks (HPACK, RFC 7541) as runs of self-contained fields."""
+"""Header fields: their HPACK form (RFC 7541), and what HTTP/2 allows of them (RFC 9113, 8.2 and 8.3)."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from hpack.table import HeaderTable
+
+# Bits of Field.kind, and of the shape of a block: all kinds of its fields together.
+REGULAR = 0x01
+LENGTH = 0x02
+METHOD = 0x04
+SCHEME = 0x08
+PATH = 0x10
+AUTHORITY = 0x20
+STATUS = 0x40
+MALFORMED = 0x80
+PSEUDO = METHOD | SCHEME | PATH | AUTHORITY | STATUS
 
 
 class Field(NamedTuple):
-    """One header field, lower-case name. `raw` is its HPACK form, free of connection state: b"".join(f.raw for f in fields) is a block for any peer."""
+    """One header field.
+
+    `raw` is its HPACK form, free of connection state: b"".join(f.raw for f in fields) is a block for any peer.
+    """
 
     name: bytes
     value: bytes
     raw: bytes
     kind: int
-    """Bits of RFC 9113 8.2/8.3 (what pseudo-header it is, whether it is malformed): only this package reads it."""
+    """What `kind` says of it: for this package only."""
 
 
-def encode(name: bytes, value: bytes) -> bytes:
-    """The stateless HPACK form of one field: from the static table where it stands there, else a literal without Huffman that no table keeps."""
-    raise NotImplementedError
+def encode(name: bytes, value: bytes, *, never_index: bool = False) -> bytes:
+    """The stateless HPACK form of one field: by the static table, else a literal without Huffman that no table keeps.
+
+    `never_index` marks it, for all hops to come, as one whose value must not be compressed (RFC 7541, 7.1.3).
+    """
+    index, values = HeaderTable.STATIC_TABLE_MAPPING.get(name, (0, {}))
+    if not never_index and value in values:
+        return bytes((0x80 | values[value],))
+    first = 0x10 if never_index else 0x00
+    if index == 0:
+        return b"%c%b%b" % (first, _string(name), _string(value))
+    if index < 15:
+        return b"%c%b" % (first | index, _string(value))
+    return b"%c%c%b" % (first | 15, index - 15, _string(value))
 
 
 def encode_all(*fields: tuple[bytes, bytes]) -> bytes:
-    """A block of such fields, in this order."""
-    raise NotImplementedError
+    """A block of such fields, in this order: pseudo-headers first."""
+    return b"".join([encode(name, value) for name, value in fields])
+
+
+def _string(text: bytes) -> bytes:
+    size = len(text)
+    if size < 127:
+        return b"%c%b" % (size, text)
+    prefix = bytearray((127,))
+    size -= 127
+    while size >= 128:
+        prefix.append(size & 127 | 128)
+        size >>= 7
+    prefix.append(size)
+    return bytes(prefix) + text
+
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_BAD_VALUE = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z")
+_PSEUDO_VALUES = {
+    b":method": (METHOD, re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")),
+    b":scheme": (SCHEME, re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")),
+    b":path": (PATH, re.compile(rb"/[\x21-\x7e\x80-\xff]*|\*")),
+    b":authority": (AUTHORITY, re.compile(rb"[\x21-\x7e\x80-\xff]*")),
+    b":status": (STATUS, re.compile(rb"1(?!01)\d\d|[2-9]\d\d")),  # HTTP/2 has no 101 (RFC 9113, 8.6)
+}
+_CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+
+
+def kind(name: bytes, value: bytes) -> int:
+    """What a field is by itself: one of the bits above."""
+    if (pseudo := _PSEUDO_VALUES.get(name)) is not None:
+        bit, valid = pseudo
+        return bit if valid.fullmatch(value) else MALFORMED
+    if not _NAME.fullmatch(name) or _BAD_VALUE.search(value) or name in _CONNECTION_SPECIFIC:
+        return MALFORMED
+    if name == b"te":
+        return REGULAR if value.lower() == b"trailers" else MALFORMED
+    if name == b"content-length":
+        return LENGTH if value.isdigit() and len(value) < 19 else MALFORMED
+    return REGULAR
+
+
+def shape(fields: Sequence[Field]) -> int:
+    """What a block is: its fields' kinds together, and MALFORMED where one of them may not stand where it does.
+
+    Pseudo-headers come before all others, and neither they nor content-length repeat.
+    """
+    seen = 0
+    for field in fields:
+        bit = field[3]
+        if bit != REGULAR and (bit & seen or (bit & PSEUDO and seen & (REGULAR | LENGTH))):
+            return seen | bit | MALFORMED
+        seen |= bit
+    return seen

@@ -12,133 +12,274 @@ One use of a connection, by its owner:
     if connection.closed:                      # the peer broke the protocol: `connection.reason` says how
         transport.close()
 
-What the owner still has to do: stop reading while its transport can't write (the answers to PING and SETTINGS queue up in it), and tell its own streams when the transport is lost.
+What is left to the owner: not to read while its transport can't write (the answers to PING and SETTINGS would pile up),
+and to end its own streams when the transport is lost or the connection is closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
+from gateway.wire import fields as kinds
+from gateway.wire import frames
+from gateway.wire.blocks import OVERSIZE, FieldError
+from gateway.wire.control import Control
 from gateway.wire.fields import Field
+from gateway.wire.frames import HEAD_SIZE, MAX_PAYLOAD, MAX_STREAM_ID, ErrorCode
+from gateway.wire.handler import Handler, Limits
+from gateway.wire.sending import ENDED, LOW_MARK, RESET_HERE, RESET_THERE
+from gateway.wire.stream import Stream
+
+__all__ = ["LOW_MARK", "Connection", "ErrorCode", "Handler", "Limits"]
+
+BLOCK_FACTOR = 4
+"""A header block this many times the limit of a header list is not even followed to its end: a connection error."""
+
+_BARE_REQUEST = kinds.METHOD | kinds.SCHEME | kinds.PATH
+_REQUESTS = (_BARE_REQUEST, _BARE_REQUEST | kinds.AUTHORITY)
 
 
-class Limits(NamedTuple):
-    """What a connection grants its peer."""
-
-    max_head_bytes: int = 65_536
-    """Of one header list, as RFC 9113 6.5.2 counts: names, values, and 32 for each field. Announced."""
-    max_streams: int = 1_000
-    """Open at once, of the peer's making (a server's limit). Announced; those above it are refused, which is safe to retry."""
-    stream_window: int = 1 << 20
-    """Bytes of one stream's DATA that may be under way or not yet `consumed`. 65,535 at least."""
-    connection_window: int = 16 << 20
-    """The same for all streams of the connection together. 65,535 at least."""
-
-
-class Handler(Protocol):
-    """What a connection calls from within `receive`. It may call the connection back at once.
-
-    A stream's calls come in this order: on_headers or on_oversize, on_data any number of times, on_trailers; or on_reset at any time.
-    The last one, told by `end_stream` or by being on_trailers or on_reset, is the last.
-    """
-
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
-        """The head of a request (server) or of a final answer (client), valid by RFC 9113 8.2 and 8.3. `fields` may be shared: don't change it.
-
-        A request has exactly one `:method`, `:scheme` and `:path` and perhaps an `:authority`, before all others; an answer has `:status`.
-        CONNECT never comes here: it is reset. `end_stream` on an answer is gRPC's Trailers-Only.
-        """
-
-    def on_oversize(self, stream_id: int) -> None:
-        """Server: the head was above `max_head_bytes`, and is dropped. Answer now, with end_stream; nothing else comes for this stream."""
-
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
-        """Call `consumed(stream_id, len(data))` once they no longer take up memory. `data` is empty only with end_stream."""
-
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
-        """The stream's end."""
-
-    def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
-        """The stream ended before its time: the peer reset it, made an error on it (code is ours then), or will not handle it (GOAWAY).
-
-        `refused`: the peer has certainly done nothing for it (REFUSED_STREAM, or above GOAWAY's last id): safe to retry.
-        What was queued on it is dropped; DATA not yet consumed is credited.
-        """
-
-    def on_writable(self, stream_id: int) -> None:
-        """`buffered(stream_id)` had been above LOW_MARK and no longer is."""
-
-    def on_goaway(self, last_id: int, code: int) -> None:
-        """The peer will take no more streams (can_open is false). Comes after on_reset of those above last_id; the others go on."""
-
-    def on_settings(self) -> None:
-        """The peer's SETTINGS came: can_open may have changed."""
-
-    def on_pong(self) -> None:
-        """The answer to `ping`."""
-
-
-LOW_MARK = 65_536
-
-
-class Connection:
+class Connection(Control):
     """One HTTP/2 connection, as a server or as a client.
 
-    Never raises because of the peer. What is sent on a stream that is gone (reset, ended, GOAWAY) is dropped silently, since the owner learns of that in its own time.
-    An early end is settled here: a server that ends its answer before the request has ended resets with NO_ERROR, a client whose answer has ended before its request resets with CANCEL;
-    the handler hears no on_reset for that.
+    It never raises because of the peer. `closed` says that a connection error was found: write `take()`, then close;
+    nothing more is received, and all streams are gone. `reason` is a line for the log.
+
+    What is sent on a stream that is gone is dropped silently: the owner learns of the end in its own time. An early end
+    is settled here and is no on_reset: a server whose answer ends before the request resets the stream with NO_ERROR,
+    a client whose answer has ended before its request is sent resets it with CANCEL. Informational answers (1xx)
+    are skipped. Content-length is held against DATA; answers to HEAD are not known as such (gRPC has none).
     """
 
-    closed: bool
-    """A connection error was found or sent: write `take()`, then close. Nothing is received any more."""
-    reason: str
-    """Of `closed`: one line for the log."""
+    __slots__ = ("_block", "_block_stream", "_preface", "_rest")
 
-    def __init__(self, handler: Handler, *, client: bool, limits: Limits = Limits()) -> None:
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Queue the preface (client) and our SETTINGS."""
+    def __init__(self, handler: Handler, *, client: bool, limits: Limits | None = None) -> None:
+        """Raises ValueError where a window in `limits` is below the protocol's default."""
+        super().__init__(handler, client=client, limits=limits or Limits())
+        self._preface = b"" if client else frames.PREFACE
+        self._rest = b""
+        self._block = bytearray()
+        self._block_stream = (0, 0)  # id and flags of HEADERS that CONTINUATION follows
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take in what came from the peer, cut anywhere. `now`: seconds of any monotonic clock (only the flood guard reads it)."""
+        """Take what came from the peer, cut anywhere. `now`: seconds of any monotonic clock, for the flood guard."""
+        if self.closed:
+            return
+        self._now = now
+        if self._preface:
+            data = self._after_preface(data)
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        position = 0
+        end = len(data)
+        read_head, types = frames.read_head, self._TYPES
+        while end - position >= HEAD_SIZE:
+            head, flags, stream_id = read_head(data, position)
+            kind = head & 0xFF
+            stop = position + HEAD_SIZE + (head >> 8)
+            if head >> 8 > MAX_PAYLOAD:
+                return self._fail(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {head >> 8} bytes")
+            if stop > end:
+                break
+            if self._expect is not None and kind != self._expect:
+                return self._fail(ErrorCode.PROTOCOL_ERROR, f"frame type {kind} where {self._expect} has to come")
+            if kind < len(types):
+                types[kind](self, flags, stream_id & MAX_STREAM_ID, data[position + HEAD_SIZE : stop])
+            else:
+                self._charge(1)  # an extension: to be ignored (RFC 9113, 5.5)
+            if self.closed:
+                return
+            position = stop
+        if position < end:
+            self._rest = data[position:]
 
-    def take(self) -> bytes:
-        """What is to be written now; b"" if nothing."""
+    def _after_preface(self, data: bytes) -> bytes:
+        size = min(len(data), len(self._preface))
+        if data[:size] != self._preface[:size]:
+            self._fail(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
+            return b""
+        self._preface = self._preface[size:]
+        return data[size:]
 
-    @property
-    def can_open(self) -> bool:
-        """Client: a further stream may be opened now: under the peer's MAX_CONCURRENT_STREAMS, ids left, no GOAWAY either way, not closed."""
+    def _data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        self._credit -= size
+        if self._credit < 0:
+            return self._fail(ErrorCode.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.receiving:
+            return self._stray_data(stream_id, stream)
+        if not stream.head_seen:
+            return self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
+        stream.credit -= size
+        if stream.credit < 0:
+            return self._mistake(stream, ErrorCode.FLOW_CONTROL_ERROR)
+        if flags & frames.PADDED:
+            if not payload or payload[0] >= size:
+                return self._fail(ErrorCode.PROTOCOL_ERROR, "padding longer than its frame")
+            payload = payload[1 : size - payload[0]]
+            size = len(payload)
+        end = flags & frames.END_STREAM
+        if stream.expected >= 0:
+            stream.expected -= size
+            if stream.expected < 0 or (end and stream.expected):
+                return self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
+        if stream.mute:
+            size = 0
+        stream.unconsumed += size
+        self._unconsumed += size
+        if end:
+            self._ended(stream)
+        elif not size:
+            self._charge(1)
+            self._give_credit(stream)
+            return
+        if not stream.mute:
+            self._handler.on_data(stream_id, payload, end != 0)
 
-    @property
-    def active(self) -> int:
-        """Streams that are not over."""
+    def _stray_data(self, stream_id: int, stream: Stream | None) -> None:
+        if stream is not None:
+            return self._mistake(stream, ErrorCode.STREAM_CLOSED)
+        if self._is_idle(stream_id):
+            return self._fail(ErrorCode.PROTOCOL_ERROR, f"DATA on stream {stream_id}, which is idle")
+        if self._how_gone(stream_id) != RESET_HERE:
+            self._refuse(stream_id, ErrorCode.STREAM_CLOSED)
+        self._charge(1)
+        self._give_credit(None)
 
-    @property
-    def exhausted(self) -> bool:
-        """Client: this connection will never open a stream again (GOAWAY, ids used up, closed): open another, drop this one once `active` is 0."""
+    def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not stream_id:
+            return self._fail(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
+        if flags & (frames.PADDED | frames.HAS_PRIORITY):
+            start = 1 if flags & frames.PADDED else 0
+            stop = len(payload) - (payload[0] if start and payload else 0)
+            if flags & frames.HAS_PRIORITY:
+                self._depend(stream_id, payload[start : start + 4])
+                start += 5
+            if start > stop:
+                self._fail(ErrorCode.PROTOCOL_ERROR, "HEADERS shorter than their padding and priority")
+            if self.closed:
+                return
+            payload = payload[start:stop]
+        if flags & frames.END_HEADERS:
+            self._head(flags, stream_id, payload)
+        else:
+            self._expect = frames.CONTINUATION
+            self._block_stream = (stream_id, flags)
+            self._block += payload
 
-    def open(self, block: bytes, end_stream: bool) -> int:
-        """Client: start a stream with this header block (joined `Field.raw`); its id. Call only if `can_open`."""
+    def _continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._expect is None or stream_id != self._block_stream[0]:
+            return self._fail(ErrorCode.PROTOCOL_ERROR, f"CONTINUATION on stream {stream_id} without HEADERS")
+        self._block += payload
+        self._charge(1)
+        if len(self._block) > self._limits.max_head_bytes * BLOCK_FACTOR:
+            self._fail(ErrorCode.ENHANCE_YOUR_CALM, f"a header block of more than {len(self._block)} bytes")
+        elif flags & frames.END_HEADERS:
+            block = bytes(self._block)
+            self._block.clear()
+            self._expect = None
+            self._head(self._block_stream[1], stream_id, block)
 
-    def headers(self, stream_id: int, block: bytes, end_stream: bool) -> None:
-        """Server: the head of the answer; either: trailers (end_stream True), sent after all data queued before them."""
+    def _head(self, flags: int, stream_id: int, block: bytes) -> None:
+        """A whole header block. It is decoded whatever comes of it: the table has to be followed."""
+        try:
+            fields, shape = self._decoder.decode(block)
+        except FieldError as error:
+            return self._fail(ErrorCode.COMPRESSION_ERROR, str(error))
+        end = flags & frames.END_STREAM
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            if self._client or stream_id <= self._last_id or not stream_id & 1:
+                self._stray_headers(stream_id)
+            else:
+                self._request(stream_id, fields, shape, end)
+        elif not stream.receiving:
+            self._mistake(stream, ErrorCode.STREAM_CLOSED)
+        elif stream.head_seen:
+            self._trailers(stream, fields, shape, end)
+        else:
+            self._answer(stream, fields, shape, end)
 
-    def data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
-        """Send, as far as both flow-control windows allow; the rest waits in order (see `buffered`)."""
+    def _stray_headers(self, stream_id: int) -> None:
+        how = self._how_gone(stream_id)
+        if how == RESET_HERE:
+            self._charge(1)
+        elif how == RESET_THERE:
+            self._refuse(stream_id, ErrorCode.STREAM_CLOSED)
+        elif how == ENDED:
+            self._fail(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which has ended")
+        else:
+            self._fail(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which may not be opened")
 
-    def buffered(self, stream_id: int) -> int:
-        """Bytes given to `data` that the windows hold back; 0 for a stream that is gone."""
+    def _request(self, stream_id: int, fields: Sequence[Field], shape: int, end: int) -> None:
+        self._last_id = stream_id
+        if self._draining:
+            return self._remember(stream_id, RESET_HERE)
+        if len(self._streams) >= self._limits.max_streams:
+            return self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+        expected = _content_length(fields) if shape & kinds.LENGTH else -1
+        if shape != OVERSIZE and (
+            shape & kinds.MALFORMED or shape & kinds.PSEUDO not in _REQUESTS or (end and expected > 0)
+        ):
+            return self._refuse(stream_id, ErrorCode.PROTOCOL_ERROR)
+        window = self._limits.stream_window
+        stream = Stream(stream_id, self._peer_window, window, sending=True, receiving=not end)
+        stream.head_seen = True
+        stream.expected = expected
+        self._streams[stream_id] = stream
+        if shape == OVERSIZE:
+            stream.mute = True
+            self._handler.on_oversize(stream_id)
+        else:
+            self._handler.on_headers(stream_id, fields, end != 0)
 
-    def reset(self, stream_id: int, code: int) -> None:
-        """End the stream now, dropping what is queued. No on_reset follows."""
+    def _answer(self, stream: Stream, fields: Sequence[Field], shape: int, end: int) -> None:
+        if shape & (kinds.MALFORMED | OVERSIZE) or shape & kinds.PSEUDO != kinds.STATUS:
+            return self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
+        if fields[0].value[:1] == b"1":
+            return self._mistake(stream, ErrorCode.PROTOCOL_ERROR) if end else self._charge(1)
+        stream.head_seen = True
+        if shape & kinds.LENGTH:
+            stream.expected = _content_length(fields)
+            if end and stream.expected:
+                return self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
+        if end:
+            self._ended(stream)
+        self._handler.on_headers(stream.id, fields, end != 0)
 
-    def consumed(self, stream_id: int, n: int) -> None:
-        """The handler is done with n bytes of on_data: give the peer credit for them. Harmless on a stream that is gone."""
+    def _trailers(self, stream: Stream, fields: Sequence[Field], shape: int, end: int) -> None:
+        if not end or stream.expected > 0 or shape & ~kinds.REGULAR:
+            return self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
+        self._ended(stream)
+        if not stream.mute:
+            self._handler.on_trailers(stream.id, fields)
 
-    def ping(self) -> None:
-        """Queue a PING; on_pong tells of its answer."""
+    def _ended(self, stream: Stream) -> None:
+        """The peer's END_STREAM has come."""
+        stream.receiving = False
+        if not stream.sending:
+            self._forget(stream, ENDED)
+        elif self._client:  # an early answer: nobody reads the rest of the request
+            self._out.append(frames.rst_stream(stream.id, ErrorCode.CANCEL))
+            self._forget(stream, RESET_HERE)
 
-    def goaway(self, final: bool) -> None:
-        """Server: drain, in two steps. False: the peer should open no more, but what is under way is still taken. True (a round trip later): streams not yet seen are ignored."""
+    # By frame type.
+    _TYPES: ClassVar[tuple[Callable[[Connection, int, int, bytes], None], ...]] = (
+        _data,
+        _headers,
+        Control._priority,
+        Control._rst_stream,
+        Control._settings,
+        Control._push_promise,
+        Control._ping,
+        Control._goaway,
+        Control._window_update,
+        _continuation,
+    )
+
+
+def _content_length(fields: Sequence[Field]) -> int:
+    return next(int(field.value) for field in fields if field.kind == kinds.LENGTH)

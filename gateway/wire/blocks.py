@@ -1,0 +1,232 @@
+"""Header blocks (RFC 7541) decoded into self-contained fields, in one of two ways with equal results.
+
+The plain way, by the hpack library, follows the peer's table. Once the peer keeps no table (it has acknowledged
+HEADER_TABLE_SIZE 0 and has said so in a block), a field's bytes mean the same wherever they stand: then a block is cut
+by its length prefixes, and the meaning of the pieces is looked up. Only pieces not seen before are decoded and checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpack.exceptions import HPACKError
+from hpack.hpack import Decoder as TableDecoder
+from hpack.huffman_table import decode_huffman
+from hpack.struct import HeaderTuple
+from hpack.table import HeaderTable
+
+from gateway.wire.fields import MALFORMED, Field, encode, kind, shape
+
+OVERSIZE = 0x100
+"""A bit of a block's shape beside those of its fields: they were more than the limit, and are dropped."""
+
+FIELD_OVERHEAD = 32
+"""What each field counts beside its bytes in the size of a header list (RFC 9113, 6.5.2)."""
+
+MAX_EXPANSION = 60
+"""One byte of a block is at most this much of a header list: `accept-encoding: gzip, deflate` is one byte."""
+
+MAX_KNOWN_BYTES = 512
+"""Of a field or block that is remembered: with the two numbers below, some 10 MiB at the very most."""
+MAX_KNOWN_FIELDS = 4096
+MAX_KNOWN_BLOCKS = 1024
+
+SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
+"""Never remembered; nor is what the peer marks as never indexed."""
+
+Block = tuple[Sequence[Field], int]
+"""Fields and their shape."""
+
+_known_fields: dict[bytes, Field] = {}
+_known_blocks: dict[bytes, Block] = {}
+
+
+class FieldError(Exception):
+    """The block can't be decoded, and the peer's table is out of step from now on: a connection error."""
+
+
+_STATIC_NAMES = (b"", *(name for name, _ in HeaderTable.STATIC_TABLE))
+_INDEXED: list[Field | None] = [None] * 256
+for _index, (_name, _value) in enumerate(HeaderTable.STATIC_TABLE, 1):
+    _INDEXED[0x80 | _index] = Field(_name, _value, bytes((0x80 | _index,)), kind(_name, _value))
+
+# How a literal's name is given, by the literal's first byte; 0 where no literal begins.
+NAME_IN_FULL, NAME_INDEXED, NAME_INDEXED_FAR = 1, 2, 3
+_FORM = bytearray(256)
+for _first in (*range(0x20), *range(0x40, 0x7F)):
+    _mask = 0x3F if _first & 0x40 else 0x0F
+    _FORM[_first] = {0: NAME_IN_FULL, _mask: NAME_INDEXED_FAR}.get(_first & _mask, NAME_INDEXED)
+
+
+class Decoder:
+    """The header blocks of one peer, in their order.
+
+    `limit`: the largest header list in bytes. A larger one is dropped, but followed, so that the next is decoded right.
+    """
+
+    __slots__ = ("_limit", "_table")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._table: TableDecoder | None = TableDecoder(max_header_list_size=1 << 62)  # the limit is kept here
+
+    def table_off(self) -> None:
+        """The peer has acknowledged HEADER_TABLE_SIZE 0: its next block must begin by saying so (RFC 9113, 4.3.1)."""
+        if self._table is not None:
+            self._table.max_allowed_table_size = 0
+
+    def decode(self, block: bytes) -> Block:
+        """Raises FieldError."""
+        if self._table is not None:
+            return self._decode_by_table(block, self._table)
+        if len(block) * MAX_EXPANSION > self._limit:
+            fields, _ = self._decode_by_field(block)
+            size = sum(len(field.name) + len(field.value) + FIELD_OVERHEAD for field in fields)
+            return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
+        found = _known_blocks.get(block)
+        if found is None:
+            fields, all_known = self._decode_by_field(block)
+            found = (fields, shape(fields))
+            if all_known and len(block) <= MAX_KNOWN_BYTES:
+                if len(_known_blocks) >= MAX_KNOWN_BLOCKS:
+                    _known_blocks.clear()
+                _known_blocks[block] = found
+        return found
+
+    def _decode_by_table(self, block: bytes, table: TableDecoder) -> Block:
+        fields: list[Field] = []
+        position = size = count = 0
+        most = self._limit // FIELD_OVERHEAD
+        while position < len(block):
+            if block[position] & 0xE0 == 0x20 and count:
+                raise FieldError("a table size update after a field")
+            end = _end(block, position)
+            try:
+                decoded = list(table.decode(block[position:end], raw=True))
+            except HPACKError as error:
+                raise FieldError(type(error).__name__) from None  # its text may hold a secret
+            position = end
+            for header in decoded:  # one; none if it was a table size update
+                name, value = header
+                count += 1
+                size += len(name) + len(value) + FIELD_OVERHEAD
+                if size <= self._limit:
+                    never_index = isinstance(header, HeaderTuple) and not header.indexable
+                    raw = encode(name, value, never_index=never_index)
+                    fields.append(Field(name, value, raw, kind(name, value)))
+            if count > most:  # to follow the table is slow, so an oversized list is followed no longer than a legal one
+                raise FieldError(f"more than {most} fields in one block")
+        if table.max_allowed_table_size == 0 and table.header_table_size == 0:
+            self._table = None
+        return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
+
+    @staticmethod
+    def _decode_by_field(block: bytes) -> tuple[list[Field], bool]:
+        """The fields, and whether all were known."""
+        fields: list[Field] = []
+        position = 0
+        length = len(block)
+        all_known = True
+        known, indexed, forms = _known_fields.get, _INDEXED, _FORM
+        try:
+            while position < length:
+                first = block[position]
+                field = indexed[first]
+                if field is not None:
+                    fields.append(field)
+                    position += 1
+                    continue
+                form = forms[first]
+                if form == NAME_INDEXED:
+                    at = position + 1
+                elif form == NAME_IN_FULL:
+                    size = block[position + 1] & 0x7F
+                    at = position + 2 + size if size != 0x7F else _after_string(block, position + 1)
+                elif form == NAME_INDEXED_FAR:
+                    at = position + 2 if block[position + 1] < 0x80 else _integer(block, position, 0x0F)[1]
+                elif first == 0x20 and not fields:  # a table size update, to 0 again
+                    position += 1
+                    continue
+                else:
+                    raise FieldError(f"0x{first:02x} begins no field of a peer that keeps no table")
+                size = block[at] & 0x7F
+                end = at + 1 + size if size != 0x7F else _after_string(block, at)
+                raw = block[position:end]
+                field = known(raw)
+                if field is None:
+                    field = _literal(raw, form, at - position)
+                    all_known = False
+                fields.append(field)
+                position = end
+        except IndexError:
+            raise FieldError("the block ends within a field") from None
+        return fields, all_known
+
+
+def _literal(raw: bytes, form: int, at: int) -> Field:
+    """The field that these bytes mean; its value's string begins `at`. Remembered, unless secret or malformed."""
+    first = raw[0]
+    if form == NAME_IN_FULL:
+        name = _text(raw, 1, at)
+    else:
+        index, _ = _integer(raw, 0, 0x3F if first & 0x40 else 0x0F)
+        if index >= len(_STATIC_NAMES):
+            raise FieldError(f"name index {index} of a peer that keeps no table")
+        name = _STATIC_NAMES[index]
+    value = _text(raw, at, len(raw))
+    field = Field(name, value, raw, kind(name, value))
+    if field.kind != MALFORMED and name not in SECRET and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
+        if len(_known_fields) >= MAX_KNOWN_FIELDS:
+            _known_fields.clear()
+        _known_fields[raw] = field
+    return field
+
+
+def _text(raw: bytes, start: int, end: int) -> bytes:
+    """The string that takes up raw[start:end]."""
+    size, begin = _integer(raw, start, 0x7F)
+    text = raw[begin:end]
+    if len(text) != size:
+        raise FieldError("the block ends within a field")
+    if not raw[start] & 0x80:
+        return text
+    try:
+        return decode_huffman(text)
+    except HPACKError as error:
+        raise FieldError(type(error).__name__) from None  # its text may hold a secret
+
+
+def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
+    """The integer there (RFC 7541, 5.1) and where it ends. Raises IndexError where the block ends before it does."""
+    value = block[position] & mask
+    position += 1
+    if value < mask:
+        return value, position
+    for shift in (0, 7, 14, 21, 28):
+        byte = block[position]
+        position += 1
+        value += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise FieldError("an integer of more than five bytes")
+
+
+def _after_string(block: bytes, position: int) -> int:
+    size, begin = _integer(block, position, 0x7F)
+    return begin + size
+
+
+def _end(block: bytes, position: int) -> int:
+    """Where the field (or table size update) that begins there ends."""
+    first = block[position]
+    try:
+        if first & 0x80:
+            return _integer(block, position, 0x7F)[1]
+        if first & 0xE0 == 0x20:
+            return _integer(block, position, 0x1F)[1]
+        index, at = _integer(block, position, 0x3F if first & 0x40 else 0x0F)
+        if index == 0:
+            at = _after_string(block, at)
+        return _after_string(block, at)
+    except IndexError:
+        raise FieldError("the block ends within a field") from None
