@@ -11,6 +11,7 @@ import json
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -34,7 +35,9 @@ class Message(BaseModel):
     in_force: int | None = None
     drained: bool = False
 
-    def encode(self) -> bytes:
+    @cached_property
+    def line(self) -> bytes:
+        """Encoded once, however many workers it goes to."""
         return self.model_dump_json(exclude_defaults=True).encode() + b"\n"
 
     @classmethod
@@ -93,7 +96,7 @@ class Channel(asyncio.Protocol):
     def send(self, message: Message) -> None:
         """Queued where the other side is slow; dropped where it is gone (`on_end` tells)."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(message.encode())
+            self._transport.write(message.line)
 
     def close(self) -> None:
         """What was sent before is still written."""

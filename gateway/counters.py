@@ -1,19 +1,17 @@
 """What a worker counts, in memory that the parent reads while the worker goes on: 64-bit integers, one writer each.
 
 Times are microseconds of the monotonic clock, which all processes of a machine share. The layout is a few words of the
-worker's own, then an area for each kind of slot; an area is the number of slots ever used, the slots, and the slots'
-labels. Only pages that were touched take memory. `snapshot` (the reader) is in `gateway/snapshot.py`.
+worker's own, then an area of slots for each kind of thing counted. `gateway/totals.py` reads it.
 """
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final
 
+from gateway.slots import WORD, Area, Key, Slot, Slots
 from gateway.table import Endpoint, RouteTable
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "deadline", "cancelled", "unavailable", "refused")
@@ -25,19 +23,13 @@ CONNECT, REFUSED_STREAM, RESET, BACKEND_UNAVAILABLE = range(4)
 """Why an attempt was repeated. `reset`: a reused connection, before any byte of an answer."""
 
 BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""The latency histogram's upper bounds in seconds: half a millisecond is a small model, a minute the default deadline."""
+"""The latency histogram's bounds in seconds: half a millisecond is a small model, a minute the default deadline."""
 
 OTHER: Final = "_other"
 """The label of what no longer fits. The underscore keeps it from being a deployment's name."""
 
 EPOCH_US: Final = 1 << 44
 """Added to each time that a slot sums, so that one word tells both how many requests are open and since when."""
-
-FREE, LIVE, RETIRED = range(3)
-"""A slot's state, in the two low bits of its first word; the rest is its generation, which rises as it is freed."""
-
-LABEL_BYTES: Final = 512
-WORD: Final = 8
 
 _BUCKETS_US: Final = tuple(round(bound * 1_000_000) for bound in BUCKETS)
 
@@ -48,28 +40,6 @@ FIRST_BUCKET: Final = FIRST_CAUSE + len(CAUSES)
 REQUEST_WORDS: Final = FIRST_BUCKET + len(BUCKETS) + 1
 UP, IN_FLIGHT, CONNECTIONS, EJECTIONS, ENDPOINT_WORDS = range(5)
 OPEN_CONNECTIONS, ACCEPTED, GATHERED, WORKER_WORDS = range(4)
-
-Key = tuple[str, ...]
-
-
-class Area:
-    """Where the slots of one kind lie, in words from the start."""
-
-    def __init__(self, start: int, capacity: int, words: int) -> None:
-        self.used = start
-        self.first = start + 1
-        self.capacity = capacity
-        self.stride = 1 + words
-        self.labels = (self.first + capacity * self.stride) * WORD  # in bytes
-        self.end = self.first + capacity * self.stride + capacity * LABEL_BYTES // WORD
-
-    def at(self, index: int) -> int:
-        return self.first + index * self.stride
-
-    def label(self, index: int) -> slice:
-        start = self.labels + index * LABEL_BYTES
-        return slice(start, start + LABEL_BYTES)
-
 
 REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,000 versions that a table may have
 ENDPOINTS: Final = Area(REQUESTS.end, 16384, ENDPOINT_WORDS)
@@ -88,23 +58,7 @@ def attach(descriptor: int) -> mmap.mmap:
     return mmap.mmap(descriptor, SIZE)
 
 
-class _Slot:
-    """A slot's words as its owner sees them. After it was freed it writes to nowhere, whoever still holds it."""
-
-    __slots__ = ("_words",)
-
-    def __init__(self, words: memoryview) -> None:
-        self._words = words
-
-    @property
-    def idle(self) -> bool:
-        raise NotImplementedError
-
-    def detach(self) -> None:
-        self._words = memoryview(bytearray(len(self._words) * WORD)).cast("q")
-
-
-class RequestSlot(_Slot):
+class RequestSlot(Slot):
     """Requests of one namespace, deployment, version, dialect and assignment."""
 
     __slots__ = ()
@@ -131,7 +85,7 @@ class RequestSlot(_Slot):
         return self._words[OPEN] == 0
 
 
-class EndpointSlot(_Slot):
+class EndpointSlot(Slot):
     """One endpoint of a version; up until it is ejected."""
 
     __slots__ = ()
@@ -164,7 +118,7 @@ class EndpointSlot(_Slot):
         return self._words[IN_FLIGHT] == 0 and self._words[CONNECTIONS] == 0
 
 
-class RefusalSlot(_Slot):
+class RefusalSlot(Slot):
     """Requests refused before a version was chosen, by dialect and reason."""
 
     __slots__ = ()
@@ -194,77 +148,6 @@ class WorkerSlot:
         self._words[GATHERED] += change
 
 
-S = TypeVar("S", bound=_Slot)
-
-
-class _Slots(Generic[S]):
-    """The slots of one area, by their labels."""
-
-    def __init__(self, buffer: memoryview, area: Area, make: Callable[[memoryview], S], other: Key) -> None:
-        self._bytes = buffer.cast("B")
-        self._words = buffer.cast("B").cast("q")
-        self._area = area
-        self._make = make
-        self._other_key = other
-        self._other: S | None = None
-        self._by_key: dict[Key, tuple[int, S]] = {}
-        self._retired: list[tuple[int, S]] = []
-        self._free: list[int] = []
-        self._words[area.used] = 1  # slot 0 is kept for `other`
-
-    def get(self, key: Key) -> S:
-        found = self._by_key.get(key)
-        if found is not None:
-            return found[1]
-        label = json.dumps(key, ensure_ascii=False).encode()
-        index = self._take() if len(label) <= LABEL_BYTES else None
-        if index is None:
-            if self._other is None:
-                self._other = self._publish(0, json.dumps(self._other_key).encode())
-            return self._other
-        slot = self._publish(index, label)
-        self._by_key[key] = (index, slot)
-        return slot
-
-    def retain(self, keep: Callable[[Key], bool]) -> None:
-        """Retire the others: their keys start anew, what is in flight in them is still counted, then they are free."""
-        for key in [key for key in self._by_key if not keep(key)]:
-            index, slot = self._by_key.pop(key)
-            self._words[self._area.at(index)] += RETIRED - LIVE
-            self._retired.append((index, slot))
-        self._sweep()
-
-    def _sweep(self) -> None:
-        retired, self._retired = self._retired, []
-        for index, slot in retired:
-            if not slot.idle:
-                self._retired.append((index, slot))
-                continue
-            slot.detach()
-            self._words[self._area.at(index)] += 4 - RETIRED  # the next generation, free
-            self._free.append(index)
-
-    def _take(self) -> int | None:
-        if not self._free and self._words[self._area.used] == self._area.capacity:
-            self._sweep()
-        if self._free:
-            return self._free.pop()
-        index = self._words[self._area.used]
-        return index if index < self._area.capacity else None
-
-    def _publish(self, index: int, label: bytes) -> S:
-        """Values and label first; the state that makes them readable, and the count that makes it looked at, last."""
-        at = self._area.at(index)
-        words = self._words[at + 1 : at + self._area.stride]
-        for word in range(len(words)):
-            words[word] = 0
-        self._bytes[self._area.label(index)] = label.ljust(LABEL_BYTES, b"\0")
-        slot = self._make(words)
-        self._words[at] += LIVE - FREE
-        self._words[self._area.used] = max(self._words[self._area.used], index + 1)
-        return slot
-
-
 class Counters:
     """The worker's side. `buffer` is SIZE bytes of zeros that nobody else writes. Callers keep the slots they get,
     and ask anew with each table."""
@@ -272,9 +155,9 @@ class Counters:
     def __init__(self, buffer: mmap.mmap | bytearray) -> None:
         memory = memoryview(buffer)
         self.worker = WorkerSlot(memory.cast("q")[:WORKER_WORDS])
-        self._requests = _Slots(memory, REQUESTS, RequestSlot, (OTHER,) * 5)
-        self._endpoints = _Slots(memory, ENDPOINTS, EndpointSlot, (OTHER,) * 4)
-        self._refusals = _Slots(memory, REFUSALS, RefusalSlot, (OTHER,) * 2)
+        self._requests = Slots(memory, REQUESTS, RequestSlot, (OTHER,) * 5)
+        self._endpoints = Slots(memory, ENDPOINTS, EndpointSlot, (OTHER,) * 4)
+        self._refusals = Slots(memory, REFUSALS, RefusalSlot, (OTHER,) * 2)
 
     def request(self, namespace: str, deployment: str, version: str, dialect: str, assignment: str) -> RequestSlot:
         return self._requests.get((namespace, deployment, version, dialect, assignment))

@@ -68,6 +68,17 @@ class Settings:
     connect_timeout: float = 1.0
     """To an endpoint. Servers are near: a second means a lost SYN, and the retry goes to another endpoint."""
 
+    max_endpoint_connections: int = 1024
+    """REST connections to one endpoint, per worker (Envoy's own default): each is a request in flight there, and what
+    a model server does not answer it should not be given more of."""
+
+    max_endpoint_grpc_connections: int = 8
+    """gRPC connections to one endpoint, per worker: a second is opened only where the first has all the streams that
+    the server allows (100 or more); what comes on top waits for a free stream until its deadline."""
+
+    read_timeout: float = 10.0
+    """For the head of a request to arrive whole. The body has until `timeout`."""
+
     idle_timeout: float = 300.0
     """A client's connection without a request. Longer than the usual balancer's 60 s, so that they close first."""
 

@@ -1,0 +1,65 @@
+"""`turnout-gateway`: runs the gateway in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+import uvloop
+
+from gateway import logs
+from gateway.listen import PortUnavailable
+from gateway.parent import Parent
+from gateway.settings import Settings
+
+_DEFAULT = Settings()
+
+
+@click.command(context_settings={"auto_envvar_prefix": "TURNOUT_GATEWAY", "show_default": True})
+@click.option("--host", default=_DEFAULT.host, help="Address of the data port.")
+@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULT.port, help="REST and gRPC; 0: any free one.")
+@click.option("--admin-host", default=_DEFAULT.admin_host, help="Address of the admin port.")
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    default=_DEFAULT.admin_port,
+    help="Metrics, health, the route table; 0: any free one.",
+)
+@click.option("--workers", type=click.IntRange(1), default=_DEFAULT.workers, help="Data processes.")
+@click.option("--state", type=click.Path(path_type=Path), default=_DEFAULT.state, help="Folder for what is kept.")
+@click.option("--table", type=click.Path(path_type=Path), help="The route table.  [default: routes.json in --state]")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULT.timeout,
+    help="Deadline of requests that name none, in seconds.",
+)
+@click.option(
+    "--max-message-bytes",
+    type=click.IntRange(1),
+    default=_DEFAULT.max_message_bytes,
+    help="Largest body or gRPC message.",
+)
+@click.option(
+    "--drain-seconds",
+    type=click.FloatRange(0),
+    default=_DEFAULT.drain_seconds,
+    help="To finish what is in flight after SIGTERM or SIGINT.",
+)
+def main(**options: object) -> None:
+    """Send predictions to the versions that the route table names.
+
+    Each option can be set in the environment too, as TURNOUT_GATEWAY_PORT and so on.
+    """
+    logs.set_up("parent")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Settings(**options)))  # type: ignore[arg-type]
+
+
+async def _serve(settings: Settings) -> None:
+    try:
+        parent = Parent(settings)
+    except PortUnavailable as error:
+        raise click.ClickException(str(error)) from None
+    await parent.serve()

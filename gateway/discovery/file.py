@@ -1,0 +1,109 @@
+"""Route tables from a file, with the last good one kept on disk.
+
+Whoever writes the file replaces it by a rename, so that it is whole whenever it is read. Any table that differs from
+the one before is taken, a lower revision too: a deployer that starts over counts from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway import table
+from gateway.table import RouteTable, TableError
+
+log = logging.getLogger(__name__)
+
+Signature = tuple[int, int, int]
+
+
+class TableFile:
+    """The newest good table of `path`, of the copy in `last_good` until there is one."""
+
+    def __init__(self, path: Path, last_good: Path) -> None:
+        self.path = path
+        self.last_good = last_good
+        self.table: RouteTable | None = None
+        self.read_at: float | None = None
+        """When the table was read from `path`, in seconds since 1970; of a saved one, when it was saved."""
+        self.problem: str | None = None
+        """Why what is in the file now is not served; None if it is."""
+        self.rejected = 0
+        """How often the file changed into something that is not served."""
+        self._seen: Signature | str | None = None
+
+    async def watch(self, interval: float, on_table: Callable[[RouteTable], None]) -> None:
+        """Call `on_table` with each new table, for ever. Looks at the file every `interval` seconds."""
+        if (new := self.poll() or self.recall()) is not None:
+            on_table(new)
+        while True:
+            await asyncio.sleep(interval)
+            if (new := self.poll()) is not None:
+                on_table(new)
+
+    def poll(self) -> RouteTable | None:
+        """The table in the file if it is good and not the one that we have. Reads only a file that has changed."""
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                signature = (status.st_mtime_ns, status.st_ino, status.st_size)
+                if signature == self._seen:
+                    return None
+                self._seen = signature
+                new = table.read(file.read())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if reason != self._seen:
+                self._seen = reason
+                self._reject(reason)
+            return None
+        except TableError as error:
+            self._reject(str(error))
+            return None
+        self.problem = None
+        self.read_at = time.time()
+        if new == self.table:
+            return None
+        self.table = new
+        self._save(new)
+        return new
+
+    def recall(self) -> RouteTable | None:
+        """The last good table, from before a restart."""
+        try:
+            with self.last_good.open("rb") as file:
+                self.table = table.read(file.read())
+                self.read_at = os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return None
+        except (OSError, TableError) as error:
+            log.warning("the saved route table can't be used", extra={"path": self.last_good, "reason": error})
+            return None
+        log.warning("serving by the last good route table", extra=self._about(self.table))
+        return self.table
+
+    def _reject(self, reason: str) -> None:
+        self.problem = reason
+        self.rejected += 1
+        extra = {"path": self.path, "reason": reason, **self._about(self.table)}
+        log.error("the route table is not served, the last good one stays", extra=extra)
+
+    def _save(self, new: RouteTable) -> None:
+        temporary = self.last_good.with_suffix(f".{os.getpid()}.new")
+        try:
+            self.last_good.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(table.write(new))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.last_good)
+        except OSError as error:
+            log.warning("the route table can't be saved for a restart", extra={"path": temporary, "reason": error})
+
+    @staticmethod
+    def _about(served: RouteTable | None) -> dict[str, object]:
+        return {"revision": None if served is None else served.revision}

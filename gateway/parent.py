@@ -1,0 +1,157 @@
+"""The gateway's first process: it owns sockets, workers, discovery and the admin port, and carries no request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.admin import Server
+from gateway.control import Message
+from gateway.discovery.file import TableFile
+from gateway.listen import open_listeners
+from gateway.metrics import View
+from gateway.process import Sent, Worker
+from gateway.settings import Settings
+from gateway.table import RouteTable
+from gateway.tasks import spawn
+from gateway.totals import Snapshot, Totals
+
+log = logging.getLogger(__name__)
+
+WORKER = (sys.executable, "-m", "gateway.worker")
+
+
+class Parent:
+    """`command` starts a worker; its start's argument is added to it."""
+
+    def __init__(self, settings: Settings, command: Sequence[str] = WORKER) -> None:
+        """Opens the ports. Raises PortUnavailable."""
+        self._settings = settings
+        listeners = open_listeners(settings.host, settings.port, settings.workers, settings.backlog, "data")
+        try:
+            self._admin = open_listeners(settings.admin_host, settings.admin_port, 1, settings.backlog, "admin")[0]
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        self._workers = [Worker(index, listener, settings, command) for index, listener in enumerate(listeners)]
+        self._file = TableFile(settings.table_path, settings.state / "routes.last-good.json")
+        self._totals = Totals()
+        self._sent = 0
+        self._in_force: Sent | None = None
+        self._stop = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Until a signal says to end, and what is in flight then has."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        server = Server(self)
+        admin = spawn(server.serve(sockets=[self._admin]), "admin")
+        # The table first, so that each worker finds it at its start.
+        watch = spawn(self._file.watch(self._settings.poll_interval, self._found), "discovery")
+        places = [spawn(worker.keep(self._changed, self._died), f"worker-{worker.index}") for worker in self._workers]
+        addresses = {"data": _address(self._workers[0].listener), "admin": _address(self._admin)}
+        log.info("listening", extra={**addresses, "workers": len(self._workers), "table": self._file.path})
+
+        await self._stop.wait()
+        watch.cancel()
+        await self._drain(places)
+        server.should_exit = True
+        await admin
+        for worker in self._workers:
+            worker.listener.close()
+        log.info("ended")
+
+    def view(self) -> View:
+        ready = sum(worker.ready for worker in self._workers)
+        return View(
+            sums=self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None),
+            newest=None if self._file.table is None else self._file.table.revision,
+            in_force=None if self._in_force is None else self._in_force.table.revision,
+            age=None if self._file.read_at is None else max(0.0, time.time() - self._file.read_at),
+            rejected=self._file.rejected,
+            rejecting=self._file.problem is not None,
+            workers={"ready": ready, "starting": len(self._workers) - ready},
+            restarts=sum(worker.restarts for worker in self._workers),
+            draining=self._stop.is_set(),
+        )
+
+    def readiness(self) -> tuple[bool, str]:
+        problem = self._file.problem and f"{self._file.path}: {self._file.problem}"
+        if self._stop.is_set():
+            return False, "draining: this gateway was told to end"
+        if self._file.table is None:
+            return False, f"there is no route table yet ({problem or 'it has not been read'})"
+        waiting = [str(worker.index) for worker in self._workers if not worker.ready or worker.in_force is None]
+        if waiting:
+            return False, f"waiting for workers {', '.join(waiting)} of {len(self._workers)}"
+        return True, f"ok, by the last good route table ({problem})" if problem else "ok"
+
+    def report(self) -> dict[str, Any]:
+        in_force = None if self._in_force is None else self._in_force.table
+        return {
+            "revision": None if in_force is None else in_force.revision,
+            "newest": None if self._file.table is None else self._file.table.revision,
+            "problem": self._file.problem,
+            "workers": [
+                {
+                    "worker": worker.index,
+                    "pid": worker.pid,
+                    "ready": worker.ready,
+                    "revision": None if worker.in_force is None else worker.in_force.table.revision,
+                    "restarts": worker.restarts,
+                }
+                for worker in self._workers
+            ],
+            "table": None if in_force is None else in_force.model_dump(mode="json"),
+        }
+
+    def _found(self, table: RouteTable) -> None:
+        self._totals.follow(table)
+        self._sent += 1
+        message = Message(table=table)
+        for worker in self._workers:
+            worker.give(Sent(self._sent, table), message)
+
+    def _changed(self) -> None:
+        """The table in force is the one of the worker that lags most; there is none while any worker has none."""
+        taken = [worker.in_force for worker in self._workers]
+        slowest = min((sent for sent in taken if sent is not None), key=lambda sent: sent.number, default=None)
+        if None in taken or slowest is None or slowest == self._in_force:
+            return
+        self._in_force = slowest
+        if slowest.number == self._sent:
+            self._totals.follow(slowest.table)
+            log.info("route table in force", extra={"revision": slowest.table.revision})
+
+    def _died(self, last: Snapshot) -> None:
+        self._totals.fold(last)
+
+    def _signalled(self, number: int) -> None:
+        again = self._stop.is_set()
+        log.info("told to end", extra={"signal": signal.Signals(number).name, "at_once": again})
+        self._stop.set()
+        if again:
+            for worker in self._workers:
+                worker.kill()
+
+    async def _drain(self, places: Sequence[asyncio.Task[None]]) -> None:
+        for worker in self._workers:
+            worker.drain()
+        _, left = await asyncio.wait(places, timeout=self._settings.drain_seconds)
+        if left:
+            log.warning("requests are cut off", extra={"after": self._settings.drain_seconds})
+            for worker in self._workers:
+                worker.kill()
+            await asyncio.wait(left)
+
+
+def _address(listener: Any) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,156 @@
+"""One worker's place: its socket, which outlives the process in it, and that process, replaced whenever it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import mmap
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gateway import counters, totals
+from gateway.control import Channel, Message, Start
+from gateway.settings import Settings
+from gateway.table import RouteTable
+
+log = logging.getLogger(__name__)
+
+STEADY_SECONDS = 10.0
+"""A worker that lived this long died of something new: it is replaced at once."""
+
+LONGEST_PAUSE = 5.0
+"""Between restarts of one that can't live, in seconds: it costs a start's processor time each, and may recover."""
+
+
+class Sent(NamedTuple):
+    """A table as the n-th that the parent has sent: revisions need not rise."""
+
+    number: int
+    table: RouteTable
+
+
+class Worker:
+    def __init__(self, index: int, listener: socket.socket, settings: Settings, command: Sequence[str]) -> None:
+        self.index = index
+        self.listener = listener
+        self.restarts = 0
+        self.ready = False
+        self.in_force: Sent | None = None
+        self._settings = settings
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: Channel | None = None
+        self._memory: mmap.mmap | None = None
+        self._latest: tuple[Sent, Message] | None = None
+        self._unconfirmed: deque[Sent] = deque()
+        self._ending = asyncio.Event()
+        self._changed: Callable[[], None] = lambda: None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def keep(self, changed: Callable[[], None], died: Callable[[totals.Snapshot], None]) -> None:
+        """Have a process in this place until `drain`, and then until that process ends.
+
+        `changed` is called when the worker has become ready or has taken a table, `died` with its last counts.
+        """
+        self._changed = changed
+        failures = 0
+        while not self._ending.is_set():
+            began = time.monotonic()
+            end: object
+            try:
+                end = await self._run()
+            except OSError as error:
+                end = error
+            if (last := self.snapshot()) is not None:
+                died(last)
+            self._memory = None
+            if self._ending.is_set():
+                return
+            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            pause = 0.0 if failures == 1 else min(0.1 * 2 ** (failures - 2), LONGEST_PAUSE)
+            log.error("a worker died and is replaced", extra={"worker": self.index, "exit": end, "pause": pause})
+            self.restarts += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), pause)
+
+    def give(self, sent: Sent, message: Message) -> None:
+        """The newest table, for the process here and those after it. `message` carries it, encoded once for all."""
+        self._latest = sent, message
+        if self._channel is not None:
+            self._send_table()
+
+    def drain(self) -> None:
+        self._ending.set()
+        if self._channel is not None:
+            self._channel.send(Message(drain=True))
+
+    def kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    def snapshot(self) -> totals.Snapshot | None:
+        """What this process has counted until now; None while there is none."""
+        return None if self._memory is None else totals.read(self._memory, time.monotonic_ns() // 1000)
+
+    async def _run(self) -> int:
+        ours, theirs = socket.socketpair()
+        memory = counters.allocate()
+        self._memory = counters.attach(memory)
+        start = Start(self.index, self.listener.fileno(), memory, theirs.fileno(), self._settings)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                start.argument(),
+                pass_fds=(start.listen, start.counters, start.control),
+                stdin=asyncio.subprocess.DEVNULL,
+                # A session of its own: what a terminal or a supervisor sends to our group is ours to pass on.
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(memory)
+        self._process = process
+        self._channel = await Channel.open(ours, self._heard, self._silent)
+        if self._latest is not None:
+            self._send_table()
+        if self._ending.is_set():  # while it was being started
+            self._channel.send(Message(drain=True))
+        code = await process.wait()
+        self._channel.close()
+        self._process = self._channel = None
+        self._unconfirmed.clear()
+        self.ready, self.in_force = False, None
+        return code
+
+    def _send_table(self) -> None:
+        assert self._latest is not None
+        assert self._channel is not None
+        sent, message = self._latest
+        self._unconfirmed.append(sent)
+        self._channel.send(message)
+
+    def _silent(self) -> None:
+        if not self._ending.is_set():
+            self.kill()  # a worker that can't be told anything; most often it is dead already
+
+    def _heard(self, message: Message) -> None:
+        if message.ready:
+            self.ready = True
+        elif message.in_force is not None:
+            while self._unconfirmed:
+                self.in_force = self._unconfirmed.popleft()
+                if self.in_force.table.revision == message.in_force:
+                    break
+        self._changed()

@@ -1,0 +1,67 @@
+"""A worker that speaks the parent's protocol and counts, but serves one-line commands instead of predictions.
+
+Commands: `pid`; `count` (a finished request of the stable version of the first deployment); `hold` (a request in flight
+until the client's next line). Each is answered by the worker's pid.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+
+from gateway import control, counters, table
+
+
+class Worker:
+    def __init__(self, start: control.Start) -> None:
+        self.start = start
+        self.counters = counters.Counters(counters.attach(start.counters))
+        self.table: table.RouteTable | None = None
+        self.held = 0
+        self.idle = asyncio.Condition()
+        self.draining = asyncio.Event()
+
+    async def run(self) -> None:
+        end = socket.socket(fileno=self.start.control)
+        channel = await control.Channel.open(end, self.heard, self.draining.set)
+        self.channel = channel
+        server = await asyncio.start_server(self.serve, sock=socket.socket(fileno=self.start.listen))
+        channel.send(control.Message(ready=True))
+        await self.draining.wait()
+        async with self.idle:
+            await self.idle.wait_for(lambda: self.held == 0)
+        server.close()
+        channel.send(control.Message(drained=True))
+        channel.close()
+
+    def heard(self, message: control.Message) -> None:
+        if message.table is not None:
+            self.table = message.table
+            self.counters.retain(message.table)
+            self.channel.send(control.Message(in_force=message.table.revision))
+        if message.drain:
+            self.draining.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = (await reader.readline()).decode().strip()
+        if command in ("count", "hold"):
+            deployment = self.table.deployments[0]
+            slot = self.counters.request(deployment.namespace, deployment.name, deployment.stable, "fake", "split")
+            began = time.monotonic_ns() // 1000
+            slot.started(began)
+            if command == "hold":
+                self.held += 1
+                writer.write(b"held\n")
+                await reader.readline()
+            slot.finished(began, time.monotonic_ns() // 1000, counters.SUCCESS)
+        writer.write(f"{os.getpid()}\n".encode())
+        await writer.drain()
+        writer.close()
+        if command == "hold":
+            async with self.idle:
+                self.held -= 1
+                self.idle.notify_all()
+
+
+asyncio.run(Worker(control.Start.parse(sys.argv[1])).run())
