@@ -64,16 +64,20 @@ class Decoder:
     `limit`: the largest header list in bytes. A larger one is dropped, but followed, so that the next is decoded right.
     """
 
-    __slots__ = ("_limit", "_table")
+    __slots__ = ("_limit", "_table", "_table_off")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._table: TableDecoder | None = TableDecoder(max_header_list_size=1 << 62)  # the limit is kept here
+        self._table_off = False
 
     def table_off(self) -> None:
-        """The peer has acknowledged HEADER_TABLE_SIZE 0: its next block must begin by saying so (RFC 9113, 4.3.1)."""
-        if self._table is not None:
-            self._table.max_allowed_table_size = 0
+        """The peer has acknowledged HEADER_TABLE_SIZE 0.
+
+        Its next block must begin by saying that its table is off (RFC 9113, 4.3.1), and from then on the fast way is
+        right. There are peers that don't (h2spec is one): those are followed by their table of 4096 bytes, as before.
+        """
+        self._table_off = True
 
     def decode(self, block: bytes) -> Block:
         """Raises FieldError."""
@@ -98,9 +102,12 @@ class Decoder:
         position = size = count = 0
         most = self._limit // FIELD_OVERHEAD
         while position < len(block):
-            if block[position] & 0xE0 == 0x20 and count:
-                raise FieldError("a table size update after a field")
             end = _end(block, position)
+            if block[position] & 0xE0 == 0x20:
+                if count:
+                    raise FieldError("a table size update after a field")
+                if self._table_off and block[position] != 0x20:
+                    raise FieldError("a table size update to more than 0")
             try:
                 decoded = list(table.decode(block[position:end], raw=True))
             except HPACKError as error:
@@ -116,7 +123,7 @@ class Decoder:
                     fields.append(Field(name, value, raw, kind(name, value)))
             if count > most:  # to follow the table is slow, so an oversized list is followed no longer than a legal one
                 raise FieldError(f"more than {most} fields in one block")
-        if table.max_allowed_table_size == 0 and table.header_table_size == 0:
+        if self._table_off and table.header_table_size == 0:
             self._table = None
         return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
 
