@@ -42,8 +42,11 @@ def program(runtime: str) -> Path:
         EnvironmentFailed: it could not be made; the message says why and what to do.
     """
     server = shutil.which(MODEL_SERVER) if runtime == "tfserving" else None
-    if server is not None:
-        return Path(server).absolute()
+    return python(runtime) if server is None else Path(server).absolute()
+
+
+def python(runtime: str) -> Path:
+    """The Python of the runtime's environment, made now if it isn't there. Raises as `program` does."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return environment(runtime, LOCKS / f"{runtime}.txt", cache.absolute() / "turnout" / "environments")
 
@@ -59,7 +62,6 @@ def environment(runtime: str, lock: Path, root: Path) -> Path:
     pinned = lock.read_bytes()
     base = f"{sys.base_prefix} {platform.python_version()}".encode()
     folder = root / f"{runtime}-{hashlib.sha256(pinned + base).hexdigest()[:16]}"
-    python = folder / "bin" / "python"
     if not (folder / _MARKER).exists():
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ def environment(runtime: str, lock: Path, root: Path) -> Path:
                     _make(runtime, lock, folder, held)
         except OSError as error:
             raise EnvironmentFailed(f"the environment of {runtime} can't be made in {root}: {error}") from None
-    return python
+    return folder / "bin" / "python"
 
 
 @contextlib.contextmanager
@@ -100,8 +102,13 @@ def _make(runtime: str, lock: Path, folder: Path, held: int) -> None:
             temporary.mkdir()
             install = ["install", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
             quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-            python = str(folder / "bin" / "python")
-            _run([python, "-I", "-u", "-m", "pip", *install, *quiet], log, temporary, held, progress)
+            _run(
+                [str(folder / "bin" / "python"), "-I", "-u", "-m", "pip", *install, *quiet],
+                log,
+                temporary,
+                held,
+                progress,
+            )
             shutil.rmtree(temporary)
             (folder / _MARKER).touch()
     except subprocess.CalledProcessError as error:

@@ -118,11 +118,9 @@ def _quoted(text: str) -> str:
     return f'"{"".join(plain)}"'
 
 
-_ZERO: dict[str, object] = {"DT_STRING": "", "DT_BOOL": False}
-_NUMBERS = {"FLOAT", "DOUBLE", "HALF", "BFLOAT16"} | {
-    f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)
-}
-_ZERO |= {f"DT_{number}": 0 for number in _NUMBERS}
+# The types that TF-Serving takes over REST.
+_NUMBERS = ("FLOAT", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT32", "UINT64")
+_ZERO: dict[str, object] = {"DT_STRING": "", "DT_BOOL": False, **{f"DT_{number}": 0 for number in _NUMBERS}}
 _MOST_ZEROS = 10_000_000
 
 
