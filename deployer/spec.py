@@ -52,9 +52,8 @@ def _two_decimals(weight: float) -> float:
     return weight
 
 
-_Whole = Annotated[int, Field(ge=1)]
-_CpuForm = _Whole | Annotated[str, Field(max_length=16, pattern=CPU_PATTERN)]
-_MemoryForm = _Whole | Annotated[str, Field(max_length=32, pattern=MEMORY_PATTERN)]
+_CpuForm = Annotated[int, Field(ge=1, le=10**6 - 1)] | Annotated[str, Field(max_length=16, pattern=CPU_PATTERN)]
+_MemoryForm = Annotated[int, Field(ge=1, le=10**15 - 1)] | Annotated[str, Field(max_length=32, pattern=MEMORY_PATTERN)]
 Cpu = Annotated[str, Field(max_length=16), BeforeValidator(_digits, _CpuForm), AfterValidator(_checked_cpu)]
 Memory = Annotated[str, Field(max_length=32), BeforeValidator(_digits, _MemoryForm), AfterValidator(_checked_memory)]
 
