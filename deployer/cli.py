@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from deployer.commands import documents
+from deployer.commands import change, documents, predict, show, up
 from deployer.errors import TurnoutError
 
 
@@ -28,7 +28,7 @@ def cli() -> None:
     """Run versions of models, and move traffic between them."""
 
 
-for _command in (*documents.COMMANDS,):
+for _command in (*documents.COMMANDS, *up.COMMANDS, *show.COMMANDS, *change.COMMANDS, *predict.COMMANDS):
     cli.add_command(_command)
 
 

@@ -1,0 +1,144 @@
+"""The commands that change what should run: apply, traffic, promote, rollback, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import click
+
+from deployer.commands import options
+from deployer.document import read
+from deployer.errors import TurnoutError
+from deployer.local import changes
+from deployer.local.following import POLL, named, status, supervised, wait
+from deployer.local.state import State
+from deployer.local.status import DeploymentStatus
+from deployer.spec import ModelDeployment
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@options.state
+@options.no_wait
+@options.output
+def apply(files: tuple[str, ...], state: State, no_wait: bool, output: str) -> None:
+    """Make what runs follow the documents in FILE...; - is standard input."""
+    documents = read(files)
+    supervised(state)
+    with state.editing():
+        before = {document.key: document for document in state.documents()}
+        for document in documents:
+            state.write_document(document)
+    for document in documents:
+        _told(before.get(document.key), document)
+    _finish(state, documents, lambda now: now.settled, no_wait, output)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("shares", metavar="VERSION=PERCENT...", nargs=-1, required=True)
+@options.state
+@options.no_wait
+@options.output
+def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, output: str) -> None:
+    """Split the traffic of NAME: turnout traffic digits v1=90 v2=10.
+
+    Done once every worker of the gateway splits so.
+    """
+    parsed = dict(map(_share, shares))
+    if len(parsed) < len(shares):
+        raise TurnoutError(f"a version stands twice in {' '.join(shares)}")
+    _change(state, name, lambda document: changes.shared(document, parsed), no_wait, output)
+
+
+@click.command()
+@click.argument("name")
+@options.state
+@options.no_wait
+@options.output
+def promote(name: str, state: State, no_wait: bool, output: str) -> None:
+    """Make the canary of NAME stable, with all traffic; the old stable runs on without."""
+
+    def change(document: ModelDeployment) -> ModelDeployment:
+        after = changes.promoted(document)
+        canary = after.spec.traffic.stable
+        now = status(state, document.key)
+        if now is None or not any(version.name == canary and version.ready for version in now.versions):
+            raise TurnoutError(
+                f"{canary} of {document.key} isn't ready, so it can't become stable; see `turnout status`"
+            )
+        return after
+
+    _change(state, name, change, no_wait, output)
+
+
+@click.command()
+@click.argument("name")
+@options.state
+@options.no_wait
+@options.output
+def rollback(name: str, state: State, no_wait: bool, output: str) -> None:
+    """Give all traffic of NAME back to its stable version; the canary runs on without."""
+    _change(state, name, changes.rolled_back, no_wait, output)
+
+
+@click.command()
+@click.argument("name")
+@options.state
+@options.no_wait
+def delete(name: str, state: State, no_wait: bool) -> None:
+    """Take NAME out of the gateway, and end what serves it. Its models stay."""
+    with state.editing():
+        document = named(state, name)
+        state.delete_document(document.key)
+    # Without a supervisor nothing of it runs, or what runs ends with the next one.
+    while not no_wait and state.supervisor() is not None:
+        if not any(record.deployment == document.key for record in state.records()):
+            break
+        time.sleep(POLL)
+    click.echo(f"{document.key}: deleted")
+
+
+def _change(
+    state: State, name: str, change: Callable[[ModelDeployment], ModelDeployment], no_wait: bool, output: str
+) -> None:
+    supervised(state)
+    with state.editing():
+        before = named(state, name)
+        after = change(before)
+        state.write_document(after)
+    _told(before, after)
+    _finish(state, [after], lambda now: now.routed, no_wait, output)
+
+
+def _finish(
+    state: State, documents: list[ModelDeployment], done: Callable[[DeploymentStatus], bool], no_wait: bool, output: str
+) -> None:
+    if no_wait:
+        return
+    for document in documents:
+        now = wait(state, document, done, options.note)
+        if output == "json":
+            click.echo(now.model_dump_json(indent=2))
+        else:
+            shares = ", ".join(f"{version.name} {version.share:g} %" for version in now.versions)
+            click.echo(f"{document.key}: in force, {shares}")
+
+
+def _told(before: ModelDeployment | None, after: ModelDeployment) -> None:
+    for line in list(changes.differences(before, after)) or ["nothing to change"]:
+        options.note(f"{after.key}: {line}")
+
+
+def _share(argument: str) -> tuple[str, float]:
+    version, equals, percent = argument.partition("=")
+    try:
+        if version and equals:
+            return version, float(percent.removesuffix("%"))
+    except ValueError:
+        pass
+    raise TurnoutError(f"{argument} is no share of traffic; write VERSION=PERCENT, such as v2=10")
+
+
+COMMANDS: tuple[click.Command, ...] = (apply, traffic, promote, rollback, delete)

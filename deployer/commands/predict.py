@@ -1,0 +1,165 @@
+"""`turnout predict`: one prediction through the gateway."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import grpc
+import httpx
+from google.protobuf import json_format
+
+from deployer.commands import options
+from deployer.errors import TurnoutError, nearest
+from deployer.local.following import named, status, supervised
+from deployer.local.state import State
+from deployer.local.tensors import columns, nested, tensor
+from deployer.spec import ModelDeployment
+from protos import methods, seldon_pb2, tfs_pb2
+
+TIMEOUT = 60.0
+"""Seconds; the gateway's own deadline."""
+VERSION = "x-turnout-version"
+
+
+class Answer(NamedTuple):
+    version: str
+    content: Any
+
+
+@click.command()
+@click.argument("name")
+@click.argument("data")
+@click.option("--version", help="Ask this version, whatever its share.")
+@click.option("--grpc", "over_grpc", is_flag=True, help="Ask over gRPC rather than REST.")
+@options.state
+@options.output
+def predict(name: str, data: str, version: str | None, over_grpc: bool, state: State, output: str) -> None:
+    """Send DATA to NAME and show the answer, and which version gave it.
+
+    DATA is JSON in the runtime's REST form, or a list of instances alone; @FILE reads it from a file, - from standard
+    input.
+    """
+    document = named(state, name)
+    if version is not None and version not in document.by_name:
+        near = nearest(version, document.by_name)
+        hint = f"did you mean {near}?" if near else f"its versions are {', '.join(document.by_name)}"
+        raise TurnoutError(f"{document.key} has no version {version}; {hint}")
+    body = _body(document.spec.runtime, _data(data))
+    supervised(state)
+    now = status(state, document.key)
+    if now is None or not now.address:
+        raise TurnoutError(f"the gateway is not ready yet{f': {now.message}' if now else ''}")
+    pins = {"x-turnout-deployment": document.key} | ({VERSION: version} if version else {})
+    ask = _over_grpc if over_grpc else _over_rest
+    answer = ask(now.address, document, body, pins)
+    if output == "json":
+        click.echo(json.dumps({"version": answer.version, "answer": answer.content}, indent=2))
+    else:
+        click.echo(json.dumps(answer.content, indent=2))
+        options.note(f"answered by {answer.version}")
+
+
+def _data(text: str) -> Any:
+    place = "the data"
+    try:
+        if text == "-":
+            place, text = "standard input", sys.stdin.read()
+        elif text.startswith("@"):
+            place, text = text[1:], Path(text[1:]).read_text()
+        return json.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TurnoutError(f"{place} can't be read: {error}") from None
+    except json.JSONDecodeError as error:
+        raise TurnoutError(f"{place} is no JSON: {error}; for example [[1.0, 2.0]]") from None
+
+
+def _body(runtime: str, data: Any) -> dict[str, Any]:
+    if isinstance(data, dict):
+        return data
+    rows = data if isinstance(data, list) else [data]
+    return {"instances": rows} if runtime == "tfserving" else {"data": {"ndarray": rows}}
+
+
+def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
+    name = document.metadata.name
+    path = {
+        "tfserving": f"/v1/models/{name}:predict",
+        "seldon": f"/seldon/{document.metadata.namespace}/{name}/api/v1.0/predictions",
+    }[document.spec.runtime]
+    try:
+        answer = httpx.post(f"http://{address}{path}", json=body, headers=pins, timeout=TIMEOUT, trust_env=False)
+        content = answer.json()
+    except httpx.HTTPError as error:
+        raise TurnoutError(f"the gateway at {address} did not answer: {type(error).__name__} {error}") from None
+    except ValueError:
+        raise TurnoutError(f"the answer ({answer.status_code}) is no JSON: {answer.text[:300]}") from None
+    version = answer.headers.get(VERSION, "")
+    if not answer.is_success:
+        raise TurnoutError(f"{version or 'the gateway'} answered {answer.status_code}: {json.dumps(content)}")
+    return Answer(version, content)
+
+
+def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
+    ask = _ask_tfserving if document.spec.runtime == "tfserving" else _ask_seldon
+    try:
+        with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            return ask(channel, document, body, pins)
+    except grpc.RpcError as error:
+        what = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.Call) else str(error)
+        raise TurnoutError(f"the answer is {what}") from None
+
+
+def _ask_tfserving(
+    channel: grpc.Channel, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]
+) -> Answer:
+    signature = str(body.get("signature_name", "serving_default"))
+    spec = tfs_pb2.ModelSpec(name=document.metadata.name, signature_name=signature)
+    described, _ = _call(
+        channel,
+        methods.GET_MODEL_METADATA,
+        tfs_pb2.GetModelMetadataRequest(model_spec=tfs_pb2.ModelSpec(name=spec.name), metadata_field=["signature_def"]),
+        pins,
+    )
+    signatures = tfs_pb2.SignatureDefMap.FromString(described.metadata["signature_def"].value).signature_def
+    if signature not in signatures:
+        raise TurnoutError(f"the model has no signature {signature}; it has {', '.join(sorted(signatures))}")
+    inputs = signatures[signature].inputs
+    given = columns(body, sorted(inputs))
+    if given.keys() != set(inputs):
+        raise TurnoutError(f"the model's inputs are {', '.join(sorted(inputs))}, not {', '.join(sorted(given))}")
+    request = tfs_pb2.PredictRequest(model_spec=spec)
+    for name, value in given.items():
+        request.inputs[name].CopyFrom(tensor(value, inputs[name].dtype, name))
+    answer, version = _call(channel, methods.PREDICT, request, pins)
+    return Answer(version, {"outputs": {name: nested(output) for name, output in sorted(answer.outputs.items())}})
+
+
+def _ask_seldon(channel: grpc.Channel, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
+    request = seldon_pb2.SeldonMessage()
+    try:
+        json_format.ParseDict(body, request)
+    except json_format.ParseError as error:
+        raise TurnoutError(f"the data is no SeldonMessage: {error}") from None
+    address = {"seldon": document.metadata.name, "namespace": document.metadata.namespace}
+    answer, version = _call(channel, methods.SELDON_PREDICT, request, pins | address)
+    return Answer(version, json_format.MessageToDict(answer))
+
+
+def _call(
+    channel: grpc.Channel,
+    method: methods.Method[methods.Request, methods.Response],
+    request: methods.Request,
+    metadata: dict[str, str],
+) -> tuple[methods.Response, str]:
+    """The answer, and the version that gave it."""
+    call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+    answer, done = call.with_call(request, timeout=TIMEOUT, metadata=tuple(metadata.items()))
+    version = dict(done.initial_metadata() or ()).get(VERSION, "")
+    return answer, version if isinstance(version, str) else version.decode()
+
+
+COMMANDS: tuple[click.Command, ...] = (predict,)

@@ -1,0 +1,85 @@
+"""How a command finds what it is asked about, and waits until the supervisor has done what it asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from deployer.errors import TurnoutError, nearest
+from deployer.local.state import State, digest
+from deployer.local.status import Condition, DeploymentStatus
+from deployer.spec import ModelDeployment
+
+POLL = 0.1
+"""Seconds between looks at the status, which the supervisor writes as often."""
+
+
+def named(state: State, name: str) -> ModelDeployment:
+    """The deployment called `name`, or `namespace/name`.
+
+    Raises:
+        TurnoutError: there is none, or a bare name is in several namespaces.
+    """
+    documents = state.documents()
+    found = [document for document in documents if name in (document.key, document.metadata.name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise TurnoutError(f"{name} is in several namespaces; write one of {', '.join(d.key for d in found)}")
+    names = [document.key if "/" in name else document.metadata.name for document in documents]
+    near = nearest(name, names)
+    if near:
+        hint = f"did you mean {near}?"
+    else:
+        hint = f"there are {', '.join(sorted(names))}" if names else "there is none yet: `turnout up FILE` starts one"
+    raise TurnoutError(f"no deployment is called {name}; {hint}")
+
+
+def supervised(state: State) -> None:
+    """Raises TurnoutError, with what to do, unless a supervisor runs."""
+    if state.supervisor() is None:
+        raise TurnoutError(
+            f"nothing supervises {state.root}: start it by `turnout up FILE` in another terminal, "
+            "or name the state folder of one that runs by --state"
+        )
+
+
+def status(state: State, key: str) -> DeploymentStatus | None:
+    """What the supervisor last said of the deployment, if anything."""
+    content = state.status(key)
+    return None if content is None else DeploymentStatus.model_validate_json(content)
+
+
+def wait(
+    state: State, document: ModelDeployment, done: Callable[[DeploymentStatus], bool], say: Callable[[str], None]
+) -> DeploymentStatus:
+    """Wait until the status of `document` is `done`; `say` gets why it isn't, whenever that changes.
+
+    Raises:
+        TurnoutError: a version that it needs can't run, the document was replaced, or the supervisor is gone.
+    """
+    expected, said = digest(document), ""
+    while True:
+        supervised(state)
+        now = status(state, document.key)
+        if now is not None and now.document == expected:
+            if done(now):
+                return now
+            if failed := [version for version in now.versions if version.condition is Condition.FAILED]:
+                reasons = "; ".join(f"{version.name} can't run: {version.reason}" for version in failed)
+                raise TurnoutError(f"{document.key}: {reasons}; it is tried again, `turnout status` shows it")
+            if (why := _why(now)) != said:
+                said = why
+                say(f"{document.key}: {why}")
+        elif not any(d.key == document.key and digest(d) == expected for d in state.documents()):
+            raise TurnoutError(f"{document.key} was changed again, or deleted, before this change was in force")
+        time.sleep(POLL)
+
+
+def _why(now: DeploymentStatus) -> str:
+    if now.message:
+        return now.message
+    waiting = [version for version in now.versions if version.condition is not Condition.READY]
+    if waiting:
+        return "; ".join(f"{v.name} {v.ready}/{v.desired} ready" + (f", {v.reason}" * bool(v.reason)) for v in waiting)
+    return "waiting for the gateway's workers to take the route table"
