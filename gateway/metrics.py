@@ -204,7 +204,7 @@ def _gateway(view: View) -> Iterator[Metric]:
     )
     yield _gauge("turnout_gathered_bytes", "Bytes of requests that have not arrived whole.", worker[counters.GATHERED])
     yield _gauge("turnout_draining", "1 once the gateway was told to end and finishes what it has.", view.draining)
-    yield InfoMetricFamily("turnout_build", "What runs. Always 1.", _BUILD)
+    yield InfoMetricFamily("turnout_build", "Always 1; the labels tell what runs.", _BUILD)
 
 
 def _gauge(name: str, help: str, value: float | None) -> Metric:
