@@ -8,13 +8,14 @@ from dataclasses import asdict
 
 import click
 
+from deployer.commands import options
 from deployer.document import DocumentError, Problem, read
 from deployer.schema import schema as document_schema
 
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show the result.")
+@options.output
 def validate(files: tuple[str, ...], output: str) -> None:
     """Check documents, and that their models are there; tell all that is wrong.
 
