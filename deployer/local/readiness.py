@@ -1,15 +1,25 @@
-"""Asks a started replica whether it may take traffic."""
+"""Asks a started replica whether it may take traffic: over both of its ports, and not before it is warm."""
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from dataclasses import dataclass
+from typing import Any
 
-from deployer.runtimes.process import Process
+import grpc
+import httpx
+
+from deployer.runtimes.process import HOST, GrpcCall, Process, RestCall
+
+_MOST_TEXT = 500
+"""Characters of a server's answer that are shown in a reason."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The model is available on both ports and has answered a warm-up. `note` says how warm, if not by a prediction."""
+    """The model is available on both ports and has answered a warm-up; `note` says so if it has not."""
 
     note: str = ""
 
@@ -23,9 +33,15 @@ class NotYet:
 
 @dataclass(frozen=True)
 class Failed:
-    """It will not become ready without a change to the model or the document."""
+    """It will not become ready without a change to the model or to the document."""
 
     reason: str
+
+
+class _Unready(Exception):
+    def __init__(self, result: NotYet | Failed) -> None:
+        super().__init__(result.reason)
+        self.result = result
 
 
 def check(process: Process, timeout: float) -> Ready | NotYet | Failed:
@@ -33,9 +49,103 @@ def check(process: Process, timeout: float) -> Ready | NotYet | Failed:
 
     Each call that finds the model available sends the warm-up; once Ready was returned, use `alive`.
     """
-    raise NotImplementedError
+    deadline = time.monotonic() + timeout
+    # No proxy from the environment: the replica is on this machine.
+    with httpx.Client(base_url=f"http://{HOST}:{process.rest}", trust_env=False) as client:
+        try:
+            description = _available(client, process, deadline)
+            note = _warmed(client, process, description, deadline)
+            _answered(process, process.ready_grpc, deadline)
+            if process.warmup_grpc is not None:
+                _answered(process, process.warmup_grpc, deadline, warmup=True)
+        except _Unready as unready:
+            return unready.result
+    return Ready(note)
 
 
 def alive(process: Process, timeout: float) -> bool:
     """Whether both ports accept connections: no more, since a busy server is not a dead one (decision 17)."""
-    raise NotImplementedError
+    for port in (process.rest, process.grpc):
+        try:
+            socket.create_connection((HOST, port), timeout).close()
+        except OSError:
+            return False
+    return True
+
+
+def _available(client: httpx.Client, process: Process, deadline: float) -> Any:
+    """What `ready` answers, once it does so with 200."""
+    if process.status is not None:
+        status = _send(client, process.status, deadline)
+        failure = process.failure(_json(status)) if status.status_code == 200 else None
+        if failure is not None:
+            raise _Unready(Failed(f"the model does not load: {failure[:_MOST_TEXT]}"))
+    answer = _send(client, process.ready, deadline)
+    if answer.status_code != 200:
+        raise _Unready(NotYet(f"{process.ready.path} answers {_told(answer)}"))
+    return _json(answer)
+
+
+def _warmed(client: httpx.Client, process: Process, description: Any, deadline: float) -> str:
+    """Send the warm-up over REST; the note if it was not answered by a prediction."""
+    call = process.warmup or process.derive(description)
+    if call is None:
+        return "not warmed: the document gives no warmup, and none can be made up for this model"
+    answer = _send(client, call, deadline)
+    if answer.is_success:
+        return ""
+    if answer.status_code == 503:
+        raise _Unready(NotYet(f"the warm-up is answered {_told(answer)}"))
+    if process.warmup is not None:
+        raise _Unready(Failed(f"the warm-up is answered {_told(answer)}"))
+    return f"not warmed: a made-up prediction of zeros is answered {_told(answer)}; give a warmup in the document"
+
+
+def _send(client: httpx.Client, call: RestCall, deadline: float) -> httpx.Response:
+    try:
+        return client.request(
+            call.method,
+            call.path,
+            content=call.body,
+            headers={} if call.body is None else {"content-type": "application/json"},
+            timeout=_left(deadline),
+        )
+    except httpx.TimeoutException:
+        raise _Unready(NotYet(f"{call.path} is not answered in time")) from None
+    except httpx.HTTPError as error:
+        raise _Unready(NotYet(f"the REST port does not answer: {error}")) from None
+
+
+def _answered(process: Process, call: GrpcCall, deadline: float, *, warmup: bool = False) -> None:
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(f"{HOST}:{process.grpc}", options) as channel:
+        send = channel.unary_unary(call.path, _as_it_is, _as_it_is)
+        try:
+            send(call.message, timeout=_left(deadline))
+        except grpc.RpcError as error:
+            code, details = error.code(), str(error.details())[:_MOST_TEXT]
+            later = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            reason = f"{call.path} is answered {code.name}: {details}"
+            raise _Unready(Failed(reason) if warmup and not later else NotYet(reason)) from None
+
+
+def _as_it_is(message: bytes) -> bytes:
+    return message
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _Unready(NotYet("the server did not answer all questions in time"))
+    return left
+
+
+def _told(answer: httpx.Response) -> str:
+    return f"{answer.status_code}: {answer.text[:_MOST_TEXT]}"
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return json.loads(answer.content)
+    except ValueError:
+        return None

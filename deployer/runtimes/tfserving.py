@@ -47,6 +47,8 @@ def command(launch: Launch) -> Process:
             f"--rest_api_port={launch.rest}",
             f"--model_config_file={config}",
             "--allow_version_labels_for_unavailable_models=true",
+            # A model that does not load is told at once, not after five more tries of a minute each.
+            "--max_num_load_retries=0",
             *_THREADS,
         ),
         env={"TF_CPP_MIN_LOG_LEVEL": "1", **launch.env},

@@ -200,7 +200,7 @@ def write(document: object) -> bytes:
 
 def short_float(value: Any) -> float:
     """A float32 as the double with the fewest digits that means the same float32, so that 0.2 is written 0.2."""
-    return float(str(value))
+    return float(str(np.float32(value)))
 
 
 def _listed(array: NDArray[Any], *, as_bytes: bool) -> Any:

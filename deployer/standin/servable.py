@@ -69,6 +69,10 @@ class Servable:
                 f"len({_set(wanted)}). Sent extra: {_set(sent - wanted)}. "
                 f"Missing but required: {_set(wanted - sent)}."
             )
+        for index, alias in enumerate(sorted(inputs)):
+            expected, got = tf.as_dtype(signature.inputs[alias].dtype), tf.as_dtype(inputs[alias].dtype)
+            if expected != got:
+                raise invalid(f"Expects arg[{index}] to be {_type(expected)} but {_type(got)} is provided")
         for index, alias in enumerate(only):
             if alias not in signature.outputs:
                 raise invalid(
@@ -87,9 +91,14 @@ def _set(names: set[str]) -> str:
     return f"{{{','.join(sorted(names))}}}"
 
 
+def _type(kind: tf.DType) -> str:
+    return {"float32": "float", "float64": "double", "float16": "half"}.get(kind.name, str(kind.name))
+
+
 def _translated(error: Exception) -> ServingError:
     if isinstance(error, tf.errors.OpError):
-        return ServingError(BY_NUMBER.get(error.error_code, StatusCode.UNKNOWN), error.message)
+        message = error.message.removeprefix("Graph execution error:\n\n")  # which Python adds
+        return ServingError(BY_NUMBER.get(error.error_code, StatusCode.UNKNOWN), message)
     if isinstance(error, MemoryError):
         return ServingError(StatusCode.RESOURCE_EXHAUSTED, "out of memory")
     code = StatusCode.NOT_FOUND if isinstance(error, OSError) else StatusCode.INVALID_ARGUMENT
