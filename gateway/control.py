@@ -83,15 +83,10 @@ class Channel(asyncio.Protocol):
         self._partial = bytearray()
         self._transport: asyncio.Transport | None = None
 
-    @classmethod
-    async def open(
-        cls, end: socket.socket, on_message: Callable[[Message], None], on_end: Callable[[], None]
-    ) -> Channel:
-        """Takes `end` over: closing the channel closes it."""
+    async def open(self, end: socket.socket) -> None:
+        """Takes `end` over: closing the channel closes it. Messages may come before this returns."""
         end.setblocking(False)
-        loop = asyncio.get_running_loop()
-        _, channel = await loop.create_unix_connection(lambda: cls(on_message, on_end), sock=end)
-        return channel
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=end)
 
     def send(self, message: Message) -> None:
         """Queued where the other side is slow; dropped where it is gone (`on_end` tells)."""

@@ -122,7 +122,8 @@ class Worker:
             theirs.close()
             os.close(memory)
         self._process = process
-        self._channel = await Channel.open(ours, self._heard, self._silent)
+        self._channel = Channel(self._heard, self._silent)
+        await self._channel.open(ours)
         if self._latest is not None:
             self._send_table()
         if self._ending.is_set():  # while it was being started

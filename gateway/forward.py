@@ -1,0 +1,374 @@
+"""One request's way: admit, split, pick, send, retry, record. What differs by wire is in the subclasses of `Call`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from time import monotonic, monotonic_ns
+
+from gateway import counters, split
+from gateway.counters import Counters, RequestSlot
+from gateway.dialects.address import Address
+from gateway.errors import HTTP_STATUS, Code, Refusal
+from gateway.failures import Sampler
+from gateway.settings import Settings
+from gateway.table import Deployment, RouteTable, Runtime, Version
+from gateway.upstream.attempt import Exchange, Failure
+from gateway.upstream.balance import pick
+from gateway.upstream.budget import RetryBudget
+from gateway.upstream.endpoint import Endpoint, Upstreams
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""Of one call at one version; a canary's may be followed by stable's."""
+
+BACKOFF_SECONDS = 0.025
+"""Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
+
+_SPOKEN: dict[Runtime, str] = {"tfserving": "TensorFlow Serving", "seldon": "Seldon"}
+_DIALECT_OF: dict[str, Runtime] = {
+    "tfserving-rest": "tfserving",
+    "tfserving-grpc": "tfserving",
+    "seldon-rest": "seldon",
+    "seldon-grpc": "seldon",
+}
+_CAUSES = {
+    Failure.CONNECT: counters.CONNECT,
+    Failure.FULL: counters.CONNECT,
+    Failure.REFUSED: counters.REFUSED_STREAM,
+    Failure.RESET: counters.RESET,
+    Failure.GARBAGE: counters.RESET,
+    Failure.UNAVAILABLE: counters.BACKEND_UNAVAILABLE,
+}
+_SAID = {
+    Failure.CONNECT: "no connection could be made",
+    Failure.FULL: "it has as many requests as one gateway may have there",
+    Failure.REFUSED: "it refused the stream",
+    Failure.RESET: "the connection ended before the answer did",
+    Failure.GARBAGE: "what it sent is not the protocol",
+    Failure.UNAVAILABLE: "it answered that it is unavailable",
+}
+
+
+class Forwarder:
+    """What the calls of one worker share. `random` gives numbers uniform on [0, 1)."""
+
+    def __init__(self, settings: Settings, counts: Counters, *, random: Callable[[], float] = random.random) -> None:
+        self.settings = settings
+        self.counters = counts
+        self.random = random
+        self.table: RouteTable | None = None
+        self.upstreams = Upstreams(counts, settings)
+        self.budget = RetryBudget(monotonic())
+        self.gathered = 0
+        self.draining = False
+        self._slots: dict[tuple[int, str, str], RequestSlot] = {}
+        self._failures = Sampler(settings.log_failures_per_second)
+
+    def swap(self, table: RouteTable) -> None:
+        """`table` is in force for every request that is routed from now on; the others keep the version they have."""
+        self.table = table
+        self.upstreams.swap(table)
+        self.counters.retain(table)
+        self._slots = {}
+
+    def slot(self, deployment: Deployment, version: Version, dialect: str, how: str) -> RequestSlot:
+        key = (id(version), dialect, how)  # by identity, as in Upstreams
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self.counters.request(deployment.namespace, deployment.name, version.name, dialect, how)
+            self._slots[key] = slot
+        return slot
+
+    def gather(self, size: int) -> None:
+        """Account for `size` more bytes of requests held (fewer, where negative).
+
+        Raises Refusal: this worker holds as much as it may.
+        """
+        if size > 0 and self.gathered + size > self.settings.gather_budget_bytes:
+            raise Refusal(
+                Code.RESOURCE_EXHAUSTED,
+                "gather_budget",
+                f"this gateway is holding {self.gathered} bytes of requests, as much as it may; try again later",
+            )
+        self.gathered += size
+        self.counters.worker.gathered(size)
+
+    def refused(self, dialect: str, refusal: Refusal) -> None:
+        """Record a request that no version got."""
+        self.counters.refusal(dialect, refusal.reason).refused()
+        self.log_failure("request refused", dialect=dialect, reason=refusal.reason, detail=refusal.message)
+
+    def log_failure(self, event: str, **values: object) -> None:
+        allowed, suppressed = self._failures.allow(monotonic())
+        if allowed:
+            log.warning(event, extra={**values, "suppressed": suppressed} if suppressed else values)
+
+
+class Call(ABC):
+    """One request, from the moment it is whole to the last byte of its answer."""
+
+    __slots__ = (
+        "address",
+        "answered",
+        "answerer",
+        "attempts",
+        "deployment",
+        "endpoint",
+        "epoch",
+        "exchange",
+        "forwarder",
+        "how",
+        "over",
+        "slot",
+        "started_us",
+        "timer",
+        "tried",
+        "version",
+    )
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self.forwarder = forwarder
+        self.exchange: Exchange | None = None
+        self.endpoint: Endpoint | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.slot: RequestSlot | None = None
+        self.tried: list[Endpoint] = []
+        self.attempts = 0
+        self.answerer = b""
+        """The name of the version that answers, once it is chosen."""
+        self.answered = False
+        """The first byte of an answer is on its way to the client: no retry from here."""
+        self.over = False
+
+    # What a wire does.
+
+    @abstractmethod
+    def send(self, endpoint: Endpoint) -> None:
+        """Hand the request to one of the endpoint's pools."""
+
+    @abstractmethod
+    def unsend(self, endpoint: Endpoint) -> None:
+        """Take it back from there while it waits for a connection."""
+
+    @abstractmethod
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer the client with an error in its dialect."""
+
+    @abstractmethod
+    def break_off(self, code: Code, message: str) -> None:
+        """The answer has begun and can't be finished: let the client see that it is not whole."""
+
+    # The way.
+
+    def admit(self, address: Address, timeout: float) -> None:
+        """Choose the version and send. `timeout`: seconds that remain to the deadline."""
+        forwarder = self.forwarder
+        self.address = address
+        try:
+            if forwarder.table is None:
+                raise Refusal(Code.UNAVAILABLE, "no_table", "this gateway has no route table yet")
+            deployment = split.find(forwarder.table, address.name, address.namespace)
+            if deployment.runtime != _DIALECT_OF[address.dialect]:
+                spoken = _SPOKEN[deployment.runtime]
+                message = f"{deployment.key} speaks {spoken}'s dialects, the request is {address.dialect}"
+                raise Refusal(Code.UNIMPLEMENTED, "other_dialect", message)
+            version, how, epoch = split.assign(deployment, address.pin, forwarder.random())
+        except Refusal as refusal:
+            forwarder.refused(address.dialect, refusal)
+            self.stop()
+            self.refuse(refusal)
+            return
+        self.deployment = deployment
+        self.version = version
+        self.how: str = how
+        self.epoch = epoch
+        self._enter()
+        forwarder.budget.request()
+        if self.timer is None:
+            self.timer = asyncio.get_running_loop().call_later(timeout, self.expire)
+        self._attempt()
+
+    def _enter(self) -> None:
+        self.slot = self.forwarder.slot(self.deployment, self.version, self.address.dialect, self.how)
+        self.answerer = self.version.name.encode()
+        self.started_us = monotonic_ns() // 1000
+        self.slot.started(self.started_us)
+
+    def _attempt(self) -> None:
+        if self.over:
+            return  # the deadline, or the client, came while a retry waited
+        forwarder = self.forwarder
+        endpoints = forwarder.upstreams.of(self.deployment, self.version)
+        if len(endpoints) == 1:
+            endpoint = endpoints[0]
+        else:
+            u1, u2 = forwarder.random(), forwarder.random()
+            found = pick(endpoints, self.tried, monotonic(), u1, u2)
+            if found is None:
+                self._give_up("no_endpoint", "no server of it is ready")
+                return
+            endpoint = found
+        self.attempts += 1
+        self.endpoint = endpoint
+        endpoint.sent()
+        self.send(endpoint)
+
+    def failed(self, failure: Failure, *, sent: bool) -> None:
+        """The attempt failed; no byte of an answer comes from it any more."""
+        endpoint = self._leave()
+        now = monotonic()
+        endpoint.failed(now, refused=failure == Failure.CONNECT)
+        if self.answered:
+            self._finish(counters.SERVER_ERROR, failure.name.lower(), endpoint)
+            self.stop()
+            self.break_off(Code.UNAVAILABLE, f"{self._which()}: {_SAID[failure]}")
+            return
+        if not sent or self.address.repeatable:
+            if self.attempts < MAX_ATTEMPTS and self.forwarder.budget.take(now):
+                assert self.slot is not None
+                self.slot.retried(_CAUSES[failure])
+                self._again(endpoint)
+                return
+            if self._fall_back():
+                return
+        self._give_up(failure.name.lower(), _SAID[failure], endpoint)
+
+    def _again(self, endpoint: Endpoint) -> None:
+        others = len(self.forwarder.upstreams.of(self.deployment, self.version)) > len(self.tried) + 1
+        self.tried.append(endpoint)
+        if others:
+            self._attempt()
+        else:
+            delay = self.forwarder.random() * BACKOFF_SECONDS * 2**self.attempts
+            asyncio.get_running_loop().call_later(delay, self._attempt)
+
+    def _fall_back(self) -> bool:
+        """Where the split chose a canary that can't answer, stable does; the failure is the canary's."""
+        if self.how != "split" or self.version.name != self.deployment.canary:
+            return False
+        self._finish(counters.UNAVAILABLE, "fell_back", self.endpoint)
+        self.version = self.deployment.by_name[self.deployment.stable]
+        self.how = "fallback"
+        self.tried = []
+        self.attempts = 0
+        self._enter()
+        self._attempt()
+        return True
+
+    def _give_up(self, reason: str, said: str, endpoint: Endpoint | None = None) -> None:
+        if self._fall_back():
+            return
+        self._finish(counters.UNAVAILABLE, reason, endpoint)
+        self.stop()
+        self.refuse(Refusal(Code.UNAVAILABLE, reason, f"{self._which()}: {said}"))
+
+    def expire(self) -> None:
+        """The deadline is there."""
+        self.stop()
+        endpoint = self.abandon()
+        if endpoint is not None:
+            endpoint.failed(monotonic(), refused=False)
+        message = f"{self._which()}: no whole answer within the deadline"
+        self._finish(counters.DEADLINE, "deadline", endpoint)
+        if self.answered:
+            self.break_off(Code.DEADLINE_EXCEEDED, message)
+        else:
+            self.refuse(Refusal(Code.DEADLINE_EXCEEDED, "deadline", message))
+
+    def cancelled(self) -> None:
+        """The client is gone, or wants the answer no more."""
+        if self.over:
+            return
+        endpoint = self.abandon()
+        if self.slot is not None:
+            self._finish(counters.CANCELLED, "cancelled", endpoint)
+        self.stop()
+
+    def complete(self, status: int) -> None:
+        """The answer is whole. `status`: HTTP's, or the one that gRPC's code maps to."""
+        endpoint = self._leave()
+        if status in (502, 503, 504):
+            endpoint.failed(monotonic(), refused=False)
+        else:
+            endpoint.succeeded()
+        self._finish(outcome(status), f"answered {status}", endpoint)
+        self.stop()
+
+    def try_elsewhere(self) -> bool:
+        """The server says that it can't now, and nothing of that was passed on: whether another attempt is made."""
+        if self.answered or not self.address.repeatable or self.attempts >= MAX_ATTEMPTS:
+            return False
+        if len(self.forwarder.upstreams.of(self.deployment, self.version)) <= len(self.tried) + 1:
+            return False
+        if self.exchange is not None:
+            self.exchange.cancel(self)
+        self.failed(Failure.UNAVAILABLE, sent=True)
+        return True
+
+    # Its parts.
+
+    def abandon(self) -> Endpoint | None:
+        """Give up the attempt under way, if there is one."""
+        if self.endpoint is None:
+            return None
+        if self.exchange is not None:
+            self.exchange.cancel(self)
+        else:
+            self.unsend(self.endpoint)
+        return self._leave()
+
+    def _leave(self) -> Endpoint:
+        endpoint = self.endpoint
+        assert endpoint is not None
+        self.endpoint = None
+        self.exchange = None
+        endpoint.done()
+        return endpoint
+
+    def _finish(self, result: int, reason: str, endpoint: Endpoint | None) -> None:
+        slot = self.slot
+        assert slot is not None
+        now_us = monotonic_ns() // 1000
+        slot.finished(self.started_us, now_us, result)
+        self.slot = None
+        if result not in (counters.SUCCESS, counters.CANCELLED):
+            self.forwarder.log_failure(
+                "request failed",
+                deployment=self.deployment.key,
+                version=self.version.name,
+                dialect=self.address.dialect,
+                method=self.address.method,
+                assignment=self.how,
+                epoch=self.epoch,
+                outcome=counters.OUTCOMES[result],
+                reason=reason,
+                endpoint=endpoint or "-",
+                attempts=self.attempts,
+                ms=round((now_us - self.started_us) / 1000, 1),
+            )
+
+    def stop(self) -> None:
+        """Nothing is to come of this call any more."""
+        self.over = True
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _which(self) -> str:
+        return f"{self.deployment.key} version {self.version.name}"
+
+
+def outcome(status: int) -> int:
+    """How an HTTP status counts."""
+    if status < 400:
+        return counters.SUCCESS
+    if status == HTTP_STATUS[Code.CANCELLED]:
+        return counters.CANCELLED
+    if status < 500:
+        return counters.CLIENT_ERROR
+    return counters.DEADLINE if status == 504 else counters.SERVER_ERROR

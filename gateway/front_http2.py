@@ -1,0 +1,355 @@
+"""gRPC over HTTP/2: a client's connection, and the calls on its streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+
+from gateway import dialects
+from gateway.dialects import deadline, grpc_message, grpc_status, health
+from gateway.errors import HTTP_STATUS, Code, Refusal
+from gateway.forward import Call, Forwarder
+from gateway.fronts import Fronts
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.http2 import GrpcExchange
+from gateway.wire.fields import Field, encode, encode_all
+from gateway.wire.http2 import LOW_MARK, Connection, Limits
+
+_NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
+_OWN = b"x-turnout-"
+_UNKNOWN = encode(b"grpc-status", b"2")
+_NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
+_REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
+
+
+class GrpcFront(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, forwarder: Forwarder, fronts: Fronts, transport: asyncio.Transport) -> None:
+        settings = forwarder.settings
+        self.forwarder = forwarder
+        self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
+        self._fronts = fronts
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._calls: dict[int, GrpcCall] = {}
+        self._flushing = False
+        self._since = monotonic()  # the last sign of the client
+        self.wire.start()
+
+    # What the socket tells.
+
+    def data_received(self, data: bytes) -> None:
+        self._since = now = monotonic()
+        self.wire.receive(data, now)
+        self.touch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fronts.remove(self)
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            call.cancelled()
+            call.release()
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()  # else the answers to its own PINGs would pile up
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    # Writing: once for all that one turn of the loop brings.
+
+    def touch(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if out := self.wire.take():
+            self._transport.write(out)
+        if self.wire.closed or (self._fronts.draining and not self._calls and not self.wire.active):
+            self._transport.close()
+
+    def over(self, call: GrpcCall) -> None:
+        """The call's answer is given to the wire."""
+        self._calls.pop(call.client_stream, None)
+        call.release()
+        self.touch()
+
+    def sweep(self, now: float) -> None:
+        if not self._calls and now - self._since > self.forwarder.settings.idle_timeout:
+            self.wire.goaway(True)
+            self.touch()
+            self._transport.close()
+
+    def drain(self) -> None:
+        self.wire.goaway(False)
+        self.wire.ping()  # its answer shows that the client has seen the first GOAWAY
+        self.touch()
+
+    # What the wire tells.
+
+    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call.on_request(fields, end_stream)
+
+    def on_oversize(self, stream_id: int) -> None:
+        limit = self.forwarder.settings.max_head_bytes
+        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit} bytes"))
+
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        self.wire.consumed(stream_id, len(data))  # it is gathered, under limits of its own
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.on_request_data(data, end_stream)
+
+    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.on_request_data(b"", True)
+
+    def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
+        call = self._calls.pop(stream_id, None)
+        if call is not None:
+            call.cancelled()
+            call.release()
+
+    def on_writable(self, stream_id: int) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.on_writable()
+
+    def on_goaway(self, last_id: int, code: int) -> None:
+        """The client opens no more streams; it will close when it has its answers."""
+
+    def on_settings(self) -> None:
+        """A server opens no streams."""
+
+    def on_pong(self) -> None:
+        if self._fronts.draining:
+            self.wire.goaway(True)
+            self.touch()
+
+
+class GrpcCall(Call):
+    """One stream: the request as it is gathered, and the answer as it comes."""
+
+    __slots__ = (
+        "_body",
+        "_deadline",
+        "_front",
+        "_held",
+        "_message",
+        "_meta",
+        "_path",
+        "_raws",
+        "_refusal",
+        "_size",
+        "client_stream",
+        "stream_id",
+    )
+
+    exchange: GrpcExchange | None
+
+    def __init__(self, front: GrpcFront, stream_id: int) -> None:
+        super().__init__(front.forwarder)
+        self.client_stream = stream_id
+        self.stream_id = 0  # on the model server's connection
+        self._front = front
+        self._body: list[bytes] = []
+        self._message = b""
+        self._size = 0
+        self._held = 0
+        self._path = b""
+
+    # The request.
+
+    def on_request(self, fields: Sequence[Field], end: bool) -> None:
+        meta = self._meta = {field[0]: field[1] for field in fields}
+        self._path = meta[b":path"]
+        content_type = meta.get(b"content-type", b"")
+        if not content_type.startswith(b"application/grpc") or meta[b":method"] != b"POST":
+            self._refuse_rest()
+            return
+        self._raws = [field[2] for field in fields if field[0] not in _NOT_FORWARDED and field[0][:10] != _OWN]
+        timeout = self.forwarder.settings.timeout
+        asked = meta.get(b"grpc-timeout")
+        if asked is not None:
+            try:
+                timeout = min(timeout, deadline.from_grpc(asked))
+            except Refusal as refusal:
+                self.turn_away(refusal)
+                return
+        self._deadline = monotonic() + timeout
+        self.timer = asyncio.get_running_loop().call_later(timeout, self._late)
+        if end:
+            self.turn_away(Refusal(Code.INVALID_ARGUMENT, "malformed_message", "the request has no message"))
+
+    def _late(self) -> None:
+        if self.slot is None and not self.over:
+            self.turn_away(Refusal(Code.DEADLINE_EXCEEDED, "slow_request", "the request did not arrive in time"))
+        else:
+            self.expire()
+
+    def on_request_data(self, data: bytes, end: bool) -> None:
+        limit = self.forwarder.settings.max_message_bytes
+        try:
+            if self._size + len(data) > limit:
+                raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the message is over {limit} bytes")
+            self.forwarder.gather(len(data))
+            self._size += len(data)
+            self._body.append(data)
+            if end:
+                self._message = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+                self._body = []
+                self._start()
+        except Refusal as refusal:
+            self.turn_away(refusal)
+
+    def _start(self) -> None:
+        path, meta, message = self._path, self._meta, self._message
+        if path.startswith(health.SERVICE):
+            self._answer_health(message)
+            return
+        dialect = dialects.grpc(path)
+        payload = None
+        if dialect.needs_message(path):
+            limit = self.forwarder.settings.max_message_bytes
+            payload = grpc_message.payload(message, meta.get(b"grpc-encoding"), limit)
+        address = dialect.address(path, meta, payload)
+        if b"x-turnout-deployment" in meta or b"x-turnout-version" in meta or not address.name:
+            address = dialects.with_headers(address, meta.get(b"x-turnout-deployment"), meta.get(b"x-turnout-version"))
+        self.admit(address, self._deadline - monotonic())
+
+    def release(self) -> None:
+        """The request is held no longer."""
+        self.forwarder.gather(-self._size)
+        self._size = 0
+        self._message = b""
+        self._body = []
+
+    # Towards the model server.
+
+    @property
+    def request(self) -> tuple[bytes, bytes]:
+        left = encode(b"grpc-timeout", deadline.to_grpc(self._deadline - monotonic()))
+        return b"".join((*self._raws, left)), self._message
+
+    def send(self, endpoint: Endpoint) -> None:
+        endpoint.grpc.send(self)
+
+    def unsend(self, endpoint: Endpoint) -> None:
+        endpoint.grpc.cancel(self)
+
+    # What the exchange tells.
+
+    def on_head(self, fields: Sequence[Field], end: bool) -> None:
+        if end:
+            code = _status(fields)
+            if code == Code.UNAVAILABLE and self.try_elsewhere():
+                return
+            self._head(fields, True, code is None)
+            self._done(code)
+        else:
+            self._head(fields, False, False)
+
+    def _head(self, fields: Sequence[Field], end: bool, statusless: bool) -> None:
+        raws = [field[2] for field in fields if field[0][:10] != _OWN]
+        raws.append(encode(b"x-turnout-version", self.answerer))
+        if statusless:
+            raws.append(_UNKNOWN)
+        self.answered = True
+        self._front.wire.headers(self.client_stream, b"".join(raws), end)
+        self._front.touch()
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        wire = self._front.wire
+        wire.data(self.client_stream, data, False)
+        self._front.touch()
+        if end:  # no trailers: the specification makes that UNKNOWN
+            wire.headers(self.client_stream, _UNKNOWN, True)
+            self._done(None)
+        elif self.exchange is not None:
+            self._held += len(data)
+            if wire.buffered(self.client_stream) <= LOW_MARK:
+                self.on_writable()
+
+    def on_writable(self) -> None:
+        """The client takes more of the answer: so may the gateway."""
+        held, self._held = self._held, 0
+        if held and self.exchange is not None:
+            self.exchange.consumed(self, held)
+
+    def on_trailers(self, fields: Sequence[Field]) -> None:
+        code = _status(fields)
+        raws = [field[2] for field in fields if field[0][:10] != _OWN]
+        if code is None:
+            raws.append(_UNKNOWN)
+        self._front.wire.headers(self.client_stream, b"".join(raws), True)
+        self._done(code)
+
+    def _done(self, code: Code | None) -> None:
+        self.complete(HTTP_STATUS[Code.UNKNOWN if code is None else code])
+        self._front.over(self)
+
+    # What the gateway says itself.
+
+    def turn_away(self, refusal: Refusal) -> None:
+        """Refuse before a deployment is known."""
+        self.forwarder.refused(dialects.grpc(self._path).name, refusal)
+        self.stop()
+        self.refuse(refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        fields = [
+            (b":status", b"200"),
+            (b"content-type", b"application/grpc"),
+            (b"grpc-status", b"%d" % refusal.code),
+            (b"grpc-message", grpc_status.message(refusal.message)),
+        ]
+        if self.answerer:
+            fields.append((b"x-turnout-version", self.answerer))
+        if refusal.reason == "unknown_encoding":
+            fields.append((b"grpc-accept-encoding", grpc_message.ACCEPT_ENCODING))
+        self._front.wire.headers(self.client_stream, encode_all(*fields), True)
+        self._front.over(self)
+
+    def break_off(self, code: Code, message: str) -> None:
+        trailers = ((b"grpc-status", b"%d" % code), (b"grpc-message", grpc_status.message(message)))
+        self._front.wire.headers(self.client_stream, encode_all(*trailers), True)
+        self._front.over(self)
+
+    def _refuse_rest(self) -> None:
+        refusal = Refusal(Code.UNIMPLEMENTED, "rest_over_http2", _NO_REST.decode().strip())
+        self.forwarder.refused("unknown", refusal)
+        self.stop()
+        self._front.wire.headers(self.client_stream, _REST_ANSWER, False)
+        self._front.wire.data(self.client_stream, _NO_REST, True)
+        self._front.over(self)
+
+    def _answer_health(self, body: bytes) -> None:
+        limit = self.forwarder.settings.max_message_bytes
+        message = grpc_message.payload(body, self._meta.get(b"grpc-encoding"), limit)
+        answer = health.answer(self._path, message, not self.forwarder.draining)
+        self.stop()
+        wire = self._front.wire
+        wire.headers(
+            self.client_stream, encode_all((b":status", b"200"), (b"content-type", b"application/grpc")), False
+        )
+        wire.data(self.client_stream, grpc_message.frame(answer), False)
+        wire.headers(self.client_stream, encode(b"grpc-status", b"0"), True)
+        self._front.over(self)
+
+
+def _status(fields: Sequence[Field]) -> Code | None:
+    """The call's `grpc-status`; None where there is none, or none that is known."""
+    for field in fields:
+        if field[0] == b"grpc-status":
+            try:
+                return Code(int(field[1]))
+            except ValueError:
+                return None
+    return None

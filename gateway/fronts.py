@@ -1,0 +1,54 @@
+"""The clients' connections of one worker: what looks after all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.counters import WorkerSlot
+
+
+class Swept(Protocol):
+    def sweep(self, now: float) -> None:
+        """Called each second: end what has waited too long."""
+        ...
+
+    def drain(self) -> None:
+        """Take no further request; close once the last answer is out."""
+        ...
+
+
+class Fronts:
+    """`on_empty` is called when the last connection has gone while draining."""
+
+    def __init__(self, slot: WorkerSlot, on_empty: Callable[[], None]) -> None:
+        self._slot = slot
+        self._on_empty = on_empty
+        self._open: set[Swept] = set()
+        self.draining = False
+
+    def add(self, front: Swept) -> None:
+        self._open.add(front)
+        self._slot.accepted()
+
+    def replace(self, old: Swept, new: Swept) -> None:
+        """`old` found out what `new` has to speak."""
+        self._open.discard(old)
+        self._open.add(new)
+
+    def remove(self, front: Swept) -> None:
+        self._open.discard(front)
+        self._slot.closed()
+        if self.draining and not self._open:
+            self._on_empty()
+
+    def sweep(self, now: float) -> None:
+        for front in list(self._open):
+            front.sweep(now)
+
+    def drain(self) -> None:
+        self.draining = True
+        for front in list(self._open):
+            front.drain()
+        if not self._open:
+            self._on_empty()

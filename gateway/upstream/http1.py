@@ -1,0 +1,207 @@
+"""Connections to an endpoint's REST port: one request at a time on each, the most recently used one first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import Protocol, cast
+
+from gateway.counters import EndpointSlot
+from gateway.errors import Refusal
+from gateway.settings import Settings
+from gateway.tasks import spawn
+from gateway.upstream.attempt import Attempt, Exchange, Failure
+from gateway.wire.http1 import AnswerReader, Head
+
+
+class RestExchange(Exchange, Protocol):
+    def pause(self) -> None:
+        """Read no more of the answer for now."""
+        ...
+
+    def resume(self) -> None: ...
+
+
+class RestAttempt(Attempt, Protocol):
+    """A call as its connection sees it. `ended` or `failed` comes last, once."""
+
+    exchange: RestExchange | None
+
+    @property
+    def request(self) -> list[bytes]:
+        """The bytes to send."""
+        ...
+
+    def on_head(self, head: Head) -> None: ...
+    def on_body(self, data: bytes) -> None: ...
+    def flush(self) -> None:
+        """What one read brought has been told; the answer goes on."""
+        ...
+
+    def ended(self) -> None: ...
+
+
+class RestPool:
+    """The connections to one endpoint. `send` never waits: the call is told what becomes of it."""
+
+    def __init__(self, host: str, port: int, slot: EndpointSlot, settings: Settings) -> None:
+        self._host = host
+        self._port = port
+        self.slot = slot
+        self.settings = settings
+        self._idle: list[_Connection] = []  # the most recently used one last
+        self._waiting: deque[RestAttempt] = deque()
+        self._count = 0
+        self._closed = False
+
+    def send(self, call: RestAttempt) -> None:
+        if self._idle:
+            self._idle.pop().send(call)
+        elif self._count < self.settings.max_endpoint_connections:
+            self._waiting.append(call)
+            self._count += 1
+            spawn(self._connect(), "connect to a model server")
+        else:
+            call.failed(Failure.FULL, sent=False)
+
+    def cancel(self, call: RestAttempt) -> None:
+        """Forget a call that waits for a connection."""
+        if call in self._waiting:
+            self._waiting.remove(call)
+
+    def sweep(self, now: float) -> None:
+        while self._idle and now - self._idle[0].used > self.settings.upstream_idle_timeout:
+            self._idle.pop(0).close()
+
+    def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout):
+                await loop.create_connection(lambda: _Connection(self), self._host, self._port)
+        except OSError:  # TimeoutError is one
+            self._count -= 1
+            if self._waiting:
+                self._waiting.popleft().failed(Failure.CONNECT, sent=False)
+
+    def idle(self, connection: _Connection) -> None:
+        """A connection has nothing to do."""
+        if self._waiting:
+            connection.send(self._waiting.popleft())
+        elif self._closed:
+            connection.close()
+        else:
+            connection.used = monotonic()
+            self._idle.append(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        self._count -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, pool: RestPool) -> None:
+        self._pool = pool
+        self._reader = AnswerReader(self, pool.settings.max_head_bytes)
+        self._call: RestAttempt | None = None
+        self._ended = False
+        self._reusable = True
+        self._paused = False
+        self.used = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
+        self._pool.slot.connected()
+        self._pool.idle(self)
+
+    def send(self, call: RestAttempt) -> None:
+        self._call = call
+        call.exchange = self
+        self._transport.writelines(call.request)
+
+    # What the call may ask of its exchange.
+
+    def cancel(self, call: RestAttempt) -> None:
+        """Give the call up. HTTP/1.1 has no way to say so but to end the connection."""
+        self._call = None
+        self._transport.abort()
+
+    def pause(self) -> None:
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # What the socket tells.
+
+    def data_received(self, data: bytes) -> None:
+        call = self._call
+        if call is None:
+            self._transport.abort()  # an answer that nobody asked for
+            return
+        try:
+            self._reader.receive(data)
+        except Refusal:
+            self._call = None
+            self._transport.abort()
+            call.failed(Failure.GARBAGE, sent=True)
+            return
+        if self._call is not call:
+            return  # it gave up while being told
+        if self._ended:
+            self._end(call)
+        else:
+            call.flush()
+
+    def _end(self, call: RestAttempt) -> None:
+        self._call = None
+        self._ended = False
+        self.resume()
+        if self._reusable and not self._transport.is_closing():
+            self._pool.idle(self)
+        else:
+            self._transport.close()
+        call.ended()
+
+    def eof_received(self) -> None:
+        return None  # closes the transport; connection_lost tells
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.slot.disconnected()
+        self._pool.lost(self)
+        call = self._call
+        if call is None:
+            return
+        self._call = None
+        if exc is None and self._reader.end_of_stream():
+            call.ended()
+        else:
+            call.failed(Failure.RESET, sent=True)
+
+    # What the reader tells.
+
+    def on_head(self, head: Head) -> None:
+        if self._ended:
+            self._reusable = False  # a second answer to one request: this connection is out of step
+        elif self._call is not None:
+            self._call.on_head(head)
+
+    def on_body(self, data: bytes) -> None:
+        if self._call is not None and not self._ended:
+            self._call.on_body(data)
+
+    def on_end(self) -> None:
+        self._ended = True
+        self._reusable = self._reusable and not self._reader.closing

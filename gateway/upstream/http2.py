@@ -1,0 +1,260 @@
+"""Connections to an endpoint's gRPC port: many requests at a time on each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+from typing import Protocol, cast
+
+from gateway.counters import EndpointSlot
+from gateway.settings import Settings
+from gateway.tasks import spawn
+from gateway.upstream.attempt import Attempt, Exchange, Failure
+from gateway.wire import frames
+from gateway.wire.fields import Field
+from gateway.wire.http2 import Connection, Limits
+
+
+class GrpcExchange(Exchange, Protocol):
+    def consumed(self, call: GrpcAttempt, size: int) -> None:
+        """Bytes of the answer take up memory no longer: the server may send as many more."""
+        ...
+
+
+class GrpcAttempt(Attempt, Protocol):
+    """A call as its connection sees it. What ends the answer, or `failed`, comes last, once."""
+
+    exchange: GrpcExchange | None
+
+    stream_id: int
+
+    @property
+    def request(self) -> tuple[bytes, bytes]:
+        """The header block and the framed message to send."""
+        ...
+
+    def on_head(self, fields: Sequence[Field], end: bool) -> None: ...
+    def on_data(self, data: bytes, end: bool) -> None:
+        """The exchange's `consumed` gives the credit back."""
+        ...
+
+    def on_trailers(self, fields: Sequence[Field]) -> None: ...
+
+
+class GrpcPool:
+    """The connections to one endpoint: one, until the server's MAX_CONCURRENT_STREAMS asks for more.
+
+    `send` never waits: the call is told what becomes of it.
+    """
+
+    def __init__(self, host: str, port: int, slot: EndpointSlot, settings: Settings) -> None:
+        self._host = host
+        self._port = port
+        self.slot = slot
+        self.settings = settings
+        self._connections: list[_Connection] = []
+        self._connecting = False
+        self._waiting: deque[GrpcAttempt] = deque()
+        self._closed = False
+
+    def send(self, call: GrpcAttempt) -> None:
+        for connection in self._connections:
+            if connection.wire.can_open:
+                connection.send(call)
+                return
+        self._waiting.append(call)
+        self._connect_if_needed()
+
+    def cancel(self, call: GrpcAttempt) -> None:
+        """Forget a call that waits for a connection."""
+        if call in self._waiting:
+            self._waiting.remove(call)
+
+    def sweep(self, now: float) -> None:
+        for connection in self._connections[:]:
+            connection.sweep(now)
+
+    def close(self) -> None:
+        self._closed = True
+        for connection in self._connections[:]:
+            connection.close_if_done()
+
+    def _connect_if_needed(self) -> None:
+        if not self._connecting and len(self._connections) < self.settings.max_endpoint_grpc_connections:
+            self._connecting = True
+            spawn(self._connect(), "connect to a model server")
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout):
+                await loop.create_connection(lambda: _Connection(self), self._host, self._port)
+        except OSError:  # TimeoutError is one
+            self._connecting = False
+            if not self._connections:
+                waiting, self._waiting = self._waiting, deque()
+                for call in waiting:
+                    call.failed(Failure.CONNECT, sent=False)
+
+    def joined(self, connection: _Connection) -> None:
+        self._connecting = False
+        self._connections.append(connection)
+        self.serve(connection)
+
+    def serve(self, connection: _Connection) -> None:
+        """A connection may have room for what waits."""
+        while self._waiting and connection.wire.can_open:
+            connection.send(self._waiting.popleft())
+        if self._waiting:
+            self._connect_if_needed()
+        elif self._closed:
+            connection.close_if_done()
+
+    def retire(self, connection: _Connection) -> None:
+        """It opens no more streams; those it has go on."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+        if self._waiting:
+            self._connect_if_needed()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, pool: GrpcPool) -> None:
+        self._pool = pool
+        self.wire = Connection(self, client=True, limits=Limits(max_head_bytes=pool.settings.max_head_bytes))
+        self._calls: dict[int, GrpcAttempt] = {}
+        self._flushing = False
+        self._heard = 0.0
+        self._pinged = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
+        self._loop = asyncio.get_running_loop()
+        self._heard = monotonic()
+        self._pool.slot.connected()
+        self.wire.start()
+        self._touch()
+        self._pool.joined(self)
+
+    def send(self, call: GrpcAttempt) -> None:
+        block, message = call.request
+        stream_id = self.wire.open(block, not message)
+        if message:
+            self.wire.data(stream_id, message, True)
+        self._calls[stream_id] = call
+        call.stream_id = stream_id
+        call.exchange = self
+        self._touch()
+
+    # What a call may ask of its exchange.
+
+    def cancel(self, call: GrpcAttempt) -> None:
+        if self._calls.pop(call.stream_id, None) is not None:
+            self.wire.reset(call.stream_id, frames.CANCEL)
+            self._ended()
+
+    def consumed(self, call: GrpcAttempt, size: int) -> None:
+        self.wire.consumed(call.stream_id, size)
+        self._touch()
+
+    def _ended(self) -> None:
+        """A stream is over: there may be room for another."""
+        self._touch()
+        self._pool.serve(self)
+        if self.wire.exhausted:
+            self.close_if_done()
+
+    def close_if_done(self) -> None:
+        if not self._calls:
+            self._transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Close what is idle; ask a silent peer whether it is there, and give it up where it doesn't say."""
+        silent = now - self._heard
+        if not self._calls:
+            if silent > self._pool.settings.upstream_idle_timeout:
+                self._transport.close()
+        elif self._pinged and silent > 2 * self._pool.settings.read_timeout:
+            self._transport.abort()
+        elif not self._pinged and silent > self._pool.settings.read_timeout:
+            self._pinged = True
+            self.wire.ping()
+            self._touch()
+
+    # Writing: once for all that one turn of the loop brings.
+
+    def _touch(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if out := self.wire.take():
+            self._transport.write(out)
+        if self.wire.closed:
+            self._transport.close()
+
+    # What the socket tells.
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = now = monotonic()
+        self._pinged = False
+        self.wire.receive(data, now)
+        self._touch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.slot.disconnected()
+        self._pool.retire(self)
+        calls, self._calls = self._calls, {}
+        failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
+        for call in calls.values():
+            call.failed(failure, sent=True)
+
+    # What the wire tells.
+
+    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            if end_stream:
+                del self._calls[stream_id]
+                self._ended()
+            call.on_head(fields, end_stream)
+
+    def on_oversize(self, stream_id: int) -> None:
+        """Only servers are told."""
+
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            if end_stream:
+                del self._calls[stream_id]
+                self._ended()
+            call.on_data(data, end_stream)
+
+    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+        call = self._calls.pop(stream_id, None)
+        if call is not None:
+            self._ended()
+            call.on_trailers(fields)
+
+    def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
+        call = self._calls.pop(stream_id, None)
+        if call is not None:
+            self._ended()
+            call.failed(Failure.REFUSED if refused else Failure.RESET, sent=not refused)
+
+    def on_writable(self, stream_id: int) -> None:
+        """Requests are gathered whole before they are sent: nothing waits for room."""
+
+    def on_goaway(self, last_id: int, code: int) -> None:
+        self._pool.retire(self)
+        self.close_if_done()
+
+    def on_settings(self) -> None:
+        self._pool.serve(self)
+
+    def on_pong(self) -> None:
+        """Any byte counts as a sign of life."""

@@ -1,0 +1,306 @@
+"""HTTP/1.1 as bytes in, events out, over httptools (llhttp, strict). No sockets, no clock.
+
+What llhttp lets pass and a forwarder must not (RFC 9112, section 11) is refused here: any transfer coding but a single
+`chunked`, a transfer coding in HTTP/1.0, versions other than 1.0 and 1.1, a missing or repeated Host, a target that is
+neither origin nor absolute form. Heads are bounded here; bodies by whoever gathers them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import httptools
+
+from gateway.errors import Code, Refusal
+
+# Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
+_HOP = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+_OWN = b"x-turnout-"
+_PERSISTENCE = frozenset((b"close", b"keep-alive", b""))
+
+
+class Head:
+    """The head of a message.
+
+    `lines` are the field lines to forward, each with its CRLF; `own` holds the `x-turnout-*` fields by lower-case name,
+    which are never forwarded. `close`: the connection ends with this message.
+    """
+
+    __slots__ = (
+        "chunked",
+        "close",
+        "expect_continue",
+        "length",
+        "lines",
+        "method",
+        "minor",
+        "own",
+        "reason",
+        "status",
+        "target",
+    )
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.status = 0
+        self.reason = b""
+        self.minor = 1
+        self.lines: list[bytes] = []
+        self.own: dict[bytes, bytes] = {}
+        self.length: int | None = None
+        self.chunked = False
+        self.close = False
+        self.expect_continue = False
+
+    @property
+    def until_close(self) -> bool:
+        """An answer whose body ends where the connection does."""
+        return self.length is None and not self.chunked and self.status not in (204, 304)
+
+
+class Handler(Protocol):
+    """Who is told. One `receive` may bring the events of several messages, in order."""
+
+    def on_head(self, head: Head) -> None: ...
+    def on_body(self, data: bytes) -> None: ...
+    def on_end(self) -> None: ...
+
+
+class _Reader:
+    """What requests and answers share. httptools calls the `on_*` methods, some of them several times a message."""
+
+    def __init__(self, handler: Handler, max_head_bytes: int) -> None:
+        self._handler = handler
+        self._max_head_bytes = max_head_bytes
+        self._head = Head()
+        self._in_message = self._in_head = False
+        self._head_bytes = 0
+        self._nominated: set[bytes] = set()
+        self._refusal: Refusal | None = None
+
+    def stop(self, refusal: Refusal) -> None:
+        """From within the handler: `receive` is to read no further, and to raise `refusal`."""
+        if self._refusal is None:
+            self._refusal = refusal
+
+    @property
+    def idle(self) -> bool:
+        """Between two messages."""
+        return not self._in_message
+
+    def on_message_begin(self) -> None:
+        self._in_message = self._in_head = True
+        self._head = Head()
+        self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: no model server needs one, and merging it into the head is a known hole
+        self._head_bytes += len(name) + len(value) + 4
+        key = name.lower()
+        if key in _HOP:
+            self._hop(key, value)
+        elif key[:10] == _OWN:
+            self._head.own[key] = value
+        else:
+            self._field(key, b"%b: %b\r\n" % (name, value))
+
+    def _field(self, key: bytes, line: bytes) -> None:
+        self._head.lines.append(line)
+
+    def _hop(self, key: bytes, value: bytes) -> None:
+        head = self._head
+        if key == b"content-length":
+            head.length = int(value)  # llhttp has checked that it is digits, stands once, and fits
+        elif key == b"transfer-encoding":
+            if head.chunked or value.lower() != b"chunked":
+                self._refuse(Code.UNIMPLEMENTED, "transfer_encoding", "the one transfer coding supported is chunked")
+            head.chunked = True
+        elif key == b"connection":
+            self._nominated |= {token.strip(b" \t").lower() for token in value.split(b",")} - _PERSISTENCE
+        elif key == b"expect":
+            head.expect_continue = value.lower() == b"100-continue"
+
+    def _headed(self) -> Head:
+        """The head is whole: apply what needs all of it."""
+        self._in_head = False
+        head = self._head
+        if self._nominated:
+            head.lines = [line for line in head.lines if line[: line.index(b":")].lower() not in self._nominated]
+            self._nominated.clear()
+        if self._head_bytes > self._max_head_bytes:
+            self._refuse_size()
+        return head
+
+    def _refuse(self, code: Code, reason: str, message: str, status: int | None = None) -> None:
+        # Kept, not raised: an exception out of a callback would lose its type inside httptools.
+        self.stop(Refusal(code, reason, message, status=status))
+
+    def _refuse_size(self) -> None:
+        limit = self._max_head_bytes
+        self._refuse(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the message head is over {limit} bytes", 431)
+
+    def on_body(self, data: bytes) -> None:
+        if self._refusal is None:
+            self._handler.on_body(data)
+
+    def _feed(self, parser: httptools.HttpRequestParser | httptools.HttpResponseParser, data: bytes) -> None:
+        head = self._head
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._refusal is None:
+                raise
+        except httptools.HttpParserError as error:
+            said = error.args[0] if error.args and isinstance(error.args[0], str) else "not HTTP/1.1"
+            self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"Malformed HTTP message: {said}")
+        if self._in_head and head is self._head:
+            # A head that goes on: a long field shows in no callback before it ends.
+            self._head_bytes += len(data)
+            if self._head_bytes > self._max_head_bytes:
+                self._refuse_size()
+        if self._refusal is not None:
+            raise self._refusal
+
+
+class RequestReader(_Reader):
+    """The requests of one connection, in order."""
+
+    def __init__(self, handler: Handler, max_head_bytes: int) -> None:
+        super().__init__(handler, max_head_bytes)
+        self._hosts = 0
+        self._closed = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def receive(self, data: bytes) -> None:
+        """Raises Refusal where this connection can't be read on; events of earlier requests have been told by then."""
+        while data and not self._closed:
+            try:
+                self._feed(self._parser, data)
+            except httptools.HttpParserUpgrade as upgrade:
+                # Not taken up, as RFC 9110 7.8 lets us; what follows is the next request.
+                self._parser = httptools.HttpRequestParser(self)
+                data = data[upgrade.args[0] :]
+            else:
+                return
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._hosts = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._head.target += url
+
+    def _field(self, key: bytes, line: bytes) -> None:
+        if key == b"host":
+            self._hosts += 1
+        self._head.lines.append(line)
+
+    def on_headers_complete(self) -> None:
+        head = self._headed()
+        parser = self._parser
+        head.method = parser.get_method()
+        version = parser.get_http_version()
+        head.minor = 0 if version == "1.0" else 1
+        head.close = not parser.should_keep_alive()
+        if version not in ("1.0", "1.1"):
+            self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"HTTP/{version} is not supported here", 505)
+        if self._hosts > 1 or (self._hosts == 0 and head.minor):
+            self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "exactly one Host field is needed")
+        if head.chunked and not head.minor:
+            self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "HTTP/1.0 has no Transfer-Encoding")
+        if parser.should_upgrade() and (head.length or head.chunked or head.method == b"CONNECT"):
+            self._refuse(Code.UNIMPLEMENTED, "upgrade", "CONNECT, and Upgrade with a body, are not supported")
+        if not head.target.startswith(b"/"):
+            head.target = _origin_form(head.target)
+        if b"#" in head.target:
+            self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "the request target has a fragment")
+        if self._refusal is None:
+            self._handler.on_head(head)
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        if self._refusal is None:
+            self._closed = self._head.close
+            self._handler.on_end()
+
+
+class AnswerReader(_Reader):
+    """The answers on one connection. Informational ones (1xx) are passed over."""
+
+    def __init__(self, handler: Handler, max_head_bytes: int) -> None:
+        super().__init__(handler, max_head_bytes)
+        self._parser = httptools.HttpResponseParser(self)
+
+    def receive(self, data: bytes) -> None:
+        """Raises Refusal where what came is no answer that can be passed on."""
+        try:
+            self._feed(self._parser, data)
+        except httptools.HttpParserUpgrade:
+            raise Refusal(Code.INTERNAL, "upstream_garbage", "the model server changed protocols unasked") from None
+
+    def end_of_stream(self) -> bool:
+        """The connection has ended. True where that is the proper end of the answer, which is told then."""
+        if self._in_message and not self._in_head and self._head.until_close:
+            self.on_message_complete()
+            return True
+        return False
+
+    @property
+    def closing(self) -> bool:
+        """No further answer comes on this connection."""
+        return self._head.close
+
+    def on_status(self, reason: bytes) -> None:
+        self._head.reason += reason
+
+    def on_headers_complete(self) -> None:
+        head = self._headed()
+        head.status = self._parser.get_status_code()
+        if head.status >= 200 and self._refusal is None:
+            self._handler.on_head(head)
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        if self._head.status >= 200 and self._refusal is None:
+            self._head.close = self._head.until_close or not self._parser.should_keep_alive()
+            self._handler.on_end()
+
+
+def _origin_form(target: bytes) -> bytes:
+    """`http://host/path?query` -> `/path?query`; anything else as it is, which no dialect will know."""
+    scheme, found, rest = target.partition(b"://")
+    if not found or scheme.lower() not in (b"http", b"https"):
+        return target
+    slash = rest.find(b"/")
+    return rest[slash:] if slash >= 0 else b"/"
+
+
+def request_head(method: bytes, target: bytes, lines: list[bytes], length: int) -> bytes:
+    """The head of a forwarded request with a body of `length` bytes."""
+    end = b"Content-Length: %d\r\n\r\n" % length if length or method == b"POST" else b"\r\n"
+    return b"%b %b HTTP/1.1\r\n%b%b" % (method, target, b"".join(lines), end)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -1,0 +1,98 @@
+"""A data process: it carries requests, and does nothing else. Started by the parent with one argument (`Start`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import sys
+from time import monotonic
+
+import uvloop
+
+from gateway import counters, logs
+from gateway.control import Channel, Message, Start
+from gateway.forward import Forwarder
+from gateway.front import Front
+from gateway.fronts import Fronts
+from gateway.tasks import spawn
+
+TABLE_SECONDS = 0.5
+"""How long new connections wait for a worker's first table: the parent sends it at once, if it has one."""
+
+SWEEP_SECONDS = 1.0
+
+
+class Worker:
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        counts = counters.Counters(counters.attach(start.counters))
+        self._forwarder = Forwarder(start.settings, counts)
+        self._channel = Channel(self._heard, self._drain)
+        self._ended = asyncio.Event()
+        self._fronts = Fronts(counts.worker, self._ended.set)
+        self._server: asyncio.Server | None = None
+        self._tabled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until it is told to drain, or the parent is gone, and then until the last answer is out."""
+        await self._channel.open(socket.socket(fileno=self._start.control))
+        with contextlib.suppress(TimeoutError):  # then requests are told that there is no table
+            await asyncio.wait_for(self._tabled.wait(), TABLE_SECONDS)
+        if not self._fronts.draining:
+            listener = socket.socket(fileno=self._start.listen)
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: Front(self._forwarder, self._fronts), sock=listener)
+            self._channel.send(Message(ready=True))
+        sweep = spawn(self._sweep(), "sweep")
+        await self._ended.wait()
+        sweep.cancel()
+        self._forwarder.upstreams.close()
+        self._channel.send(Message(drained=True))
+        self._channel.close()
+
+    def _heard(self, message: Message) -> None:
+        if message.table is not None:
+            self._forwarder.swap(message.table)
+            self._tabled.set()
+            self._channel.send(Message(in_force=message.table.revision))
+        if message.drain:
+            self._drain()
+
+    def _drain(self) -> None:
+        if self._fronts.draining:
+            return
+        self._forwarder.draining = True
+        if self._server is not None:
+            self._server.close()
+        self._tabled.set()
+        self._fronts.drain()
+        asyncio.get_running_loop().call_later(self._start.settings.drain_seconds, self._ended.set)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = monotonic()
+            self._fronts.sweep(now)
+            self._forwarder.upstreams.sweep(now)
+
+
+async def _main(start: Start) -> None:
+    await Worker(start).run()
+
+
+def main() -> None:
+    start = Start.parse(sys.argv[1])
+    logs.set_up(f"worker-{start.index}")
+    # The parent tells when to end; a signal to the whole group must not cut off what is in flight.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.freeze()  # what is loaded now stays: no collection need look at it again
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main(start))
+
+
+if __name__ == "__main__":
+    main()
