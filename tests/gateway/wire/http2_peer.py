@@ -1,0 +1,127 @@
+"""The other side of an HTTP/2 connection under test: what its handler is told, and the frames that come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.wire import frames
+from gateway.wire.fields import Field, encode_all
+from gateway.wire.http2 import Connection, Limits
+
+REQUEST = encode_all((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C"), (b"te", b"trailers"))
+ANSWER = encode_all((b":status", b"200"), (b"content-type", b"application/grpc"))
+TRAILERS = encode_all((b"grpc-status", b"0"))
+
+Event = tuple[object, ...]
+
+
+class Recorder:
+    """A handler that notes its calls. It consumes DATA at once unless `greedy` is False."""
+
+    def __init__(self, *, greedy: bool = True) -> None:
+        self.events: list[Event] = []
+        self.greedy = greedy
+        self.connection: Connection
+
+    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+        self.events.append(("headers", stream_id, [tuple(field[:2]) for field in fields], end_stream))
+
+    def on_oversize(self, stream_id: int) -> None:
+        self.events.append(("oversize", stream_id))
+
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        self.events.append(("data", stream_id, data, end_stream))
+        if self.greedy:
+            self.connection.consumed(stream_id, len(data))
+
+    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+        self.events.append(("trailers", stream_id, [tuple(field[:2]) for field in fields]))
+
+    def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
+        self.events.append(("reset", stream_id, code, refused))
+
+    def on_writable(self, stream_id: int) -> None:
+        self.events.append(("writable", stream_id))
+
+    def on_goaway(self, last_id: int, code: int) -> None:
+        self.events.append(("goaway", last_id, code))
+
+    def on_settings(self) -> None:
+        self.events.append(("settings",))
+
+    def on_pong(self) -> None:
+        self.events.append(("pong",))
+
+    def take(self) -> list[Event]:
+        events, self.events = self.events, []
+        return events
+
+
+class Frame(NamedTuple):
+    kind: int
+    flags: int
+    stream_id: int
+    payload: bytes
+
+
+def frames_of(data: bytes) -> list[Frame]:
+    """The whole frames in `data`, which is nothing but whole frames."""
+    found = []
+    while data:
+        head, flags, stream_id = frames.read_head(data)
+        size = head >> 8
+        assert len(data) >= 9 + size
+        assert size <= 16_384
+        found.append(Frame(head & 0xFF, flags, stream_id, data[9 : 9 + size]))
+        data = data[9 + size :]
+    return found
+
+
+class Side:
+    """A connection under test, past its first SETTINGS, and its peer's hand."""
+
+    def __init__(
+        self, *, client: bool, limits: Limits | None = None, settings: bytes | None = b"", greedy: bool = True
+    ) -> None:
+        """`settings`: the payload of the peer's SETTINGS; None: they have not come yet."""
+        self.handler = Recorder(greedy=greedy)
+        self.connection = self.handler.connection = Connection(self.handler, client=client, limits=limits)
+        self.connection.start()
+        self.connection.take()
+        if not client:
+            self.give(frames.PREFACE)
+        if settings is not None:
+            self.give(frames.frame(frames.SETTINGS, 0, 0, settings), frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
+            assert self.handler.take() == [("settings",)]
+            assert self.out() == [Frame(frames.SETTINGS, frames.ACK, 0, b"")]
+
+    def give(self, *parts: bytes, now: float = 0.0) -> list[Event]:
+        """Receive these bytes; what the handler was told since last asked is in `handler`."""
+        self.connection.receive(b"".join(parts), now)
+        return self.handler.events
+
+    def told(self, *parts: bytes, now: float = 0.0) -> list[Event]:
+        """What the handler is told on these bytes."""
+        self.handler.take()
+        self.give(*parts, now=now)
+        return self.handler.take()
+
+    def out(self) -> list[Frame]:
+        return frames_of(self.connection.take())
+
+
+def server(**options: object) -> Side:
+    return Side(client=False, **options)  # type: ignore[arg-type]
+
+
+def client(**options: object) -> Side:
+    return Side(client=True, **options)  # type: ignore[arg-type]
+
+
+def head(stream_id: int, block: bytes = REQUEST, *, end: bool = False) -> bytes:
+    return frames.header_frames(stream_id, block, end)
+
+
+def data(stream_id: int, payload: bytes, *, end: bool = False) -> bytes:
+    return frames.frame(frames.DATA, frames.END_STREAM if end else 0, stream_id, payload)
