@@ -69,7 +69,7 @@ class Gateway:
         return self._heard.revision
 
     def run(self) -> Run:
-        argv = [sys.executable, "-m", "gateway.cli", "--host", HOST, "--port", str(self.ports["data"])]
+        argv = [sys.executable, "-c", "from gateway.cli import main; main()", "--host", HOST, "--port", str(self.ports["data"])]
         argv += ["--admin-host", HOST, "--admin-port", str(self.ports["admin"])]
         argv += ["--state", str(self._state.root), "--table", str(self._state.routes)]
         if self._workers is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ class Replicas:
             return False
         self._processes.forget(identity)
         self._state.delete_record(replica.name)
+        shutil.rmtree(self._state.work / replica.name, ignore_errors=True)
         del self.by_name[replica.name]
         return True
 

@@ -167,9 +167,10 @@ def _message(
     traffic = document.spec.traffic
     parts = []
     by_name = {version.name: version for version in versions}
-    if routed is not None and routed.stable != traffic.stable:
+    stable_ready = by_name[traffic.stable].ready > 0
+    if routed is not None and routed.stable != traffic.stable and not stable_ready:
         parts.append(f"{routed.stable} stays stable until {traffic.stable} is ready")
-    elif not by_name[traffic.stable].ready:
+    elif not stable_ready:
         parts.append(f"{traffic.stable} is stable and not ready, so its requests are refused")
     if traffic.canary and traffic.weight and not by_name[traffic.canary].ready:
         parts.append(f"{traffic.canary} is not ready: its {traffic.weight:g} % stay with {traffic.stable}")

@@ -1,0 +1,61 @@
+"""`turnout` with a model server that starts in no time: python turnout.py COMMAND...
+
+Everything else is as it is: processes, ports, the gateway, the state folder.
+"""
+
+import socket
+import sys
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(ROOT))
+
+from deployer.cli import main  # noqa: E402
+from deployer.local import environments, launches, readiness  # noqa: E402
+from deployer.runtimes.process import GrpcCall, Launch, Process, RestCall  # noqa: E402
+
+SERVER = Path(__file__).with_name("server.py")
+
+
+def command(launch: Launch) -> Process:
+    return Process(
+        server="fake",
+        argv=(str(launch.program), str(SERVER), str(launch.rest), str(launch.grpc), str(launch.model)),
+        env=launch.env,
+        cwd=launch.folder,
+        files={},
+        links={},
+        rest=launch.rest,
+        grpc=launch.grpc,
+        ready=RestCall("GET", "/"),
+        ready_grpc=GrpcCall("/", b""),
+        warmup=None,
+        warmup_grpc=None,
+    )
+
+
+def check(process: Process, timeout: float) -> readiness.Ready | readiness.NotYet | readiness.Failed:
+    try:
+        with urlopen(f"http://127.0.0.1:{process.rest}/", timeout=timeout):
+            return readiness.Ready()
+    except HTTPError:
+        return readiness.NotYet("the model is loading")
+    except (URLError, OSError) as error:
+        return readiness.NotYet(str(error))
+
+
+def alive(process: Process, timeout: float) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", process.rest), timeout).close()
+    except OSError:
+        return False
+    return True
+
+
+environments.program = lambda runtime: Path(sys.executable)
+launches.COMMANDS = {"tfserving": command, "seldon": command}
+readiness.check = check
+readiness.alive = alive
+main()

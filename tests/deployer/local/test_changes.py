@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deployer.errors import TurnoutError
+from deployer.local.changes import differences, promoted, rolled_back, shared
+from deployer.spec import ModelDeployment, Traffic
+
+
+def document(canary: str | None = "v2", weight: float = 10, versions: str = "123") -> ModelDeployment:
+    return ModelDeployment.model_validate(
+        {
+            "apiVersion": "turnout.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": "digits", "namespace": "vision"},
+            "spec": {
+                "runtime": "tfserving",
+                "versions": [{"name": f"v{number}", "model": f"/models/digits/{number}"} for number in versions],
+                "traffic": {"stable": "v1", "canary": canary, "weight": float(weight)},
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("canary", "shares", "expected"),
+    [
+        ("v2", {"v1": 70.0, "v2": 30.0}, Traffic(stable="v1", canary="v2", weight=30.0)),
+        ("v2", {"v1": 33.33, "v2": 66.67}, Traffic(stable="v1", canary="v2", weight=66.67)),
+        ("v2", {"v2": 100.0}, Traffic(stable="v1", canary="v2", weight=100.0)),
+        ("v2", {"v1": 100.0}, Traffic(stable="v1", canary="v2", weight=0.0)),
+        (None, {"v1": 100.0}, Traffic(stable="v1")),
+        (None, {"v1": 60.0, "v3": 40.0}, Traffic(stable="v1", canary="v3", weight=40.0)),
+    ],
+)
+def test_shares(canary: str | None, shares: dict[str, float], expected: Traffic) -> None:
+    assert shared(document(canary, 0), shares).spec.traffic == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: shared(d, {"v1": 90, "v2": 5}), r"sum to 100, not 95; for example v1=90 v2=10"),
+        (lambda d: shared(d, {"v1": 110, "v2": -10}), r"positive"),
+        (lambda d: shared(d, {"v1": float("nan"), "v2": 1}), r"sum to 100"),
+        (lambda d: shared(d, {"v1": 90, "v22": 10}), r"no version v22; did you mean v2\?"),
+        (lambda d: shared(d, {"v1": 90, "x": 10}), r"no version x; its versions are v1, v2, v3"),
+        (lambda d: shared(d, {"v1": 90, "v3": 10}), r"v3 of vision/digits takes no traffic now: .*canary is v2"),
+        (lambda d: shared(d, {"v1": 90.001, "v2": 9.999}), r"more than two decimals"),
+        (lambda d: promoted(promoted(d)), r"no canary to promote: v2 is stable .*traffic digits v1=100"),
+        (lambda d: rolled_back(promoted(d)), r"no canary to roll back"),
+    ],
+)
+def test_what_is_refused(change: Callable[[ModelDeployment], ModelDeployment], message: str) -> None:
+    with pytest.raises(TurnoutError, match=message):
+        change(document())
+
+
+def test_a_promotion_moves_all_traffic_and_keeps_the_versions() -> None:
+    after = promoted(document(weight=50))
+    assert after.spec.traffic == Traffic(stable="v2")
+    assert after.spec.versions == document().spec.versions
+
+
+def test_a_roll_back_keeps_the_canary() -> None:
+    assert rolled_back(document(weight=50)).spec.traffic == Traffic(stable="v1", canary="v2", weight=0.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        (document(), document(), []),
+        (None, document(), ["new, with v1, v2, v3", "traffic v1 90 %, v2 10 % (canary)"]),
+        (document(), document(weight=20), ["traffic v1 90 %, v2 10 % (canary) → v1 80 %, v2 20 % (canary)"]),
+        (document(versions="12"), document(versions="123"), ["version v3 is new"]),
+        (document(versions="123"), document(versions="12"), ["version v3 goes"]),
+        (
+            document(),
+            document().model_copy(
+                update={
+                    "spec": document().spec.model_copy(
+                        update={
+                            "versions": (
+                                document().spec.versions[0].model_copy(update={"env": {"A": "1"}}),
+                                *document().spec.versions[1:],
+                            )
+                        }
+                    )
+                }
+            ),
+            ["version v1 has another env"],
+        ),
+    ],
+)
+def test_differences(before: ModelDeployment | None, after: ModelDeployment, lines: list[str]) -> None:
+    assert list(differences(before, after)) == lines
