@@ -1,4 +1,7 @@
-"""The data port: HTTP/1.1 and HTTP/2 on one address, told apart by a connection's first bytes."""
+"""The data port: HTTP/1.1 and HTTP/2 on one address, told apart by a connection's first bytes.
+
+Without TLS there is no ALPN: a client that speaks HTTP/2 says so by beginning with its preface (RFC 9113, 3.3).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,7 @@ from gateway.forward import Forwarder
 from gateway.front_http1 import RestFront
 from gateway.front_http2 import GrpcFront
 from gateway.fronts import Fronts
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""RFC 9113, 3.4. Without TLS there is no ALPN: a client that speaks HTTP/2 says so by beginning with it."""
+from gateway.wire.frames import PREFACE
 
 
 class Front(asyncio.Protocol):

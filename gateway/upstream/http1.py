@@ -123,7 +123,7 @@ class _Connection(asyncio.Protocol):
     def send(self, call: RestAttempt) -> None:
         self._call = call
         call.exchange = self
-        self._transport.writelines(call.request)
+        self._transport.write(b"".join(call.request))
 
     # What the call may ask of its exchange.
 

@@ -12,8 +12,8 @@ from gateway.counters import EndpointSlot
 from gateway.settings import Settings
 from gateway.tasks import spawn
 from gateway.upstream.attempt import Attempt, Exchange, Failure
-from gateway.wire import frames
 from gateway.wire.fields import Field
+from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits
 
 
@@ -152,7 +152,7 @@ class _Connection(asyncio.Protocol):
 
     def cancel(self, call: GrpcAttempt) -> None:
         if self._calls.pop(call.stream_id, None) is not None:
-            self.wire.reset(call.stream_id, frames.CANCEL)
+            self.wire.reset(call.stream_id, ErrorCode.CANCEL)
             self._ended()
 
     def consumed(self, call: GrpcAttempt, size: int) -> None:
