@@ -146,7 +146,7 @@ class GrpcCall(Call):
         "_meta",
         "_path",
         "_raws",
-        "_refusal",
+        "_rest",
         "_size",
         "client_stream",
         "stream_id",
@@ -171,8 +171,10 @@ class GrpcCall(Call):
         meta = self._meta = {field[0]: field[1] for field in fields}
         self._path = meta[b":path"]
         content_type = meta.get(b"content-type", b"")
-        if not content_type.startswith(b"application/grpc") or meta[b":method"] != b"POST":
-            self._refuse_rest()
+        self._rest = not content_type.startswith(b"application/grpc") or meta[b":method"] != b"POST"
+        if self._rest:
+            if end:
+                self._refuse_rest()
             return
         self._raws = [field[2] for field in fields if field[0] not in _NOT_FORWARDED and field[0][:10] != _OWN]
         timeout = self.forwarder.settings.timeout
@@ -195,6 +197,10 @@ class GrpcCall(Call):
             self.expire()
 
     def on_request_data(self, data: bytes, end: bool) -> None:
+        if self._rest:  # its body is dropped; an answer before its end would hide what is wrong with the rest of it
+            if end:
+                self._refuse_rest()
+            return
         limit = self.forwarder.settings.max_message_bytes
         try:
             if self._size + len(data) > limit:
