@@ -144,11 +144,11 @@ class Decoder:
                     position += 1
                     continue
                 form = forms[first]
-                if form == NAME_INDEXED:
-                    at = position + 1
-                elif form == NAME_IN_FULL:
+                if form == NAME_IN_FULL:
                     size = block[position + 1] & 0x7F
                     at = position + 2 + size if size != 0x7F else _after_string(block, position + 1)
+                elif form == NAME_INDEXED:
+                    at = position + 1
                 elif form == NAME_INDEXED_FAR:
                     at = position + 2 if block[position + 1] < 0x80 else _integer(block, position, 0x0F)[1]
                 elif first == 0x20 and not fields:  # a table size update, to 0 again
@@ -174,13 +174,14 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
     """The field that these bytes mean; its value's string begins `at`. Remembered, unless secret or malformed."""
     first = raw[0]
     if form == NAME_IN_FULL:
-        name = _text(raw, 1, at)
+        name = raw[2:at] if raw[1] < 0x7F else _text(raw, 1, at)
     else:
         index, _ = _integer(raw, 0, 0x3F if first & 0x40 else 0x0F)
         if index >= len(_STATIC_NAMES):
             raise FieldError(f"name index {index} of a peer that keeps no table")
         name = _STATIC_NAMES[index]
-    value = _text(raw, at, len(raw))
+    size = raw[at]
+    value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
     field = Field(name, value, raw, kind(name, value))
     if field.kind != MALFORMED and name not in SECRET and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
         if len(_known_fields) >= MAX_KNOWN_FIELDS:

@@ -68,7 +68,7 @@ def _string(text: bytes) -> bytes:
 
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_BAD_VALUE = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z")
+_VALUE = re.compile(rb"(?:[^\x00\r\n\t ](?:[^\x00\r\n]*[^\x00\r\n\t ])?)?")
 _PSEUDO_VALUES = {
     b":method": (METHOD, re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")),
     b":scheme": (SCHEME, re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")),
@@ -84,7 +84,7 @@ def kind(name: bytes, value: bytes) -> int:
     if (pseudo := _PSEUDO_VALUES.get(name)) is not None:
         bit, valid = pseudo
         return bit if valid.fullmatch(value) else MALFORMED
-    if not _NAME.fullmatch(name) or _BAD_VALUE.search(value) or name in _CONNECTION_SPECIFIC:
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or name in _CONNECTION_SPECIFIC:
         return MALFORMED
     if name == b"te":
         return REGULAR if value.lower() == b"trailers" else MALFORMED

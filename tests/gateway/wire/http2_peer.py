@@ -9,7 +9,8 @@ from gateway.wire import frames
 from gateway.wire.fields import Field, encode_all
 from gateway.wire.http2 import Connection, Limits
 
-REQUEST = encode_all((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C"), (b"te", b"trailers"))
+FIELDS = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C"), (b"te", b"trailers")]
+REQUEST = encode_all(*FIELDS)
 ANSWER = encode_all((b":status", b"200"), (b"content-type", b"application/grpc"))
 TRAILERS = encode_all((b"grpc-status", b"0"))
 
@@ -125,3 +126,7 @@ def head(stream_id: int, block: bytes = REQUEST, *, end: bool = False) -> bytes:
 
 def data(stream_id: int, payload: bytes, *, end: bool = False) -> bytes:
     return frames.frame(frames.DATA, frames.END_STREAM if end else 0, stream_id, payload)
+
+
+def rst(stream_id: int, code: int) -> Frame:
+    return Frame(frames.RST_STREAM, 0, stream_id, code.to_bytes(4, "big"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway.wire import frames
@@ -120,11 +122,13 @@ def test_a_handler_may_end_the_other_streams_on_hearing_of_one() -> None:
     side = client()
     for _ in range(3):
         side.connection.open(REQUEST, True)
-    side.handler.on_reset = lambda stream_id, code, refused: [  # type: ignore[method-assign]
-        side.handler.events.append(("reset", stream_id)),
-        side.connection.reset(3, 8),
-        side.connection.reset(5, 8),
-    ]
+
+    def end_the_others(stream_id: int, code: int, refused: bool) -> None:
+        side.handler.events.append(("reset", stream_id))
+        side.connection.reset(3, ErrorCode.CANCEL)
+        side.connection.reset(5, ErrorCode.CANCEL)
+
+    side.handler.on_reset = end_the_others  # type: ignore[method-assign]
     assert side.told(frames.goaway(0, 0)) == [("reset", 1), ("goaway", 0, 0)]
 
 
@@ -168,7 +172,7 @@ def malformed(number: int) -> bytes:
     return head(2 * number + 1, b"")
 
 
-FLOODS = {
+FLOODS: dict[str, tuple[Callable[[int], bytes], int]] = {
     "ping": (lambda _: PING, 1),
     "pong": (lambda _: frames.frame(frames.PING, frames.ACK, 0, bytes(8)), 1),
     "settings": (lambda _: frames.settings(), FLOOD_DEAR),
