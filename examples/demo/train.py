@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from digits import save
 from sklearn.metrics import accuracy_score
 from sklearn.neural_network import MLPClassifier
 
 from deployer.local import environments
+from examples.demo.digits import save
 
 HERE = Path(__file__).resolve().parent
 FEW = 2
