@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import click
 import psutil
+from pydantic import ValidationError
 
 from deployer import reconcile
 from deployer.commands import options
@@ -15,10 +18,10 @@ from deployer.document import read
 from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.changes import differences
-from deployer.local.gateway import ADMIN_PORT, PORT, Gateway
+from deployer.local.gateway import ADMIN_PORT, PORT, Gateway, Options
 from deployer.local.ports import is_free
 from deployer.local.processes import Processes
-from deployer.local.state import GATEWAY, State
+from deployer.local.state import GATEWAY, State, replace
 from deployer.local.supervisor import INTERVAL, Supervisor
 from deployer.runtimes.process import HOST
 
@@ -39,7 +42,7 @@ def up(files: tuple[str, ...], state: State, port: int | None, admin_port: int |
     with state.supervising():
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
             environments.program(runtime)  # now, in the foreground, so that its progress is seen and Ctrl-C ends it
-        gateway = Gateway(state, *_ports(state, port, admin_port), workers)
+        gateway = Gateway(state, _options(state, port=port, admin_port=admin_port, workers=workers))
         with state.editing():
             before = {document.key: document for document in state.documents()}
             for document in documents:
@@ -62,7 +65,7 @@ def up(files: tuple[str, ...], state: State, port: int | None, admin_port: int |
         _say("all has ended")
 
 
-def _stopper(supervisor: Supervisor):  # type: ignore[no-untyped-def]
+def _stopper(supervisor: Supervisor) -> Callable[[int, FrameType | None], None]:
     def stop(number: int, frame: FrameType | None) -> None:
         _say("ending: the gateway finishes what it has, then the model servers end; once more ends all at once")
         supervisor.stop()
@@ -70,25 +73,26 @@ def _stopper(supervisor: Supervisor):  # type: ignore[no-untyped-def]
     return stop
 
 
-def _ports(state: State, port: int | None, admin_port: int | None) -> tuple[int, int]:
-    """The gateway's ports: as asked, else those of the one that still runs, else the defaults.
+def _options(state: State, **asked: int | None) -> Options:
+    """As asked, for the rest as with the gateway that still runs, else the defaults; noted for the next time.
 
     Raises:
-        TurnoutError: another program has one of them.
+        TurnoutError: another program has one of the ports.
     """
-    running: dict[str, int] = {}
-    for record in state.records():
-        if record.name == GATEWAY and Processes().adopt(record.identity) is not None:
-            running = record.ports
-    chosen = port or running.get("data", PORT), admin_port or running.get("admin", ADMIN_PORT)
-    if chosen[0] == chosen[1]:
-        raise TurnoutError(
-            f"the gateway's port and its admin port are both {chosen[0]}; choose another by --admin-port"
-        )
-    for number, option in zip(chosen, ("--port", "--admin-port"), strict=True):
-        if number not in running.values() and not is_free(number):
-            raise TurnoutError(f"port {number} is taken{_holder(number)}; end it, or choose another port by {option}")
-    return chosen
+    running = Options()
+    own: tuple[int, ...] = ()
+    if any(r.name == GATEWAY and Processes().adopt(r.identity) is not None for r in state.records()):
+        with contextlib.suppress(OSError, ValidationError):
+            running = Options.model_validate_json(state.gateway.read_bytes())
+            own = (running.port, running.admin_port)
+    options = running.model_copy(update={name: value for name, value in asked.items() if value is not None})
+    if options.port == options.admin_port:
+        raise TurnoutError(f"the gateway's port and its admin port are both {options.port}; --admin-port changes one")
+    for port, option in ((options.port, "--port"), (options.admin_port, "--admin-port")):
+        if port not in own and not is_free(port):
+            raise TurnoutError(f"port {port} is taken{_holder(port)}; end it, or choose another port by {option}")
+    replace(state.gateway, options.model_dump_json().encode())
+    return options
 
 
 def _holder(port: int) -> str:

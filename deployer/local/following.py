@@ -12,6 +12,8 @@ from deployer.spec import ModelDeployment
 
 POLL = 0.1
 """Seconds between looks at the status, which the supervisor writes as often."""
+QUIET = 2.0
+"""Seconds of waiting before anything is said of it: most changes are in force by then."""
 
 
 def named(state: State, name: str) -> ModelDeployment:
@@ -58,7 +60,7 @@ def wait(
     Raises:
         TurnoutError: a version that it needs can't run, the document was replaced, or the supervisor is gone.
     """
-    expected, said = digest(document), ""
+    expected, said, start = digest(document), "", time.monotonic()
     while True:
         supervised(state)
         now = status(state, document.key)
@@ -68,7 +70,7 @@ def wait(
             if failed := [version for version in now.versions if version.condition is Condition.FAILED]:
                 reasons = "; ".join(f"{version.name} can't run: {version.reason}" for version in failed)
                 raise TurnoutError(f"{document.key}: {reasons}; it is tried again, `turnout status` shows it")
-            if (why := _why(now)) != said:
+            if (why := _why(now)) != said and time.monotonic() - start > QUIET:
                 said = why
                 say(f"{document.key}: {why}")
         elif not any(d.key == document.key and digest(d) == expected for d in state.documents()):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import deque
 from functools import partial
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 import deployer
 from deployer.local import gateway_client
@@ -33,17 +36,26 @@ RATE_WINDOW = 10.0
 """Seconds over which requests are counted for what people see."""
 
 
-class Gateway:
-    """One gateway with its route table in `state`. Workers: as many as the gateway takes by itself, unless given."""
+class Options(BaseModel):
+    """What can be chosen for a gateway. Kept beside it, so that the next supervisor runs it the same way."""
 
-    def __init__(
-        self, state: State, port: int = PORT, admin_port: int = ADMIN_PORT, workers: int | None = None
-    ) -> None:
-        self.ports = {"data": port, "admin": admin_port}
+    model_config = ConfigDict(frozen=True)
+
+    port: int = PORT
+    admin_port: int = ADMIN_PORT
+    workers: int | None = None
+    """Data processes; as many as the gateway takes by itself, if None."""
+
+
+class Gateway:
+    """One gateway with its route table in `state`."""
+
+    def __init__(self, state: State, options: Options) -> None:
+        self.ports = {"data": options.port, "admin": options.admin_port}
         self._state = state
-        self._workers = workers
+        self._workers = options.workers
         self._looks: Aside[Snapshot] = Aside()
-        self._look_at = 0.0
+        self._looked = -math.inf
         self._heard = Snapshot(False, "it has not answered yet")
         self._history: deque[tuple[float, Snapshot]] = deque()
 
@@ -69,7 +81,15 @@ class Gateway:
         return self._heard.revision
 
     def run(self) -> Run:
-        argv = [sys.executable, "-c", "from gateway.cli import main; main()", "--host", HOST, "--port", str(self.ports["data"])]
+        argv = [
+            sys.executable,
+            "-c",
+            "from gateway.cli import main; main()",
+            "--host",
+            HOST,
+            "--port",
+            str(self.ports["data"]),
+        ]
         argv += ["--admin-host", HOST, "--admin-port", str(self.ports["admin"])]
         argv += ["--state", str(self._state.root), "--table", str(self._state.routes)]
         if self._workers is not None:
@@ -86,8 +106,8 @@ class Gateway:
                 self._history.append((now, heard))
             while self._history and self._history[0][0] < now - RATE_WINDOW:
                 self._history.popleft()
-        if now >= self._look_at:
-            self._look_at = now + (LOOK_URGENTLY_EVERY if urgent or not self._heard.ready else LOOK_EVERY)
+        if now - self._looked >= (LOOK_URGENTLY_EVERY if urgent or not self._heard.ready else LOOK_EVERY):
+            self._looked = now
             self._looks.ask("gateway", partial(gateway_client.read, self.admin))
         return heard is not None
 

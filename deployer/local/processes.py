@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +65,12 @@ class Processes:
                 start_new_session=True,
             )
         self._children[child.pid] = child
-        return Identity(marker=identity.marker, pid=child.pid, started=_started(psutil.Process(child.pid)))
+        process = psutil.Process(child.pid)
+        started = _started(process)
+        # Linux tells of the start a moment before it shows the new environment, by which the process is known.
+        while child.poll() is None and not _environment(process):
+            time.sleep(0.001)
+        return Identity(marker=identity.marker, pid=child.pid, started=started)
 
     def adopt(self, identity: Identity) -> Identity | None:
         """The living process that `identity` was recorded for, if there is one: from now on it is ours to watch.
@@ -147,6 +153,12 @@ def _living(identity: Identity) -> psutil.Process | None:
     except psutil.Error:  # there is none, or it is another user's, so none of ours
         return None
     return process if same else None
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    with contextlib.suppress(psutil.Error):
+        return process.environ()
+    return {}
 
 
 def _started(process: psutil.Process) -> float:

@@ -54,6 +54,7 @@ class State:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.routes = root / "routes.json"
+        self.gateway = root / "gateway.json"
         self.logs = root / "logs"
         self.work = root / "work"
         self._documents = root / "documents"

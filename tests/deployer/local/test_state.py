@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from deployer.errors import TurnoutError
+from deployer.local.processes import Identity
+from deployer.local.state import Record, State, digest, replace
+from deployer.spec import ModelDeployment
+
+
+def document(name: str = "digits", weight: float = 0) -> ModelDeployment:
+    return ModelDeployment.model_validate(
+        {
+            "apiVersion": "turnout.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": name, "namespace": "vision"},
+            "spec": {
+                "runtime": "seldon",
+                "versions": [{"name": "a", "model": "/m/a"}, {"name": "b", "model": "/m/b", "warmup": {"x": None}}],
+                "traffic": {"stable": "a", "canary": "b", "weight": float(weight)},
+            },
+        }
+    )
+
+
+def test_documents_come_back_as_they_were(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.write_document(document("zebra"))
+    state.write_document(document("ant", 12.5))
+    assert State(tmp_path).documents() == [document("ant", 12.5), document("zebra")]
+    state.delete_document("vision/ant")
+    state.delete_document("vision/ant")
+    assert state.documents() == [document("zebra")]
+
+
+def test_each_change_of_a_document_shows(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    seen = [state.fingerprint()]
+    for change in (document(), document(weight=1), document(weight=1)):
+        state.write_document(change)
+        seen.append(state.fingerprint())
+    state.delete_document(document().key)
+    seen.append(state.fingerprint())
+    assert len(set(seen[:-1])) == 4
+    assert seen[-1] == seen[0]
+    assert state.fingerprint() == state.fingerprint()
+
+
+def test_a_document_that_is_none_is_told_by_its_path(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    (tmp_path / "documents" / "vision.digits.json").write_text("{")
+    with pytest.raises(TurnoutError, match=r"vision\.digits\.json can't be read"):
+        state.documents()
+
+
+def test_digests_tell_documents_apart() -> None:
+    assert digest(document()) == digest(document())
+    assert digest(document()) != digest(document(weight=1))
+
+
+def test_records_come_back_and_broken_ones_go(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    gateway = Record(deployment="", version="gateway", index=0, ports={"data": 1})
+    replica = Record(
+        deployment="vision/digits",
+        version="a",
+        index=2,
+        identity=Identity(marker="m", pid=7, started=1.5),
+        digest="d",
+        ports={"rest": 1, "grpc": 2},
+        ready=True,
+    )
+    for record in (gateway, replica):
+        state.write_record(record)
+    broken = tmp_path / "processes" / "broken.json"
+    broken.write_text("{}")
+    assert state.records() == [gateway, replica]
+    assert not broken.exists()
+    assert (gateway.name, replica.name) == ("gateway", "vision.digits.a.2")
+    state.delete_record("gateway")
+    assert state.records() == [replica]
+
+
+def test_a_reader_sees_all_of_the_old_or_all_of_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    replace(path, b"0" * 100_000)
+    stop = threading.Event()
+
+    def write() -> None:
+        for number in range(200):
+            replace(path, b"%d" % (number % 10) * 100_000)
+        stop.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    contents = set()
+    while not stop.is_set():
+        contents.add(path.read_bytes())
+    writer.join()
+    assert all(len(content) == 100_000 and len(set(content)) == 1 for content in contents)
+    assert list(tmp_path.iterdir()) == [path]  # nothing temporary is left
+
+
+def test_one_supervisor_holds_a_folder_and_a_killed_one_holds_it_no_more(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, sys
+from deployer.local.state import State
+with State(pathlib.Path({str(tmp_path)!r})).supervising():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    state = State(tmp_path)
+    assert state.supervisor() is None
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert state.supervisor() == other.pid
+        with pytest.raises(TurnoutError, match=f"process {other.pid}"), state.supervising():
+            pass
+        other.kill()
+    assert state.supervisor() is None
+    with state.supervising():
+        assert state.supervisor() is not None
