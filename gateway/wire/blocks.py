@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from hpack.exceptions import HPACKError
 from hpack.hpack import Decoder as TableDecoder
-from hpack.huffman_table import decode_huffman
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
+from gateway.wire import huffman
 from gateway.wire.fields import MALFORMED, Field, encode, kind, shape
 
 OVERSIZE = 0x100
@@ -199,7 +199,7 @@ def _text(raw: bytes, start: int, end: int) -> bytes:
     if not raw[start] & 0x80:
         return text
     try:
-        return decode_huffman(text)
+        return huffman.decode(text)
     except HPACKError as error:
         raise FieldError(type(error).__name__) from None  # its text may hold a secret
 
