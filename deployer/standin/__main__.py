@@ -20,4 +20,6 @@ if __name__ == "__main__":
     package = importlib.util.module_from_spec(spec)
     sys.modules["standin"] = package
     spec.loader.exec_module(package)
-    sys.exit(importlib.import_module("standin.server").main(sys.argv[1:]))
+    # The flags first: whoever mistyped one need not wait until TensorFlow is imported.
+    flags = importlib.import_module("standin.flags").parse(sys.argv[1:])
+    sys.exit(importlib.import_module("standin.server").main(flags))

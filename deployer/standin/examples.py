@@ -115,7 +115,7 @@ def from_json(document: dict[str, Any]) -> Any:
 
 def _example(value: Any) -> Any:
     if not isinstance(value, dict):
-        raise invalid(f"Example must be JSON object but got JSON {json_tensors.type_name(value)}")
+        raise invalid(f"Example must be JSON object but got JSON {json_tensors.json_type(value)}")
     example = example_pb2.Example()
     for name, content in value.items():
         feature = example.features.feature[name]
@@ -138,7 +138,7 @@ def _add(feature: Any, name: str, value: Any) -> None:
     elif json_tensors.is_base64(value):
         kind, stored = "bytes_list", json_tensors.from_base64(value)
     else:
-        json_type = json_tensors.type_name(value)
+        json_type = json_tensors.json_type(value)
         raise invalid(f"Feature: {name} has element with unexpected JSON type: {json_type}")
     chosen = feature.WhichOneof("kind")
     if chosen not in (None, kind):

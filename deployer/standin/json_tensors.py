@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from .errors import ServingError, invalid
 from .servable import Arrays
+from .tensors import type_name
 
 _INTEGERS = {"int64", "int32", "int16", "int8", "uint8", "uint32", "uint64"}
-_FLOATS = {"float32": "float", "float64": "double"}  # with TensorFlow's own names for them
+_FLOATS = {"float", "double"}
 _TYPE_NAMES = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number", type(None): "Null"}
 _MOST_SHOWN = 256
 """Characters of a JSON value that stand in an error."""
@@ -129,7 +130,7 @@ def _array(value: Any, dtype: int) -> NDArray[Any]:
             break
         inner = inner[0]
     flat: list[Any] = []
-    _flatten(value, shape, 0, kind.name, flat)
+    _flatten(value, shape, 0, type_name(kind), flat)
     numpy_type = object if kind == tf.string else kind.as_numpy_dtype
     return np.array(flat, numpy_type).reshape(shape)
 
@@ -170,9 +171,7 @@ def _leaf(value: Any, kind: str) -> Any:
             return from_base64(value)
     if kind not in {*_FLOATS, *_INTEGERS, "bool", "string"}:
         raise ServingError(StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {show(value)} to type: {kind}")
-    raise invalid(
-        f"JSON Value: {show(value)} Type: {type_name(value)} is not of expected type: {_FLOATS.get(kind, kind)}"
-    )
+    raise invalid(f"JSON Value: {show(value)} Type: {json_type(value)} is not of expected type: {kind}")
 
 
 def predictions(outputs: Arrays, *, rows: bool) -> bytes:
@@ -211,7 +210,7 @@ def _listed(array: NDArray[Any], *, as_bytes: bool) -> Any:
     elif array.dtype.name in {"float64", "bool", *_INTEGERS}:
         return array.tolist()
     else:
-        raise invalid(f"Failed to write JSON value for tensor type: {tf.as_dtype(array.dtype).name}")
+        raise invalid(f"Failed to write JSON value for tensor type: {type_name(tf.as_dtype(array.dtype))}")
     nested = np.empty(array.size, object)
     nested[:] = flat
     return nested.reshape(array.shape).tolist()
@@ -235,7 +234,7 @@ def from_base64(value: dict[str, Any]) -> bytes:
         raise invalid("Unable to base64 decode") from None
 
 
-def type_name(value: Any) -> str:
+def json_type(value: Any) -> str:
     return str(value) if isinstance(value, bool) else _TYPE_NAMES[type(value)]
 
 

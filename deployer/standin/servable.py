@@ -12,6 +12,7 @@ from grpc import StatusCode
 from numpy.typing import NDArray
 
 from .errors import BY_NUMBER, ServingError, invalid
+from .tensors import type_name
 
 DEFAULT_SIGNATURE = "serving_default"
 Arrays = dict[str, NDArray[Any]]
@@ -72,7 +73,7 @@ class Servable:
         for index, alias in enumerate(sorted(inputs)):
             expected, got = tf.as_dtype(signature.inputs[alias].dtype), tf.as_dtype(inputs[alias].dtype)
             if expected != got:
-                raise invalid(f"Expects arg[{index}] to be {_type(expected)} but {_type(got)} is provided")
+                raise invalid(f"Expects arg[{index}] to be {type_name(expected)} but {type_name(got)} is provided")
         for index, alias in enumerate(only):
             if alias not in signature.outputs:
                 raise invalid(
@@ -89,10 +90,6 @@ class Servable:
 
 def _set(names: set[str]) -> str:
     return f"{{{','.join(sorted(names))}}}"
-
-
-def _type(kind: tf.DType) -> str:
-    return {"float32": "float", "float64": "double", "float16": "half"}.get(kind.name, str(kind.name))
 
 
 def _translated(error: Exception) -> ServingError:

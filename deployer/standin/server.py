@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -16,7 +16,7 @@ import grpc
 import tensorflow as tf
 import uvicorn
 
-from . import flags, grpc_api
+from . import grpc_api
 from .catalogue import Catalogue
 from .rest import Rest
 from .servable import Servable
@@ -28,11 +28,10 @@ _DRAIN = 5
 """Seconds for requests in flight once the end was asked for."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Serve; the exit code is 0 after a signal, 1 if a port can't be had."""
+def main(flag: argparse.Namespace) -> int:
+    """Serve as `flags.parse` says; the exit code is 0 after a signal, 1 if a port can't be had."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     tf.get_logger().setLevel("ERROR")
-    flag = flags.parse(arguments)
     load = partial(Servable, intra=flag.tensorflow_intra_op_parallelism, inter=flag.tensorflow_inter_op_parallelism)
     catalogue = Catalogue(flag.models, load, early_labels=bool(flag.allow_version_labels_for_unavailable_models))
     threads = 2 * (os.cpu_count() or 1) + 2  # more would only wait for the cores

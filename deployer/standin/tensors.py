@@ -29,6 +29,11 @@ _LISTS = {
 }
 
 
+def type_name(kind: tf.DType) -> str:
+    """TensorFlow's own word for a type, as its errors have it."""
+    return {"float32": "float", "float64": "double", "float16": "half"}.get(kind.name, str(kind.name))
+
+
 def to_array(alias: str, tensor: Any) -> NDArray[Any]:
     """The array of a TensorProto, of the shape that it states."""
     try:
@@ -45,7 +50,7 @@ def to_proto(array: NDArray[Any]) -> Any:
     for size in array.shape:
         tensor.tensor_shape.dim.add(size=size)
     if kind not in _LISTS:
-        raise invalid(f"an output of type {kind.name} can't be answered")
+        raise invalid(f"an output of type {type_name(kind)} can't be answered")
     if _LISTS[kind] == "half_val":
         array = array.view(np.uint16)
     values = [_bytes(value) for value in array.ravel()] if kind == tf.string else array.ravel().tolist()
