@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -45,12 +46,20 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 class ModelServer:
     """A context that ends the process and all that it started."""
 
-    def __init__(self, argv: Sequence[str], rest: int, grpc_port: int, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        rest: int,
+        grpc_port: int,
+        folder: Path,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+    ) -> None:
         self.rest, self.grpc = rest, grpc_port
         self.log_file = folder / "log"
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                argv, cwd=folder, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
+                argv, cwd=cwd or folder, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
             )
 
     @classmethod
@@ -68,7 +77,7 @@ class ModelServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
