@@ -7,6 +7,7 @@ neither origin nor absolute form. Heads are bounded here; bodies by whoever gath
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import httptools
@@ -31,7 +32,10 @@ _HOP = frozenset(
     )
 )
 _OWN = b"x-turnout-"
-_PERSISTENCE = frozenset((b"close", b"keep-alive", b""))
+_NOT_NOMINATED = frozenset((b"close", b"keep-alive", b"host", b""))
+"""In `Connection`: its own options, and Host, which no one may have taken out on the way."""
+
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
 class Head:
@@ -91,6 +95,8 @@ class _Reader:
         self._head = Head()
         self._in_message = self._in_head = False
         self._head_bytes = 0
+        self._hidden_bytes = 0  # fed since the parser last told anything
+        self._closed = False  # nothing that comes counts any more
         self._nominated: set[bytes] = set()
         self._refusal: Refusal | None = None
 
@@ -107,9 +113,10 @@ class _Reader:
     def on_message_begin(self) -> None:
         self._in_message = self._in_head = True
         self._head = Head()
-        self._head_bytes = 0
+        self._head_bytes = self._hidden_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._hidden_bytes = 0
         if not self._in_head:
             return  # a trailer: no model server needs one, and merging it into the head is a known hole
         self._head_bytes += len(name) + len(value) + 4
@@ -117,7 +124,7 @@ class _Reader:
         if key in _HOP:
             self._hop(key, value)
         elif key[:10] == _OWN:
-            self._head.own[key] = value
+            self._head.own[key] = value.strip(b" \t")
         else:
             self._field(key, b"%b: %b\r\n" % (name, value))
 
@@ -129,11 +136,12 @@ class _Reader:
         if key == b"content-length":
             head.length = int(value)  # llhttp has checked that it is digits, stands once, and fits
         elif key == b"transfer-encoding":
-            if head.chunked or value.lower() != b"chunked":
+            # Only what llhttp knows as chunked too: it takes spaces after the name, and no tab.
+            if head.chunked or value.rstrip(b" ").lower() != b"chunked":
                 self._refuse(Code.UNIMPLEMENTED, "transfer_encoding", "the one transfer coding supported is chunked")
             head.chunked = True
         elif key == b"connection":
-            self._nominated |= {token.strip(b" \t").lower() for token in value.split(b",")} - _PERSISTENCE
+            self._nominated |= {token.strip(b" \t").lower() for token in value.split(b",")} - _NOT_NOMINATED
         elif key == b"expect":
             head.expect_continue = value.lower() == b"100-continue"
 
@@ -156,25 +164,31 @@ class _Reader:
         limit = self._max_head_bytes
         self._refuse(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the message head is over {limit} bytes", 431)
 
+    def _start_line(self, part: bytes) -> None:
+        self._hidden_bytes = 0
+        self._head_bytes += len(part)
+
     def on_body(self, data: bytes) -> None:
+        self._hidden_bytes = 0
         if self._refusal is None:
             self._handler.on_body(data)
 
     def _feed(self, parser: httptools.HttpRequestParser | httptools.HttpResponseParser, data: bytes) -> None:
-        head = self._head
+        # A field, a trailer or a chunk's extension shows in no callback before its end, and httptools keeps it all.
+        self._hidden_bytes += len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             if self._refusal is None:
                 raise
+        except httptools.HttpParserCallbackError:
+            raise  # a fault of ours, not of the peer's
         except httptools.HttpParserError as error:
-            said = error.args[0] if error.args and isinstance(error.args[0], str) else "not HTTP/1.1"
-            self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"Malformed HTTP message: {said}")
-        if self._in_head and head is self._head:
-            # A head that goes on: a long field shows in no callback before it ends.
-            self._head_bytes += len(data)
-            if self._head_bytes > self._max_head_bytes:
-                self._refuse_size()
+            if not self._closed:
+                said = error.args[0] if error.args and isinstance(error.args[0], str) else "not HTTP/1.1"
+                self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"Malformed HTTP message: {said}")
+        if self._hidden_bytes + (self._head_bytes if self._in_head else 0) > self._max_head_bytes:
+            self._refuse_size()
         if self._refusal is not None:
             raise self._refusal
 
@@ -185,8 +199,12 @@ class RequestReader(_Reader):
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
         super().__init__(handler, max_head_bytes)
         self._hosts = 0
-        self._closed = False
         self._parser = httptools.HttpRequestParser(self)
+
+    @property
+    def target(self) -> bytes:
+        """Of the request that is being read, as far as it has come; empty between two."""
+        return self._head.target if self._in_message else b""
 
     def receive(self, data: bytes) -> None:
         """Raises Refusal where this connection can't be read on; events of earlier requests have been told by then."""
@@ -205,6 +223,7 @@ class RequestReader(_Reader):
         self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
+        self._start_line(url)
         self._head.target += url
 
     def _field(self, key: bytes, line: bytes) -> None:
@@ -223,6 +242,8 @@ class RequestReader(_Reader):
             self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"HTTP/{version} is not supported here", 505)
         if self._hosts > 1 or (self._hosts == 0 and head.minor):
             self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "exactly one Host field is needed")
+        elif self._hosts == 0:
+            head.lines.append(b"Host: turnout\r\n")  # it goes on as HTTP/1.1, which needs one
         if head.chunked and not head.minor:
             self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "HTTP/1.0 has no Transfer-Encoding")
         if parser.should_upgrade() and (head.length or head.chunked or head.method == b"CONNECT"):
@@ -268,11 +289,14 @@ class AnswerReader(_Reader):
         return self._head.close
 
     def on_status(self, reason: bytes) -> None:
+        self._start_line(reason)
         self._head.reason += reason
 
     def on_headers_complete(self) -> None:
         head = self._headed()
         head.status = self._parser.get_status_code()
+        if head.status < 100 or (head.status < 200 and (head.length or head.chunked)):
+            self._refuse(Code.INTERNAL, "upstream_garbage", f"no answer can have the status {head.status} and a body")
         if head.status >= 200 and self._refusal is None:
             self._handler.on_head(head)
 
@@ -285,11 +309,11 @@ class AnswerReader(_Reader):
 
 def _origin_form(target: bytes) -> bytes:
     """`http://host/path?query` -> `/path?query`; anything else as it is, which no dialect will know."""
-    scheme, found, rest = target.partition(b"://")
-    if not found or scheme.lower() not in (b"http", b"https"):
+    authority = _ABSOLUTE.match(target)
+    if authority is None:
         return target
-    slash = rest.find(b"/")
-    return rest[slash:] if slash >= 0 else b"/"
+    rest = target[authority.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def request_head(method: bytes, target: bytes, lines: list[bytes], length: int) -> bytes:
