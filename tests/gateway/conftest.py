@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.table import RouteTable
+from tests.support import grpc_servers as grpc
 from tests.support.gateway import Gateway
 from tests.support.loop import LoopThread
 from tests.support.servers import Script, Server
@@ -34,7 +35,21 @@ def servers(loop: LoopThread) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def start_gateway(loop: LoopThread, servers: object) -> Iterator[Callable[..., Gateway]]:
+def grpc_servers(loop: LoopThread) -> Iterator[Callable[..., grpc.GrpcServer]]:
+    """The same, of gRPC."""
+    made: list[grpc.GrpcServer] = []
+
+    def make(script: grpc.Script, **options: Any) -> grpc.GrpcServer:
+        made.append(grpc.GrpcServer(loop, script, **options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def start_gateway(loop: LoopThread, servers: object, grpc_servers: object) -> Iterator[Callable[..., Gateway]]:
     """Makes gateways in this process; at the end nothing may be left of what was sent through them."""
     made: list[Gateway] = []
 

@@ -26,6 +26,8 @@ from gateway.settings import Settings
 from gateway.table import Deployment, Endpoint, RouteTable, Version
 from tests.gateway.parent_process import ParentProcess, eventually
 from tests.support.client import Client
+from tests.support.grpc_client import GrpcClient
+from tests.support.grpc_servers import GrpcServer
 from tests.support.loop import LoopThread
 from tests.support.servers import Server
 
@@ -34,9 +36,10 @@ SELDON = "/seldon/default/s/api/v1.0/predictions"
 FEEDBACK = "/seldon/default/s/api/v1.0/feedback"
 
 T = TypeVar("T")
+At = Server | GrpcServer | Endpoint
 
 
-def deployment(name: str, versions: Mapping[str, Iterable[Server | Endpoint]], **values: Any) -> Deployment:
+def deployment(name: str, versions: Mapping[str, Iterable[At]], **values: Any) -> Deployment:
     """The first version is stable, the second the canary; their servables are 1, 2, …"""
     made = tuple(
         Version(
@@ -57,7 +60,7 @@ def deployment(name: str, versions: Mapping[str, Iterable[Server | Endpoint]], *
     return Deployment(**given | values)
 
 
-def table(revision: int = 1, weight: float = 0, **versions: Iterable[Server | Endpoint]) -> RouteTable:
+def table(revision: int = 1, weight: float = 0, **versions: Iterable[At]) -> RouteTable:
     """The model `m` of TensorFlow Serving and the deployment `s` of Seldon, both with these versions and servers."""
     both = (
         deployment("m", versions, weight=weight),
@@ -79,7 +82,7 @@ class Gateway:
         self.drained = False
         self.fronts = Fronts(counts.worker, self._emptied)
         self._loop = loop
-        self._clients: list[Client] = []
+        self._clients: list[Client | GrpcClient] = []
         if routes is not None:
             self.swap(routes)
         self._server = loop.run(self._listen())
@@ -94,6 +97,11 @@ class Gateway:
 
     def client(self, **options: Any) -> Client:
         client = Client(self.address, **options)
+        self._clients.append(client)
+        return client
+
+    def grpc_client(self, **options: Any) -> GrpcClient:
+        client = GrpcClient(self.address, **options)
         self._clients.append(client)
         return client
 

@@ -1,0 +1,204 @@
+"""Model servers that speak gRPC as a test tells them to.
+
+    server = grpc_servers(answering(b"out"))            # the fixture of tests/gateway/conftest.py
+    server.endpoint                                     # for a route table
+    server.calls                                        # all that came whole, over all connections
+
+A script is called in the loop with each whole call, and does with it what it likes: at once, or the test does later, by
+`server.call(lambda: call.answer(b"late"))`. Raw servers (`tests/support/servers.py`) do for what is no HTTP/2 at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar, cast
+
+from gateway.dialects.grpc_message import frame
+from gateway.errors import Code
+from gateway.table import Endpoint
+from gateway.wire import frames
+from gateway.wire.fields import Field, encode_all
+from gateway.wire.frames import ErrorCode
+from gateway.wire.http2 import Connection, Limits
+from tests.gateway.parent_process import eventually
+from tests.support.loop import LoopThread
+
+T = TypeVar("T")
+HEAD = {":status": "200", "content-type": "application/grpc"}
+
+
+class ServerCall:
+    """One call as its server sees it."""
+
+    def __init__(self, peer: GrpcPeer, stream: int, fields: Sequence[Field]) -> None:
+        self.peer = peer
+        self.stream = stream
+        self.metadata = {field.name.decode(): field.value.decode("latin-1") for field in fields}
+        self.body = b""
+        """The message with its prefix, as it came."""
+        self.reset_with: int | None = None
+        """The code with which the gateway reset the stream."""
+
+    def answer(self, message: bytes = b"", metadata: Mapping[str, str] | None = None) -> None:
+        """OK, whole."""
+        self.head(metadata)
+        self.data(frame(message))
+        self.trailers(Code.OK)
+
+    def head(self, metadata: Mapping[str, str] | None = None) -> None:
+        self.peer.wire.headers(self.stream, _block(HEAD | dict(metadata or {})), False)
+        self.peer.flush()
+
+    def data(self, data: bytes, *, end: bool = False) -> None:
+        self.peer.wire.data(self.stream, data, end)
+        self.peer.flush()
+
+    def trailers(self, code: Code | None, metadata: Mapping[str, str] | None = None) -> None:
+        """Without a `grpc-status` where `code` is None."""
+        self.peer.wire.headers(self.stream, _block(_status(code) | dict(metadata or {})), True)
+        self.peer.flush()
+
+    def trailers_only(self, code: Code | None, metadata: Mapping[str, str] | None = None) -> None:
+        self.peer.wire.headers(self.stream, _block(HEAD | _status(code) | dict(metadata or {})), True)
+        self.peer.flush()
+
+    def reset(self, code: ErrorCode) -> None:
+        self.peer.wire.reset(self.stream, code)
+        self.peer.flush()
+
+
+Script = Callable[[ServerCall], None]
+
+
+def answering(message: bytes = b"", metadata: Mapping[str, str] | None = None) -> Script:
+    return lambda call: call.answer(message, metadata)
+
+
+def failing(code: Code | None) -> Script:
+    """Trailers-Only."""
+    return lambda call: call.trailers_only(code)
+
+
+def silent(call: ServerCall) -> None:
+    """Nothing: the test answers, or nobody does."""
+
+
+def dying(call: ServerCall) -> None:
+    """The connection ends with RST once a call has come."""
+    call.peer.die()
+
+
+class GrpcPeer(asyncio.Protocol):
+    """A connection that the gateway has opened."""
+
+    def __init__(self, server: GrpcServer) -> None:
+        self.server = server
+        self.wire = Connection(self, client=False, limits=server.limits)
+        self.calls: dict[int, ServerCall] = {}
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.server.open.add(self)
+        self.server.connections += 1
+        self.wire.start()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        self.wire.receive(data, 0.0)
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.open.discard(self)
+
+    def flush(self) -> None:
+        if out := self.wire.take():
+            self.transport.write(out)
+
+    def goaway(self, last_id: int) -> None:
+        self.transport.write(frames.goaway(last_id, ErrorCode.NO_ERROR))
+
+    def die(self) -> None:
+        """End the connection with RST."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    # What the wire tells.
+
+    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+        self.calls[stream_id] = ServerCall(self, stream_id, fields)
+        self.server.most_at_once = max(self.server.most_at_once, self.wire.active)
+
+    def on_oversize(self, stream_id: int) -> None: ...
+
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        call = self.calls[stream_id]
+        call.body += data
+        self.wire.consumed(stream_id, len(data))
+        if end_stream:
+            self.server.calls.append(call)
+            self.server.script(call)
+
+    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None: ...
+
+    def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
+        self.calls[stream_id].reset_with = code
+
+    def on_writable(self, stream_id: int) -> None: ...
+
+    def on_goaway(self, last_id: int, code: int) -> None: ...
+
+    def on_settings(self) -> None: ...
+
+    def on_pong(self) -> None: ...
+
+
+class GrpcServer:
+    def __init__(self, loop: LoopThread, script: Script, *, limits: Limits | None = None, port: int = 0) -> None:
+        self.script = script
+        self.limits = limits or Limits()
+        self.calls: list[ServerCall] = []
+        self.connections = 0
+        """Ever opened."""
+        self.open: set[GrpcPeer] = set()
+        self.most_at_once = 0
+        """Streams of one connection that were open at one time."""
+        self._loop = loop
+        self._server = loop.run(self._listen(port))
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(lambda: GrpcPeer(self), "127.0.0.1", port)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(host="127.0.0.1", rest=self.port, grpc=self.port)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """In the server's loop."""
+        return self._loop.call(function)
+
+    def heard(self, number: int = 1) -> list[ServerCall]:
+        """All calls, once so many have come."""
+        return eventually(lambda: list(self.calls), lambda calls: len(calls) >= number)
+
+    def close(self) -> None:
+        """Listen no more and reset what is open: the server has died."""
+
+        def end() -> None:
+            self._server.close()
+            for peer in list(self.open):
+                peer.die()
+
+        self._loop.call(end)
+
+
+def _status(code: Code | None) -> dict[str, str]:
+    return {} if code is None else {"grpc-status": str(int(code))}
+
+
+def _block(fields: Mapping[str, str]) -> bytes:
+    return encode_all(*((name.encode(), value.encode()) for name, value in fields.items()))
