@@ -59,7 +59,7 @@ def application(gateway: Gateway) -> Starlette:
         return Response(json.dumps(gateway.report(), indent=1) + "\n", media_type="application/json")
 
     async def metrics(request: Request) -> Response:
-        # The values are taken here, in the loop; writing out those of 10,000 versions takes a second, so a thread does.
+        # The values are taken here, in the loop; writing out those of 10,000 versions takes seconds, so a thread does.
         body, content_type = await run_in_threadpool(exposition, gateway.view(), request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 

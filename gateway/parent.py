@@ -64,8 +64,6 @@ class Parent:
         await self._drain(places)
         server.should_exit = True
         await admin
-        for worker in self._workers:
-            worker.listener.close()
         log.info("ended")
 
     def view(self) -> View:
@@ -144,6 +142,7 @@ class Parent:
     async def _drain(self, places: Sequence[asyncio.Task[None]]) -> None:
         for worker in self._workers:
             worker.drain()
+            worker.listener.close()  # the worker's own descriptor goes on until it has stopped accepting
         _, left = await asyncio.wait(places, timeout=self._settings.drain_seconds)
         if left:
             log.warning("requests are cut off", extra={"after": self._settings.drain_seconds})

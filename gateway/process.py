@@ -122,14 +122,15 @@ class Worker:
             theirs.close()
             os.close(memory)
         self._process = process
-        self._channel = Channel(self._heard, self._silent)
-        await self._channel.open(ours)
+        channel = Channel(self._heard, self._silent)
+        await channel.open(ours)
+        self._channel = channel
         if self._latest is not None:
             self._send_table()
         if self._ending.is_set():  # while it was being started
-            self._channel.send(Message(drain=True))
+            channel.send(Message(drain=True))
         code = await process.wait()
-        self._channel.close()
+        channel.close()
         self._process = self._channel = None
         self._unconfirmed.clear()
         self.ready, self.in_force = False, None

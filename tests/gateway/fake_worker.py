@@ -24,14 +24,14 @@ class Worker:
 
     async def run(self) -> None:
         end = socket.socket(fileno=self.start.control)
-        channel = await control.Channel.open(end, self.heard, self.draining.set)
-        self.channel = channel
+        self.channel = channel = control.Channel(self.heard, self.draining.set)
+        await channel.open(end)
         server = await asyncio.start_server(self.serve, sock=socket.socket(fileno=self.start.listen))
         channel.send(control.Message(ready=True))
         await self.draining.wait()
+        server.close()
         async with self.idle:
             await self.idle.wait_for(lambda: self.held == 0)
-        server.close()
         channel.send(control.Message(drained=True))
         channel.close()
 

@@ -55,8 +55,9 @@ def test_a_table_larger_than_the_socket_holds_arrives_and_the_end_is_told() -> N
     async def run() -> None:
         ours, theirs = socket.socketpair()
         heard: asyncio.Queue[Message | None] = asyncio.Queue()
-        sender = await Channel.open(ours, heard.put_nowait, lambda: None)
-        await Channel.open(theirs, heard.put_nowait, lambda: heard.put_nowait(None))
+        sender = Channel(heard.put_nowait, lambda: None)
+        await sender.open(ours)
+        await Channel(heard.put_nowait, lambda: heard.put_nowait(None)).open(theirs)
         sender.send(large)
         sender.send(Message(drain=True))
         sender.close()

@@ -42,6 +42,15 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def refused(parent: ParentProcess) -> bool:
+    """Whether a new connection is, at once, and does not wait for nobody."""
+    try:
+        socket.create_connection(parent.address, timeout=20).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_each_worker_gets_connections(parent: ParentProcess) -> None:
     pids = parent.pids()
     assert len(set(pids)) == 2
@@ -156,6 +165,7 @@ def test_it_is_unready_at_once_and_finishes_what_is_in_flight(parent: ParentProc
         assert answer.text.startswith("draining")
         assert parent.admin.get("/livez").status_code == 200
         assert "turnout_draining 1.0" in parent.admin.get("/metrics").text
+        eventually(lambda: refused(parent))
         held.sendall(b"go\n")
         assert int(lines.readline()) in workers
     assert parent.process.wait(20) == 0
