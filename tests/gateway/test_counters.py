@@ -214,7 +214,9 @@ def test_a_death_keeps_counts_and_drops_what_was_in_flight() -> None:
         endpoint = made.endpoint(*KEY[:3], ADDRESS)
         endpoint.ejected()
         endpoint.connected()
-    before = summed(total, first, second, now=10_000).present
+    fresh = Totals()  # one that has summed before would hold the time up, whatever was folded
+    fresh.follow(route_table("v1"))
+    before = summed(fresh, first, second, now=10_000).present
     total.fold(totals.read(first, 10_000))
     after = summed(total, second, now=10_000).present
     assert (before.requests[KEY][IN_FLIGHT], after.requests[KEY][IN_FLIGHT]) == (2, 1)
@@ -277,6 +279,16 @@ def test_time_in_flight_does_not_fall_where_a_request_is_seen_twice() -> None:
     assert time_in_flight(11_000) == 10_000
     slot.started(12_000)
     assert time_in_flight(14_000) == 11_000
+
+
+def test_a_version_that_left_and_came_back_starts_its_time_anew() -> None:
+    total, former, current = Totals(), memory(), memory()
+    total.follow(route_table("v1"))
+    Counters(former).request(*KEY).started(0)
+    assert summed(total, former, now=10_000).present.requests[KEY][OPEN_US] == 10_000
+    Counters(current).request(*KEY).started(9_000)
+    total.follow(route_table("v1"))
+    assert summed(total, current, now=10_000).present.requests[KEY][OPEN_US] == 1_000
 
 
 def test_the_hot_path_allocates_nothing_that_stays() -> None:

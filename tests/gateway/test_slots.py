@@ -1,5 +1,7 @@
 """Slots with labels, in a small area: what a reader sees, reuse, exhaustion."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,35 @@ def test_a_label_too_long_for_its_place_is_counted_with_the_rest(memory: bytearr
     slots.get(("x" * LABEL_BYTES,)).add(0, 1)
     slots.get(("x" * (LABEL_BYTES - 4),)).add(0, 1)
     assert [reading[0][0][0] for reading in seen(memory)] == ["_", "x"]
+
+
+class Interrupted(Area):
+    """Lets the writer go on when a reader has copied a slot's values and not yet its label."""
+
+    def __init__(self, go_on: Callable[[], object]) -> None:
+        super().__init__(0, CAPACITY, 2)
+        self._go_on = go_on
+
+    def label(self, index: int) -> slice:
+        self._go_on()
+        return super().label(index)
+
+
+def test_a_reader_never_takes_one_owners_values_for_the_next_ones(memory: bytearray, slots: Slots[Held]) -> None:
+    slots.get(("old",)).add(0, 7)
+
+    def replace() -> None:
+        slots.retain(lambda key: False)
+        slots.get(("new",)).add(0, 1)
+
+    assert list(read(memory, Interrupted(replace))) == []
+    assert seen(memory) == [(("new",), [0, 1], True)]
+
+
+def test_a_slot_that_is_retired_meanwhile_is_still_read(memory: bytearray, slots: Slots[Held]) -> None:
+    slots.get(("old",)).add(1, 7)
+    readings = list(read(memory, Interrupted(lambda: slots.retain(lambda key: False))))
+    assert [tuple(reading) for reading in readings] == [(("old",), [1, 7], True)]
 
 
 KEYS = st.sampled_from([(name,) for name in "abcdefg"])
