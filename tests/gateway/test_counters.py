@@ -182,7 +182,7 @@ def test_another_process_reads_whole_labels_and_sane_values_while_one_writes() -
     os.close(descriptor)
     names: Counter[str] = Counter()
     try:
-        while names.total() < 3000:
+        while names.total() < 3000 or len(names) < 7:
             assert writer.poll() is None
             snapshot = totals.read(buffer, time.monotonic_ns() // 1000)
             for key, row in snapshot.requests.items():
@@ -194,7 +194,6 @@ def test_another_process_reads_whole_labels_and_sane_values_while_one_writes() -
     finally:
         writer.kill()
         writer.wait()
-    assert len(names) == 7
 
 
 def summed(total: Totals, *living: mmap.mmap, now: int = 0) -> Sums:
