@@ -12,7 +12,7 @@ from typing import cast
 from gateway.forward import Forwarder
 from gateway.front_http1 import RestFront
 from gateway.front_http2 import GrpcFront
-from gateway.fronts import Fronts
+from gateway.fronts import DRAIN_IDLE_SECONDS, Fronts
 from gateway.wire.frames import PREFACE
 
 
@@ -30,6 +30,8 @@ class Front(asyncio.Protocol):
         self._fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if not self._first:
+            self._since = monotonic()
         first = self._first = self._first + data
         if first.startswith(PREFACE):
             self._become(GrpcFront(self._forwarder, self._fronts, self._transport))
@@ -46,8 +48,9 @@ class Front(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         settings = self._forwarder.settings
-        if now - self._since > (settings.read_timeout if self._first else settings.idle_timeout):
+        idle = DRAIN_IDLE_SECONDS if self._fronts.draining else settings.idle_timeout
+        if now - self._since > (settings.read_timeout if self._first else idle):
             self._transport.close()
 
     def drain(self) -> None:
-        self._transport.close()
+        self.sweep(monotonic())

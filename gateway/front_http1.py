@@ -11,16 +11,17 @@ from gateway import dialects
 from gateway.dialects import deadline
 from gateway.errors import Code, Refusal
 from gateway.forward import Call, Forwarder
-from gateway.fronts import Fronts
+from gateway.fronts import DRAIN_IDLE_SECONDS, Fronts
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.http1 import RestExchange
 from gateway.wire.http1 import CONTINUE, LAST_CHUNK, Head, RequestReader, chunk, request_head
 
-_UNREAD_BYTES = 1 << 20
-"""Of a request that was refused before its end: read and dropped, so that closing resets nothing that the client has
-yet to read (RFC 9112, 9.6)."""
-
 _LINGER_SECONDS = 2.0
+"""How long what still comes after the last answer is read and dropped, so that closing resets nothing that the client
+has yet to read (RFC 9112, 9.6), if it does not close first."""
+
+_UNREAD_BYTES = 64 << 20
+"""How much of it."""
 
 
 class RestFront(asyncio.Protocol):
@@ -38,7 +39,8 @@ class RestFront(asyncio.Protocol):
         self._queue: deque[RestCall | Refusal] = deque()
         self._call: RestCall | None = None
         self._starting = False
-        self._paused = False
+        self._paused = False  # reading
+        self._choked = False  # the client does not take what it was sent
         self._since = monotonic()  # what is being waited for began
         self._closing = False  # nothing that is received counts any more
         self._unread = 0
@@ -71,20 +73,24 @@ class RestFront(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fronts.remove(self)
         self._closing = True
-        self._queue.clear()
-        self.forwarder.gather(-self._size)
-        self._size = 0
+        self._forget()
         call, self._call = self._call, None
         if call is not None:
             call.cancelled()
             call.release()
 
     def pause_writing(self) -> None:
+        self._choked = True
+        self._since = monotonic()
         if self._call is not None and self._call.exchange is not None:
             self._call.exchange.pause()
 
     def resume_writing(self) -> None:
-        if self._call is not None and self._call.exchange is not None:
+        self._choked = False
+        self._since = monotonic()
+        if self._call is None:
+            self._next()
+        elif self._call.exchange is not None:
             self._call.exchange.resume()
 
     # What the reader tells.
@@ -124,7 +130,7 @@ class RestFront(asyncio.Protocol):
         if self._starting:
             return  # a call that is answered while it starts comes here again
         self._starting = True
-        while self._call is None and self._queue:
+        while self._call is None and self._queue and not self._choked:
             item = self._queue.popleft()
             if isinstance(item, Refusal):
                 self._refuse(item)
@@ -143,8 +149,8 @@ class RestFront(asyncio.Protocol):
         self._call = None
         self._since = monotonic()
         if close:
-            self._queue.clear()
-            self._close(linger=not self._reader.idle)
+            self._forget()
+            self._close()
         else:
             self._next()
 
@@ -155,32 +161,44 @@ class RestFront(asyncio.Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """What came can't be read on."""
+        self._forget()
+        request = self._reader.latest
+        dialect = dialects.rest(request.target)
+        self.forwarder.refused(dialect.name, refusal)
+        self.transport.write(error_answer(dialect, refusal, request, True))
+        self._close()
+
+    def _forget(self) -> None:
+        """Nothing of what came and waits is wanted any more."""
+        for item in self._queue:
+            if isinstance(item, RestCall):
+                item.release()
+        self._queue.clear()
         self.forwarder.gather(-self._size)
         self._size = 0
-        dialect = dialects.rest(self._head.target) if not self._whole else dialects.rest(b"/")
-        self.forwarder.refused(dialect.name, refusal)
-        self.transport.write(error_answer(dialect, refusal, True))
-        self._close(linger=True)
+        self._body = []
 
-    def _close(self, *, linger: bool) -> None:
-        """Close once all is written and, where the client may be sending still, that has been taken in for a moment."""
+    def _close(self) -> None:
+        """The last answer is written: end our side once it is sent, and wait for the client to end its own."""
         self._closing = True
-        if linger:
-            self._since = monotonic()
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        self._since = monotonic()
+        self.transport.write_eof()
+        if self._paused:
+            self.transport.resume_reading()
 
     def sweep(self, now: float) -> None:
         settings = self.forwarder.settings
         waited = now - self._since
-        if self._closing:
+        if self._choked or (self._closing and self.transport.get_write_buffer_size()):
+            if waited > settings.timeout:
+                self.transport.abort()  # the client has stopped reading
+        elif self._closing:
             if self._call is None and waited > _LINGER_SECONDS:
                 self.transport.abort()
         elif self._call is not None or self._queue:
             return  # a call has a deadline of its own
         elif self._reader.idle:
-            if waited > settings.idle_timeout:
+            if waited > (DRAIN_IDLE_SECONDS if self._fronts.draining else settings.idle_timeout):
                 self.transport.close()
         elif waited > (settings.read_timeout if self._whole else settings.timeout):
             self._closing = True
@@ -190,14 +208,11 @@ class RestFront(asyncio.Protocol):
             self._next()
 
     def drain(self) -> None:
-        if self._call is None and not self._queue and self._reader.idle:
-            self.transport.close()
+        self.sweep(monotonic())
 
 
 class RestCall(Call):
     """One request, and the answer as it comes."""
-
-    __slots__ = ("_answer", "_body", "_chunked", "_close", "_dialect", "_front", "_head", "_pending", "_size")
 
     exchange: RestExchange | None
 
@@ -248,6 +263,8 @@ class RestCall(Call):
         return [request_head(head.method, self.address.target, head.lines, self._size), *self._body]
 
     def send(self, endpoint: Endpoint) -> None:
+        self._answer = None  # the attempt before may have left a part of one
+        self._pending = []
         endpoint.rest.send(self)
 
     def unsend(self, endpoint: Endpoint) -> None:
@@ -302,7 +319,7 @@ class RestCall(Call):
             framing = b"Content-Length: %d\r\n" % size
         elif self._chunked:
             framing = b"Transfer-Encoding: chunked\r\n"
-        elif answer.length is not None:
+        elif answer.length is not None and answer.status != HTTPStatus.NO_CONTENT:
             framing = b"Content-Length: %d\r\n" % answer.length
         else:
             framing = b""
@@ -319,8 +336,7 @@ class RestCall(Call):
 
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._front.ending
-        minor, version = self._head.minor, self.answerer
-        self._front.transport.write(error_answer(self._dialect, refusal, self._close, minor, version))
+        self._front.transport.write(error_answer(self._dialect, refusal, self._head, self._close, self.answerer))
         self._front.answered(close=self._close)
 
     def break_off(self, code: Code, message: str) -> None:
@@ -328,7 +344,7 @@ class RestCall(Call):
 
 
 def error_answer(
-    dialect: dialects.RestDialect, refusal: Refusal, close: bool, minor: int = 1, version: bytes = b""
+    dialect: dialects.RestDialect, refusal: Refusal, request: Head, close: bool, version: bytes = b""
 ) -> bytes:
     """A whole answer that says what was wrong in the caller's dialect."""
     content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)
@@ -341,7 +357,9 @@ def error_answer(
         lines.append(b"x-turnout-version: %b\r\n" % version)
     if refusal.status in (429, 503):
         lines.append(b"Retry-After: 1\r\n")
-    lines.append(_connection(close, minor))
+    lines.append(_connection(close, request.minor))
+    if request.method == b"HEAD":
+        body = b""
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, reason.encode(), b"".join(lines), body)
 
 

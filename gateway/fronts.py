@@ -7,6 +7,9 @@ from typing import Protocol
 
 from gateway.counters import WorkerSlot
 
+DRAIN_IDLE_SECONDS = 1.0
+"""How long a connection without a request stays open once draining: a client may be sending one, which is answered."""
+
 
 class Swept(Protocol):
     def sweep(self, now: float) -> None:

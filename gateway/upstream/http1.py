@@ -84,7 +84,7 @@ class RestPool:
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
                 await loop.create_connection(lambda: _Connection(self), self._host, self._port)
-        except OSError:  # TimeoutError is one
+        except (OSError, UnicodeError):  # TimeoutError is one; a name that can't be one raises the other
             self._count -= 1
             if self._waiting:
                 self._waiting.popleft().failed(Failure.CONNECT, sent=False)
@@ -101,6 +101,10 @@ class RestPool:
 
     def lost(self, connection: _Connection) -> None:
         self._count -= 1
+        self.retire(connection)
+
+    def retire(self, connection: _Connection) -> None:
+        """It is to carry no further request."""
         if connection in self._idle:
             self._idle.remove(connection)
 
@@ -149,15 +153,18 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         call = self._call
         if call is None:
+            self._pool.retire(self)
             self._transport.abort()  # an answer that nobody asked for
             return
         try:
             self._reader.receive(data)
         except Refusal:
-            self._call = None
-            self._transport.abort()
-            call.failed(Failure.GARBAGE, sent=True)
-            return
+            self._reusable = False  # what came before may be a whole answer
+            if not self._ended and self._call is call:
+                self._call = None
+                self._transport.abort()
+                call.failed(Failure.GARBAGE, sent=True)
+                return
         if self._call is not call:
             return  # it gave up while being told
         if self._ended:
@@ -169,14 +176,16 @@ class _Connection(asyncio.Protocol):
         self._call = None
         self._ended = False
         self.resume()
-        if self._reusable and not self._transport.is_closing():
+        transport = self._transport
+        # An answer may come before the whole request was taken; who knows whether the rest ever is.
+        if self._reusable and not transport.is_closing() and not transport.get_write_buffer_size():
             self._pool.idle(self)
         else:
-            self._transport.close()
+            transport.abort()
         call.ended()
 
     def eof_received(self) -> None:
-        return None  # closes the transport; connection_lost tells
+        self._pool.retire(self)  # the transport closes itself; connection_lost tells, but only in the loop's next turn
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.slot.disconnected()

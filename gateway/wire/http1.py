@@ -99,11 +99,18 @@ class _Reader:
         self._closed = False  # nothing that comes counts any more
         self._nominated: set[bytes] = set()
         self._refusal: Refusal | None = None
+        self._refused: Head | None = None
 
     def stop(self, refusal: Refusal) -> None:
         """From within the handler: `receive` is to read no further, and to raise `refusal`."""
         if self._refusal is None:
             self._refusal = refusal
+            self._refused = self._head
+
+    @property
+    def latest(self) -> Head:
+        """Of the message that was refused or is being read, as far as it has come; between two, of the one before."""
+        return self._refused or self._head
 
     @property
     def idle(self) -> bool:
@@ -200,11 +207,6 @@ class RequestReader(_Reader):
         super().__init__(handler, max_head_bytes)
         self._hosts = 0
         self._parser = httptools.HttpRequestParser(self)
-
-    @property
-    def target(self) -> bytes:
-        """Of the request that is being read, as far as it has come; empty between two."""
-        return self._head.target if self._in_message else b""
 
     def receive(self, data: bytes) -> None:
         """Raises Refusal where this connection can't be read on; events of earlier requests have been told by then."""

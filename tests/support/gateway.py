@@ -156,8 +156,7 @@ class Gateway:
         return {
             "requests": sum(row[totals.IN_FLIGHT] for row in now.requests.values()),
             "attempts": sum(row[totals.ENDPOINT_IN_FLIGHT] for row in now.endpoints.values()),
-            "bytes": now.worker[counters.GATHERED],
-            "bytes known to the forwarder": self.forwarder.gathered,
+            "bytes": self.forwarder.gathered,
         }
 
     def rests(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -184,7 +185,8 @@ def test_a_request_is_told_with_what_concerns_only_this_hop_taken_out() -> None:
     head = (
         b"POST /v1/models/m:predict?a=b HTTP/1.1\r\nHost: a:80\r\nContent-Type: application/json\r\n"
         b"Connection: x-a, X-B\r\nX-A: 1\r\nx-b: 2\r\nKeep-Alive: 3\r\nTE: trailers\r\nTrailer: x\r\n"
-        b"Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nUpgrade: h2c\r\nExpect: 100-continue\r\nX-Empty:\r\nx-c: \xff d \r\n"
+        b"Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nUpgrade: h2c\r\n"
+        b"Expect: 100-continue\r\nX-Empty:\r\nx-c: \xff d \r\n"
         b"X-Turnout-Version:  v1 \r\nx-turnout-anything: 2\r\nContent-Length: 5\r\n\r\nhello"
     )
     recorder = requests([head])
@@ -365,13 +367,21 @@ def test_a_fault_of_the_handlers_is_no_refusal() -> None:
     assert isinstance(raised.value.__context__, ZeroDivisionError)
 
 
-def test_the_target_of_what_is_being_read_is_known() -> None:
+@pytest.mark.parametrize(
+    ("data", "target"),
+    [
+        (b"", b""),
+        (NEXT[:10], b"/2"),
+        (NEXT, b"/2"),
+        (NEXT + b"garbage", b""),
+        (POST + b"X: " + b"a" * LIMIT + b"\r\n\r\n" + NEXT, b"/v1/models/m:predict"),
+    ],
+)
+def test_what_was_being_read_is_known_after_a_refusal(data: bytes, target: bytes) -> None:
     reader = RequestReader(Recorder(), LIMIT)
-    assert reader.target == b""
-    reader.receive(NEXT[:10])
-    assert reader.target == b"/2"
-    reader.receive(NEXT[10:])
-    assert reader.target == b""
+    with contextlib.suppress(Refusal):
+        reader.receive(data)
+    assert reader.latest.target == target
 
 
 # Any cut gives the same events.
