@@ -67,9 +67,11 @@ def _data(text: str) -> Any:
     place = "the data"
     try:
         if text == "-":
-            place, text = "standard input", sys.stdin.read()
+            place = "standard input"
+            text = sys.stdin.read()
         elif text.startswith("@"):
-            place, text = text[1:], Path(text[1:]).read_text()
+            place = text[1:]
+            text = Path(place).read_text()
         return json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise TurnoutError(f"{place} can't be read: {error}") from None

@@ -65,20 +65,17 @@ class Turnout:
     def up(self, *arguments: str, ports: bool = True) -> subprocess.Popen[bytes]:
         """Start the supervisor; `said` gives what it says."""
         chosen = ["--port", str(self.port), "--admin-port", str(self.admin_port), "--workers", "1"] if ports else []
-        return self.start("up", *arguments, *chosen)[0]
+        with open(self.folder / "said", "ab") as said:
+            return self.start("up", *arguments, *chosen, output=said.fileno())
 
-    def start(self, command: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
-        """Start a command that goes on, and the file that gets what it says."""
-        path = self.folder / f"{command}.said"
-        with open(path, "ab") as said:
-            process = subprocess.Popen(
-                [*self.command, command, *arguments], env=self._env, stdout=said, stderr=subprocess.STDOUT
-            )
+    def start(self, *arguments: str, output: int) -> subprocess.Popen[bytes]:
+        """Start a command that goes on; `output` gets what it says."""
+        process = subprocess.Popen([*self.command, *arguments], env=self._env, stdout=output, stderr=output)
         self._started.append(process)
-        return process, path
+        return process
 
     def said(self) -> str:
-        return (self.folder / "up.said").read_text()
+        return (self.folder / "said").read_text()
 
     def run(self, *arguments: str, code: int = 0, input: str | None = None) -> str:
         """What a command prints on stdout; on stderr, where it is to fail."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from deployer.local.state import Record
-from tests.turnout import Load, Turnout, until
+from tests.support.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
 
@@ -293,6 +294,31 @@ def test_ports_that_are_taken_are_told_with_who_has_them(turnout: Turnout) -> No
     assert f"port {turnout.port} is taken by" in turnout.said()
     assert f"(process {os.getpid()})" in turnout.said()
     assert turnout.left() == []
+
+
+def test_what_is_watched_goes_on_until_ctrl_c(turnout: Turnout) -> None:
+    model(turnout, 1)
+    up = turnout.up(document(turnout, 1))
+    turnout.settled()
+    for command, shown in ((["status", "--watch"], b"default/digits"), (["logs", "digits", "-f"], b"serving")):
+        terminal, end = os.openpty()
+        os.set_blocking(terminal, False)
+        output = bytearray()
+
+        def more(terminal: int = terminal, output: bytearray = output, shown: bytes = shown) -> bool:
+            with contextlib.suppress(BlockingIOError):
+                output.extend(os.read(terminal, 65536))
+            return shown in output
+
+        watching = turnout.start(*command, output=end)
+        until(more, "something is shown")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=60) == 0
+        more()
+        assert b"Traceback" not in output
+        os.close(terminal)
+        os.close(end)
+    turnout.stop(up)
 
 
 def test_one_folder_has_one_supervisor_and_commands_need_it(turnout: Turnout) -> None:
