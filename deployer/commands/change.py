@@ -10,7 +10,7 @@ import click
 from deployer.commands import options
 from deployer.document import read
 from deployer.errors import TurnoutError
-from deployer.local import changes
+from deployer.local import changes, environments
 from deployer.local.following import POLL, named, status, supervised, wait
 from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
@@ -26,6 +26,8 @@ def apply(files: tuple[str, ...], state: State, no_wait: bool, output: str) -> N
     """Make what runs follow the documents in FILE...; - is standard input."""
     documents = read(files)
     supervised(state)
+    for runtime in {document.spec.runtime for document in documents}:
+        environments.program(runtime)  # here, and not in the supervisor, so that its progress is seen
     with state.editing():
         before = {document.key: document for document in state.documents()}
         for document in documents:

@@ -97,6 +97,11 @@ class Gateway:
         # From where the packages lie: in a checkout that isn't installed they are found by it.
         return Run(tuple(argv), {}, Path(deployer.__file__).resolve().parent.parent, {}, {})
 
+    def started(self) -> None:
+        """Another process is the gateway now: what was heard is of the one before."""
+        self._heard = Snapshot(False, "it has not answered yet")
+        self._looks.forget("gateway")
+
     def look(self, now: float, *, urgent: bool) -> bool:
         """Hear of the gateway, if it is time to; whether something was heard. `urgent`: someone waits for something."""
         heard = self._looks.answer("gateway")

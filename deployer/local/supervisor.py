@@ -232,6 +232,7 @@ class Supervisor:
         try:
             if (deployment, version) == GATEWAY:
                 process, run, on = None, self._gateway.run(), self._gateway.ports
+                self._gateway.started()
             else:
                 rest, grpc = ports.free(2, self._replicas.ports())
                 on = {"rest": rest, "grpc": grpc}

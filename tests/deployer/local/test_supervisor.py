@@ -42,11 +42,12 @@ def document(
     canary: str | None = None,
     weight: float = 0.0,
     replicas: int = 1,
+    most: int | None = None,
     env: dict[str, str] | None = None,
 ) -> str:
     """Writes a document with these versions (v1 for 1, …) and gives its path."""
     path = turnout.folder / "digits.yaml"
-    scaling = {"minReplicas": replicas, "maxReplicas": replicas}
+    scaling = {"minReplicas": replicas, "maxReplicas": most or replicas, "target": {"inFlight": 2.0}}
     versions = [
         {"name": f"v{number}", "model": f"digits/{number}", "autoscaling": scaling, "env": env or {}}
         for number in numbers
@@ -270,6 +271,19 @@ def test_a_removed_replica_answers_what_it_has(turnout: Turnout) -> None:
         assert requests.failures == []
     until(lambda: "default.digits.v2.0" not in turnout.pids(), "v2 has ended")
     assert slow.exists()
+    turnout.stop(up)
+
+
+def test_replicas_follow_the_requests_in_flight(turnout: Turnout) -> None:
+    model(turnout, 1, slow="0.5")
+    up = turnout.up(document(turnout, 1, most=3))
+    turnout.settled()
+    with contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(load(turnout)) for _ in range(6)]
+        until(lambda: turnout.version("v1")["ready"] == 3, "three replicas for six requests at once")
+        loads[0].more(5)
+    until(lambda: turnout.version("v1")["ready"] == 1 and len(turnout.pids()) == 2, "one is left without load")
+    assert all(requests.failures == [] for requests in loads)
     turnout.stop(up)
 
 

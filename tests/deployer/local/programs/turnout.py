@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT))
 
 from deployer.cli import main  # noqa: E402
-from deployer.local import environments, launches, readiness  # noqa: E402
+from deployer.local import desired, environments, launches, readiness  # noqa: E402
+from deployer.local.autoscaler import Autoscaler, Policy  # noqa: E402
 from deployer.runtimes.process import GrpcCall, Launch, Process, RestCall  # noqa: E402
 
 SERVER = Path(__file__).with_name("server.py")
@@ -54,6 +55,12 @@ def alive(process: Process, timeout: float) -> bool:
     return True
 
 
+def autoscaler(replicas: int) -> Autoscaler:
+    """In seconds what takes minutes."""
+    return Autoscaler(replicas, Policy(window=4, up_after=2, down_after=6))
+
+
+desired.Autoscaler = autoscaler
 environments.program = lambda runtime: Path(sys.executable)
 launches.COMMANDS = {"tfserving": command, "seldon": command}
 readiness.check = check
