@@ -143,9 +143,9 @@ class WorkerSlot:
     def closed(self) -> None:
         self._words[OPEN_CONNECTIONS] -= 1
 
-    def gathered(self, change: int) -> None:
-        """Bytes of requests that are being gathered: taken (> 0) or given back (< 0)."""
-        self._words[GATHERED] += change
+    def gathered(self, size: int) -> None:
+        """The bytes of requests that are held now."""
+        self._words[GATHERED] = size
 
 
 class Counters:

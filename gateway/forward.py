@@ -19,7 +19,7 @@ from gateway.table import Deployment, RouteTable, Runtime, Version
 from gateway.upstream.attempt import Exchange, Failure
 from gateway.upstream.balance import pick
 from gateway.upstream.budget import RetryBudget
-from gateway.upstream.endpoint import Endpoint, Upstreams
+from gateway.upstream.endpoint import Endpoint, Upstream, Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,6 @@ class Forwarder:
         self.budget = RetryBudget(monotonic())
         self.gathered = 0
         self.draining = False
-        self._slots: dict[tuple[int, str, str], RequestSlot] = {}
         self._failures = Sampler(settings.log_failures_per_second)
 
     def swap(self, table: RouteTable) -> None:
@@ -74,15 +73,6 @@ class Forwarder:
         self.table = table
         self.upstreams.swap(table)
         self.counters.retain(table)
-        self._slots = {}
-
-    def slot(self, deployment: Deployment, version: Version, dialect: str, how: str) -> RequestSlot:
-        key = (id(version), dialect, how)  # by identity, as in Upstreams
-        slot = self._slots.get(key)
-        if slot is None:
-            slot = self.counters.request(deployment.namespace, deployment.name, version.name, dialect, how)
-            self._slots[key] = slot
-        return slot
 
     def gather(self, size: int) -> None:
         """Account for `size` more bytes of requests held (fewer, where negative).
@@ -96,7 +86,6 @@ class Forwarder:
                 f"this gateway is holding {self.gathered} bytes of requests, as much as it may; try again later",
             )
         self.gathered += size
-        self.counters.worker.gathered(size)
 
     def refused(self, dialect: str, refusal: Refusal) -> None:
         """Record a request that no version got."""
@@ -112,38 +101,27 @@ class Forwarder:
 class Call(ABC):
     """One request, from the moment it is whole to the last byte of its answer."""
 
-    __slots__ = (
-        "address",
-        "answered",
-        "answerer",
-        "attempts",
-        "deployment",
-        "endpoint",
-        "epoch",
-        "exchange",
-        "forwarder",
-        "how",
-        "over",
-        "slot",
-        "started_us",
-        "timer",
-        "tried",
-        "version",
-    )
+    address: Address
+    table: RouteTable
+    deployment: Deployment
+    upstream: Upstream
+    how: str
+    started_us: int
+
+    exchange: Exchange | None = None
+    endpoint: Endpoint | None = None
+    timer: asyncio.TimerHandle | None = None
+    slot: RequestSlot | None = None
+    tried: tuple[Endpoint, ...] = ()
+    attempts = 0
+    answerer = b""
+    """The name of the version that answers, once it is chosen."""
+    answered = False
+    """The first byte of an answer is on its way to the client: no retry from here."""
+    over = False
 
     def __init__(self, forwarder: Forwarder) -> None:
         self.forwarder = forwarder
-        self.exchange: Exchange | None = None
-        self.endpoint: Endpoint | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.slot: RequestSlot | None = None
-        self.tried: list[Endpoint] = []
-        self.attempts = 0
-        self.answerer = b""
-        """The name of the version that answers, once it is chosen."""
-        self.answered = False
-        """The first byte of an answer is on its way to the client: no retry from here."""
-        self.over = False
 
     # What a wire does.
 
@@ -169,48 +147,51 @@ class Call(ABC):
         """Choose the version and send. `timeout`: seconds that remain to the deadline."""
         forwarder = self.forwarder
         self.address = address
+        table = forwarder.table
         try:
-            if forwarder.table is None:
+            if table is None:
                 raise Refusal(Code.UNAVAILABLE, "no_table", "this gateway has no route table yet")
-            deployment = split.find(forwarder.table, address.name, address.namespace)
+            deployment = split.find(table, address.name, address.namespace)
             if deployment.runtime != _DIALECT_OF[address.dialect]:
                 spoken = _SPOKEN[deployment.runtime]
                 message = f"{deployment.key} speaks {spoken}'s dialects, the request is {address.dialect}"
                 raise Refusal(Code.UNIMPLEMENTED, "other_dialect", message)
-            version, how, epoch = split.assign(deployment, address.pin, forwarder.random())
+            version, self.how, self.epoch = split.assign(deployment, address.pin, forwarder.random())
         except Refusal as refusal:
             forwarder.refused(address.dialect, refusal)
             self.stop()
             self.refuse(refusal)
             return
+        self.table = table
         self.deployment = deployment
-        self.version = version
-        self.how: str = how
-        self.epoch = epoch
-        self._enter()
+        self._enter(version)
         forwarder.budget.request()
         if self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(timeout, self.expire)
         self._attempt()
 
-    def _enter(self) -> None:
-        self.slot = self.forwarder.slot(self.deployment, self.version, self.address.dialect, self.how)
-        self.answerer = self.version.name.encode()
+    def _enter(self, version: Version) -> None:
+        self.upstream = upstream = self.forwarder.upstreams.of(self.deployment, version)
+        self.answerer = upstream.name
+        self.slot = upstream.slot(self.address.dialect, self.how)
         self.started_us = monotonic_ns() // 1000
         self.slot.started(self.started_us)
 
     def _attempt(self) -> None:
         if self.over:
             return  # the deadline, or the client, came while a retry waited
+        if self.tried:
+            self._renew()
         forwarder = self.forwarder
-        endpoints = forwarder.upstreams.of(self.deployment, self.version)
+        endpoints = self.upstream.endpoints
         if len(endpoints) == 1:
             endpoint = endpoints[0]
         else:
             u1, u2 = forwarder.random(), forwarder.random()
             found = pick(endpoints, self.tried, monotonic(), u1, u2)
             if found is None:
-                self._give_up("no_endpoint", "no server of it is ready")
+                if not self._fall_back():
+                    self._give_up("no_endpoint", "no server of it is ready")
                 return
             endpoint = found
         self.attempts += 1
@@ -222,13 +203,15 @@ class Call(ABC):
         """The attempt failed; no byte of an answer comes from it any more."""
         endpoint = self._leave()
         now = monotonic()
-        endpoint.failed(now, refused=failure == Failure.CONNECT)
+        if failure != Failure.FULL:  # which is our limit, not its fault
+            endpoint.failed(now, refused=failure == Failure.CONNECT)
         if self.answered:
             self._finish(counters.SERVER_ERROR, failure.name.lower(), endpoint)
             self.stop()
             self.break_off(Code.UNAVAILABLE, f"{self._which()}: {_SAID[failure]}")
             return
         if not sent or self.address.repeatable:
+            self._renew()
             if self.attempts < MAX_ATTEMPTS and self.forwarder.budget.take(now):
                 assert self.slot is not None
                 self.slot.retried(_CAUSES[failure])
@@ -239,30 +222,48 @@ class Call(ABC):
         self._give_up(failure.name.lower(), _SAID[failure], endpoint)
 
     def _again(self, endpoint: Endpoint) -> None:
-        others = len(self.forwarder.upstreams.of(self.deployment, self.version)) > len(self.tried) + 1
-        self.tried.append(endpoint)
-        if others:
+        self.tried = (*self.tried, endpoint)
+        if self._untried:
             self._attempt()
         else:
             delay = self.forwarder.random() * BACKOFF_SECONDS * 2**self.attempts
             asyncio.get_running_loop().call_later(delay, self._attempt)
 
+    @property
+    def _untried(self) -> bool:
+        """Whether the version has an endpoint that this call has not been at."""
+        return any(other is not self.endpoint and other not in self.tried for other in self.upstream.endpoints)
+
+    def _renew(self) -> None:
+        """Go on by the table in force, where a server that was replaced has another address. What has left the table
+        keeps the endpoints that it had."""
+        table = self.forwarder.table
+        if table is None or table is self.table:
+            return
+        self.table = table
+        deployment = table.find(self.deployment.name, self.deployment.namespace)
+        version = None if deployment is None else deployment.by_name.get(self.upstream.version.name)
+        if deployment is not None and version is not None:
+            self.deployment = deployment
+            self.upstream = self.forwarder.upstreams.of(deployment, version)
+
+    @property
+    def _may_fall_back(self) -> bool:
+        return self.how == "split" and self.upstream.version.name == self.deployment.canary
+
     def _fall_back(self) -> bool:
         """Where the split chose a canary that can't answer, stable does; the failure is the canary's."""
-        if self.how != "split" or self.version.name != self.deployment.canary:
+        if not self._may_fall_back:
             return False
         self._finish(counters.UNAVAILABLE, "fell_back", self.endpoint)
-        self.version = self.deployment.by_name[self.deployment.stable]
         self.how = "fallback"
-        self.tried = []
+        self.tried = ()
         self.attempts = 0
-        self._enter()
+        self._enter(self.deployment.by_name[self.deployment.stable])
         self._attempt()
         return True
 
     def _give_up(self, reason: str, said: str, endpoint: Endpoint | None = None) -> None:
-        if self._fall_back():
-            return
         self._finish(counters.UNAVAILABLE, reason, endpoint)
         self.stop()
         self.refuse(Refusal(Code.UNAVAILABLE, reason, f"{self._which()}: {said}"))
@@ -271,7 +272,7 @@ class Call(ABC):
         """The deadline is there."""
         self.stop()
         endpoint = self.abandon()
-        if endpoint is not None:
+        if endpoint is not None and not self.answered:  # else it may be the client who is slow
             endpoint.failed(monotonic(), refused=False)
         message = f"{self._which()}: no whole answer within the deadline"
         self._finish(counters.DEADLINE, "deadline", endpoint)
@@ -301,13 +302,16 @@ class Call(ABC):
 
     def try_elsewhere(self) -> bool:
         """The server says that it can't now, and nothing of that was passed on: whether another attempt is made."""
-        if self.answered or not self.address.repeatable or self.attempts >= MAX_ATTEMPTS:
-            return False
-        if len(self.forwarder.upstreams.of(self.deployment, self.version)) <= len(self.tried) + 1:
+        elsewhere = self._untried and self.attempts < MAX_ATTEMPTS
+        if self.answered or not self.address.repeatable or not (elsewhere or self._may_fall_back):
             return False
         if self.exchange is not None:
             self.exchange.cancel(self)
-        self.failed(Failure.UNAVAILABLE, sent=True)
+        if elsewhere:
+            self.failed(Failure.UNAVAILABLE, sent=True)
+        else:
+            self._leave().failed(monotonic(), refused=False)
+            self._fall_back()
         return True
 
     # Its parts.
@@ -340,7 +344,7 @@ class Call(ABC):
             self.forwarder.log_failure(
                 "request failed",
                 deployment=self.deployment.key,
-                version=self.version.name,
+                version=self.upstream.version.name,
                 dialect=self.address.dialect,
                 method=self.address.method,
                 assignment=self.how,
@@ -360,7 +364,7 @@ class Call(ABC):
             self.timer = None
 
     def _which(self) -> str:
-        return f"{self.deployment.key} version {self.version.name}"
+        return f"{self.deployment.key} version {self.upstream.version.name}"
 
 
 def outcome(status: int) -> int:

@@ -64,7 +64,8 @@ class RestFront(asyncio.Protocol):
         if self._call is None:
             self._next()
         if self._queue and not self._paused:
-            self._paused = True  # the requests of one read wait; no more are taken in
+            # The requests of one read wait; no more are taken in. That the client has gone shows only after them.
+            self._paused = True
             self.transport.pause_reading()
 
     def eof_received(self) -> bool | None:

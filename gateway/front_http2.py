@@ -18,6 +18,9 @@ from gateway.wire.http2 import LOW_MARK, Connection, Limits
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
 _OWN = b"x-turnout-"
+_TIMEOUT = encode(b"grpc-timeout", b"")[:-1]
+"""The field up to the length of its value, which is below 127."""
+
 _UNKNOWN = encode(b"grpc-status", b"2")
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
@@ -32,16 +35,16 @@ class GrpcFront(asyncio.Protocol):
         self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
         self._fronts = fronts
         self._transport = transport
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._calls: dict[int, GrpcCall] = {}
         self._flushing = False
-        self._since = monotonic()  # the last sign of the client
+        self.now = monotonic()  # when the client was last heard
         self.wire.start()
 
     # What the socket tells.
 
     def data_received(self, data: bytes) -> None:
-        self._since = now = monotonic()
+        self.now = now = monotonic()
         self.wire.receive(data, now)
         self.touch()
 
@@ -63,7 +66,7 @@ class GrpcFront(asyncio.Protocol):
     def touch(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -79,7 +82,7 @@ class GrpcFront(asyncio.Protocol):
         self.touch()
 
     def sweep(self, now: float) -> None:
-        if not self._calls and now - self._since > self.forwarder.settings.idle_timeout:
+        if not self._calls and now - self.now > self.forwarder.settings.idle_timeout:
             self.wire.goaway(True)
             self.touch()
             self._transport.close()
@@ -100,11 +103,11 @@ class GrpcFront(asyncio.Protocol):
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
         call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit} bytes"))
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
-        self.wire.consumed(stream_id, len(data))  # it is gathered, under limits of its own
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self._calls.get(stream_id)
         if call is not None:
             call.on_request_data(data, end_stream)
+        return True  # it is gathered, under limits of its own
 
     def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
         call = self._calls.get(stream_id)
@@ -137,46 +140,41 @@ class GrpcFront(asyncio.Protocol):
 class GrpcCall(Call):
     """One stream: the request as it is gathered, and the answer as it comes."""
 
-    __slots__ = (
-        "_body",
-        "_deadline",
-        "_front",
-        "_held",
-        "_message",
-        "_meta",
-        "_path",
-        "_raws",
-        "_rest",
-        "_size",
-        "client_stream",
-        "stream_id",
-    )
-
     exchange: GrpcExchange | None
 
+    stream_id = 0
+    """On the model server's connection."""
+
+    _message = b""
+    _path = b""
+    _rest = False
+    _size = 0
+    _held = 0
+    """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
+
     def __init__(self, front: GrpcFront, stream_id: int) -> None:
-        super().__init__(front.forwarder)
+        self.forwarder = front.forwarder
         self.client_stream = stream_id
-        self.stream_id = 0  # on the model server's connection
         self._front = front
         self._body: list[bytes] = []
-        self._message = b""
-        self._size = 0
-        self._held = 0
-        self._path = b""
 
     # The request.
 
     def on_request(self, fields: Sequence[Field], end: bool) -> None:
-        meta = self._meta = {field[0]: field[1] for field in fields}
+        meta: dict[bytes, bytes] = {}
+        raws = []
+        for name, value, raw, _ in fields:
+            meta[name] = value
+            if name not in _NOT_FORWARDED and name[:10] != _OWN:
+                raws.append(raw)
+        self._meta = meta
+        self._raws = raws
         self._path = meta[b":path"]
-        content_type = meta.get(b"content-type", b"")
-        self._rest = not content_type.startswith(b"application/grpc") or meta[b":method"] != b"POST"
-        if self._rest:
+        if meta.get(b"content-type", b"")[:16] != b"application/grpc" or meta[b":method"] != b"POST":
+            self._rest = True
             if end:
                 self._refuse_rest()
             return
-        self._raws = [field[2] for field in fields if field[0] not in _NOT_FORWARDED and field[0][:10] != _OWN]
         timeout = self.forwarder.settings.timeout
         asked = meta.get(b"grpc-timeout")
         if asked is not None:
@@ -185,8 +183,8 @@ class GrpcCall(Call):
             except Refusal as refusal:
                 self.turn_away(refusal)
                 return
-        self._deadline = monotonic() + timeout
-        self.timer = asyncio.get_running_loop().call_later(timeout, self._late)
+        self._deadline = self._front.now + timeout
+        self.timer = self._front.loop.call_later(timeout, self._late)
         if end:
             self.turn_away(Refusal(Code.INVALID_ARGUMENT, "malformed_message", "the request has no message"))
 
@@ -209,8 +207,8 @@ class GrpcCall(Call):
             self._size += len(data)
             self._body.append(data)
             if end:
-                self._message = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-                self._body = []
+                self._message = b"".join(self._body)  # of one piece, that piece
+                self._body.clear()
                 self._start()
         except Refusal as refusal:
             self.turn_away(refusal)
@@ -228,21 +226,21 @@ class GrpcCall(Call):
         address = dialect.address(path, meta, payload)
         if b"x-turnout-deployment" in meta or b"x-turnout-version" in meta or not address.name:
             address = dialects.with_headers(address, meta.get(b"x-turnout-deployment"), meta.get(b"x-turnout-version"))
-        self.admit(address, self._deadline - monotonic())
+        self.admit(address, self._deadline - self._front.now)
 
     def release(self) -> None:
         """The request is held no longer."""
         self.forwarder.gather(-self._size)
         self._size = 0
         self._message = b""
-        self._body = []
+        self._body.clear()
 
     # Towards the model server.
 
     @property
     def request(self) -> tuple[bytes, bytes]:
-        left = encode(b"grpc-timeout", deadline.to_grpc(self._deadline - monotonic()))
-        return b"".join((*self._raws, left)), self._message
+        left = deadline.to_grpc(self._deadline - monotonic())
+        return b"%b%b%c%b" % (b"".join(self._raws), _TIMEOUT, len(left), left), self._message
 
     def send(self, endpoint: Endpoint) -> None:
         endpoint.grpc.send(self)
@@ -264,24 +262,24 @@ class GrpcCall(Call):
 
     def _head(self, fields: Sequence[Field], end: bool, statusless: bool) -> None:
         raws = [field[2] for field in fields if field[0][:10] != _OWN]
-        raws.append(encode(b"x-turnout-version", self.answerer))
+        raws.append(self.upstream.field)
         if statusless:
             raws.append(_UNKNOWN)
         self.answered = True
         self._front.wire.headers(self.client_stream, b"".join(raws), end)
         self._front.touch()
 
-    def on_data(self, data: bytes, end: bool) -> None:
+    def on_data(self, data: bytes, end: bool) -> bool:
         wire = self._front.wire
         wire.data(self.client_stream, data, False)
         self._front.touch()
         if end:  # no trailers: the specification makes that UNKNOWN
             wire.headers(self.client_stream, _UNKNOWN, True)
             self._done(None)
-        elif self.exchange is not None:
+        elif wire.blocked and wire.buffered(self.client_stream) > LOW_MARK:
             self._held += len(data)
-            if wire.buffered(self.client_stream) <= LOW_MARK:
-                self.on_writable()
+            return False
+        return True
 
     def on_writable(self) -> None:
         """The client takes more of the answer: so may the gateway."""

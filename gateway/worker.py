@@ -77,6 +77,7 @@ class Worker:
             now = monotonic()
             self._fronts.sweep(now)
             self._forwarder.upstreams.sweep(now)
+            self._forwarder.counters.worker.gathered(self._forwarder.gathered)
 
 
 async def _main(start: Start) -> None:

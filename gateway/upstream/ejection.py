@@ -8,39 +8,39 @@ from __future__ import annotations
 
 CONSECUTIVE_FAILURES = 5
 BASE_SECONDS = 30.0
-REFUSED_SECONDS = 0.5
 MAX_SECONDS = 300.0
+REFUSED_SECONDS = 0.5
+MAX_REFUSED_SECONDS = 10.0
 
 
 class Ejection:
     """One endpoint's health as this worker has seen it."""
 
-    __slots__ = ("_failures", "_times", "until")
+    __slots__ = ("_failures", "_times", "troubled", "until")
 
     def __init__(self) -> None:
         self._failures = 0
         self._times = 0
         self.until = 0.0
         """The time (seconds, monotonic) up to which the endpoint is left out."""
-
-    @property
-    def troubled(self) -> bool:
+        self.troubled = False
         """Whether a success would change anything."""
-        return self._failures > 0 or self._times > 0
 
     def succeeded(self) -> None:
         self._failures = self._times = 0
         self.until = 0.0
+        self.troubled = False
 
     def failed(self, now: float, *, refused: bool) -> bool:
         """Count a failure; `refused` where no connection could be had. True where this ejects the endpoint."""
         if now < self.until:
             return False  # an answer to what was sent before
+        self.troubled = True
         self._failures += 1
         if not refused and self._failures < CONSECUTIVE_FAILURES:
             return False
-        base = REFUSED_SECONDS if refused else BASE_SECONDS
-        self.until = now + min(base * 2**self._times, MAX_SECONDS)
+        base, most = (REFUSED_SECONDS, MAX_REFUSED_SECONDS) if refused else (BASE_SECONDS, MAX_SECONDS)
+        self.until = now + min(base * 2**self._times, most)
         self._times = min(self._times + 1, 20)
         self._failures = 0
         return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gateway import table
-from gateway.counters import Counters, EndpointSlot
+from gateway.counters import Counters, EndpointSlot, RequestSlot
 from gateway.settings import Settings
 from gateway.upstream.ejection import Ejection
 from gateway.upstream.http1 import RestPool
 from gateway.upstream.http2 import GrpcPool
+from gateway.wire.fields import encode
 
 
 class Endpoint:
@@ -52,6 +53,30 @@ class Endpoint:
         self.grpc.close()
 
 
+class Upstream:
+    """A version of the table in force: its endpoints, and where what it does is counted."""
+
+    def __init__(
+        self, deployment: table.Deployment, version: table.Version, endpoints: tuple[Endpoint, ...], counters: Counters
+    ) -> None:
+        self.version = version
+        self.endpoints = endpoints
+        self.name = version.name.encode()
+        self.field = encode(b"x-turnout-version", self.name)
+        """The HPACK form of what each answer bears."""
+        self._deployment = deployment
+        self._counters = counters
+        self._slots: dict[tuple[str, str], RequestSlot] = {}
+
+    def slot(self, dialect: str, how: str) -> RequestSlot:
+        slot = self._slots.get((dialect, how))
+        if slot is None:
+            deployment = self._deployment
+            slot = self._counters.request(deployment.namespace, deployment.name, self.version.name, dialect, how)
+            self._slots[dialect, how] = slot
+        return slot
+
+
 class Upstreams:
     """The endpoints of the table in force. An endpoint that stays in the table keeps its connections and its health."""
 
@@ -59,7 +84,7 @@ class Upstreams:
         self._counters = counters
         self._settings = settings
         self._endpoints: dict[tuple[str, str, str, table.Endpoint], Endpoint] = {}
-        self._versions: dict[int, tuple[Endpoint, ...]] = {}
+        self._upstreams: dict[int, Upstream] = {}
 
     def swap(self, new: table.RouteTable) -> None:
         """Let go of the endpoints that are not in `new`; those it adds are made when first asked for."""
@@ -71,15 +96,16 @@ class Upstreams:
         }
         for key in [key for key in self._endpoints if key not in members]:
             self._endpoints.pop(key).close()
-        self._versions = {}
+        self._upstreams = {}
 
-    def of(self, deployment: table.Deployment, version: table.Version) -> tuple[Endpoint, ...]:
-        # By identity: hashing a version hashes all its endpoints. The table that holds it outlives this dictionary.
-        endpoints = self._versions.get(id(version))
-        if endpoints is None:
+    def of(self, deployment: table.Deployment, version: table.Version) -> Upstream:
+        # By identity: hashing a version hashes all its endpoints. The upstream keeps it from being another's.
+        upstream = self._upstreams.get(id(version))
+        if upstream is None:
             endpoints = tuple(self._endpoint(deployment, version, address) for address in version.endpoints)
-            self._versions[id(version)] = endpoints
-        return endpoints
+            upstream = Upstream(deployment, version, endpoints, self._counters)
+            self._upstreams[id(version)] = upstream
+        return upstream
 
     def _endpoint(self, deployment: table.Deployment, version: table.Version, address: table.Endpoint) -> Endpoint:
         key = (deployment.namespace, deployment.name, version.name, address)

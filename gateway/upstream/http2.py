@@ -36,8 +36,8 @@ class GrpcAttempt(Attempt, Protocol):
         ...
 
     def on_head(self, fields: Sequence[Field], end: bool) -> None: ...
-    def on_data(self, data: bytes, end: bool) -> None:
-        """The exchange's `consumed` gives the credit back."""
+    def on_data(self, data: bytes, end: bool) -> bool:
+        """Whether it is passed on. If not, the exchange's `consumed` is called once it is."""
         ...
 
     def on_trailers(self, fields: Sequence[Field]) -> None: ...
@@ -56,28 +56,28 @@ class GrpcPool:
         self.settings = settings
         self._connections: list[_Connection] = []
         self._connecting = False
-        self._waiting: deque[GrpcAttempt] = deque()
-        self._closed = False
+        self.waiting: deque[GrpcAttempt] = deque()
+        self.closed = False
 
     def send(self, call: GrpcAttempt) -> None:
         for connection in self._connections:
             if connection.wire.can_open:
                 connection.send(call)
                 return
-        self._waiting.append(call)
+        self.waiting.append(call)
         self._connect_if_needed()
 
     def cancel(self, call: GrpcAttempt) -> None:
         """Forget a call that waits for a connection."""
-        if call in self._waiting:
-            self._waiting.remove(call)
+        if call in self.waiting:
+            self.waiting.remove(call)
 
     def sweep(self, now: float) -> None:
         for connection in self._connections[:]:
             connection.sweep(now)
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         for connection in self._connections[:]:
             connection.close_if_done()
 
@@ -94,7 +94,7 @@ class GrpcPool:
         except OSError:  # TimeoutError is one
             self._connecting = False
             if not self._connections:
-                waiting, self._waiting = self._waiting, deque()
+                waiting, self.waiting = self.waiting, deque()
                 for call in waiting:
                     call.failed(Failure.CONNECT, sent=False)
 
@@ -105,18 +105,18 @@ class GrpcPool:
 
     def serve(self, connection: _Connection) -> None:
         """A connection may have room for what waits."""
-        while self._waiting and connection.wire.can_open:
-            connection.send(self._waiting.popleft())
-        if self._waiting:
+        while self.waiting and connection.wire.can_open:
+            connection.send(self.waiting.popleft())
+        if self.waiting:
             self._connect_if_needed()
-        elif self._closed:
+        elif self.closed:
             connection.close_if_done()
 
     def retire(self, connection: _Connection) -> None:
         """It opens no more streams; those it has go on."""
         if connection in self._connections:
             self._connections.remove(connection)
-        if self._waiting:
+        if self.waiting:
             self._connect_if_needed()
 
 
@@ -128,6 +128,7 @@ class _Connection(asyncio.Protocol):
         self._flushing = False
         self._heard = 0.0
         self._pinged = False
+        self._retired = False  # the server takes no more streams
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
@@ -140,9 +141,9 @@ class _Connection(asyncio.Protocol):
 
     def send(self, call: GrpcAttempt) -> None:
         block, message = call.request
-        stream_id = self.wire.open(block, not message)
-        if message:
-            self.wire.data(stream_id, message, True)
+        wire = self.wire
+        stream_id = wire.open(block, False)
+        wire.data(stream_id, message, True)
         self._calls[stream_id] = call
         call.stream_id = stream_id
         call.exchange = self
@@ -153,6 +154,7 @@ class _Connection(asyncio.Protocol):
     def cancel(self, call: GrpcAttempt) -> None:
         if self._calls.pop(call.stream_id, None) is not None:
             self.wire.reset(call.stream_id, ErrorCode.CANCEL)
+            self._touch()
             self._ended()
 
     def consumed(self, call: GrpcAttempt, size: int) -> None:
@@ -161,13 +163,15 @@ class _Connection(asyncio.Protocol):
 
     def _ended(self) -> None:
         """A stream is over: there may be room for another."""
-        self._touch()
-        self._pool.serve(self)
-        if self.wire.exhausted:
+        pool = self._pool
+        if pool.waiting or pool.closed:
+            pool.serve(self)
+        if self._retired:
             self.close_if_done()
 
     def close_if_done(self) -> None:
         if not self._calls:
+            self._pool.retire(self)
             self._transport.close()
 
     def sweep(self, now: float) -> None:
@@ -175,7 +179,7 @@ class _Connection(asyncio.Protocol):
         silent = now - self._heard
         if not self._calls:
             if silent > self._pool.settings.upstream_idle_timeout:
-                self._transport.close()
+                self.close_if_done()
         elif self._pinged and silent > 2 * self._pool.settings.read_timeout:
             self._transport.abort()
         elif not self._pinged and silent > self._pool.settings.read_timeout:
@@ -226,13 +230,14 @@ class _Connection(asyncio.Protocol):
     def on_oversize(self, stream_id: int) -> None:
         """Only servers are told."""
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self._calls.get(stream_id)
-        if call is not None:
-            if end_stream:
-                del self._calls[stream_id]
-                self._ended()
-            call.on_data(data, end_stream)
+        if call is None:
+            return True
+        if end_stream:
+            del self._calls[stream_id]
+            self._ended()
+        return call.on_data(data, end_stream)
 
     def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
         call = self._calls.pop(stream_id, None)
@@ -250,6 +255,7 @@ class _Connection(asyncio.Protocol):
         """Requests are gathered whole before they are sent: nothing waits for room."""
 
     def on_goaway(self, last_id: int, code: int) -> None:
+        self._retired = True
         self._pool.retire(self)
         self.close_if_done()
 

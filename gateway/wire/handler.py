@@ -39,8 +39,12 @@ class Handler(Protocol):
     def on_oversize(self, stream_id: int) -> None:
         """Server: a head above `max_head_bytes`, dropped. Answer at once, with end_stream; nothing more is told."""
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
-        """Call `consumed(stream_id, len(data))` when they take up no more memory. Empty only with end_stream."""
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
+        """Whether they are consumed; if not, call `consumed(stream_id, len(data))` when they take up no more memory.
+
+        Empty only with end_stream.
+        """
+        ...
 
     def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
         """The stream's end."""

@@ -126,18 +126,16 @@ class Connection(Control):
             stream.expected -= size
             if stream.expected < 0 or (end and stream.expected):
                 return self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
-        if stream.mute:
-            size = 0
-        stream.unconsumed += size
-        self._unconsumed += size
         if end:
             self._ended(stream)
         elif not size:
             self._charge(1)
-            self._give_credit(stream)
-            return
-        if not stream.mute:
-            self._handler.on_data(stream_id, payload, end != 0)
+            return self._give_credit(stream)
+        if stream.mute or self._handler.on_data(stream_id, payload, end != 0):
+            if self._credit <= self._half_credit or stream.credit <= self._half_stream_credit:
+                self._give_credit(stream)
+        else:
+            self._hold(stream, size)
 
     def _stray_data(self, stream_id: int, stream: Stream | None) -> None:
         if stream is not None:

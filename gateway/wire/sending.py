@@ -33,6 +33,8 @@ class Sending:
         "_draining",
         "_gone",
         "_gone_before",
+        "_half_credit",
+        "_half_stream_credit",
         "_handler",
         "_last_id",
         "_late",
@@ -68,6 +70,8 @@ class Sending:
         self._peer_window = frames.DEFAULT_WINDOW
         self._peer_streams = 100  # what to assume before the peer's SETTINGS (RFC 9113, 6.5.2, recommends no less)
         self._credit = limits.connection_window
+        self._half_credit = limits.connection_window // 2
+        self._half_stream_credit = limits.stream_window // 2
         self._unconsumed = 0
         self._next_id = 1  # a client's next stream
         self._last_id = 0  # a server's latest
@@ -114,7 +118,12 @@ class Sending:
     @property
     def can_open(self) -> bool:
         """Client: a stream may be opened now: not exhausted, and under the peer's MAX_CONCURRENT_STREAMS."""
-        return len(self._streams) < self._peer_streams and not self.exhausted
+        return (
+            len(self._streams) < self._peer_streams
+            and not self._peer_gone
+            and not self.closed
+            and self._next_id <= frames.MAX_STREAM_ID
+        )
 
     def open(self, block: bytes, end_stream: bool) -> int:
         """Client: start a stream with this header block (joined `Field.raw`); its id. Call only if `can_open`."""
@@ -175,8 +184,23 @@ class Sending:
         if stream is not None:
             self._drop(stream, code)
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the peer's windows hold anything back."""
+        return bool(self._blocked)
+
+    def _hold(self, stream: Stream, size: int) -> None:
+        """The handler has not consumed what on_data brought."""
+        if stream.id in self._streams:
+            stream.unconsumed += size
+        elif (self._gone.get(stream.id) or self._gone_before.get(stream.id)) == ENDED:
+            self._late[stream.id] = self._late.get(stream.id, 0) + size
+        else:
+            return self._give_credit(None)  # it has reset the stream, and forgotten it
+        self._unconsumed += size
+
     def consumed(self, stream_id: int, size: int) -> None:
-        """The handler is done with `size` bytes of on_data: give the peer credit for them."""
+        """The handler is done with `size` bytes of on_data that it held: give the peer credit for them."""
         stream = self._streams.get(stream_id)
         if stream is not None:
             size = min(size, stream.unconsumed)

@@ -31,10 +31,9 @@ class Recorder:
     def on_oversize(self, stream_id: int) -> None:
         self.events.append(("oversize", stream_id))
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         self.events.append(("data", stream_id, data, end_stream))
-        if self.greedy:
-            self.connection.consumed(stream_id, len(data))
+        return self.greedy
 
     def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
         self.events.append(("trailers", stream_id, [tuple(field[:2]) for field in fields]))

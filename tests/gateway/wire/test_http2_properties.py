@@ -154,11 +154,11 @@ class Echo(Recorder):
         if end_stream:
             self.connection.headers(stream_id, TRAILERS, True)
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         self.connection.data(stream_id, data, False)
-        self.connection.consumed(stream_id, len(data))
         if end_stream:
             self.connection.headers(stream_id, TRAILERS, True)
+        return True
 
 
 @given(st.data())
