@@ -47,15 +47,15 @@ class Client:
     def answer(self) -> Answer:
         """The next one. Raises Broken where the connection ends before it does."""
         status, fields = self.head()
+        return Answer(status, fields, b"" if status in (204, 304) else self.body(fields))
+
+    def body(self, fields: dict[str, str]) -> bytes:
+        """What follows a head with these fields."""
         if fields.get("transfer-encoding") == "chunked":
-            body = b"".join(iter(self.chunk, b""))
-        elif status in (204, 304):
-            body = b""
-        elif "content-length" in fields:
-            body = self._exactly(int(fields["content-length"]))
-        else:
-            body = self.rest()
-        return Answer(status, fields, body)
+            return b"".join(iter(self.chunk, b""))
+        if "content-length" in fields:
+            return self._exactly(int(fields["content-length"]))
+        return self.rest()
 
     def head(self) -> tuple[int, dict[str, str]]:
         status = int(self._line().split(b" ")[1])

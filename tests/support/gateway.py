@@ -109,6 +109,12 @@ class Gateway:
         """In the gateway's loop."""
         return self._loop.call(function)
 
+    def take_in(self) -> None:
+        """Returns once the gateway has read what was sent on connections that it has accepted: a turn of the loop
+        between two calls reads all that is there."""
+        for _ in range(3):
+            self.call(lambda: None)
+
     def swap(self, routes: RouteTable) -> None:
         self.call(lambda: self.forwarder.swap(routes))
 
@@ -149,6 +155,10 @@ class Gateway:
     def endpoints(self, column: int) -> dict[str, int]:
         """A column of `gateway.totals` by address, such as ENDPOINT_UP."""
         return {key[3]: row[column] for key, row in self.snapshot().endpoints.items()}
+
+    def ejected(self) -> bool:
+        """Whether any endpoint ever was."""
+        return any(self.endpoints(totals.ENDPOINT_EJECTIONS).values())
 
     def held(self) -> dict[str, int]:
         """What is held, open or in flight now."""

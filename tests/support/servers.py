@@ -117,6 +117,8 @@ class Server:
         self.connections = 0
         """Ever opened."""
         self.open: set[Peer] = set()
+        self.taken = 0
+        """For scripts that count what they could send."""
         self.gate = asyncio.Event()
         self._loop = loop
         self._server = loop.run(asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20))

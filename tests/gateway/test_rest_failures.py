@@ -1,0 +1,523 @@
+"""What a REST client sees when model servers fail, and what is counted: retries, fallback, ejection, deadlines."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+import pytest
+
+from gateway import totals
+from gateway.table import Endpoint
+from tests.gateway.parent_process import eventually
+from tests.support.client import Answer, Broken, request
+from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, table
+from tests.support.servers import Peer, Script, Server, always, answer, once, resetting, silent, unused_port
+
+Servers = Callable[..., Server]
+Start = Callable[..., Gateway]
+
+OK = always(answer(b"{}"))
+BUSY = always(answer(b'{"error": "busy"}', "503 Service Unavailable"))
+
+
+def dead() -> Endpoint:
+    port = unused_port()
+    return Endpoint(host="127.0.0.1", rest=port, grpc=port)
+
+
+def said(got: Answer) -> str:
+    body = json.loads(got.body)
+    message: str = body["error"] if "error" in body else body["status"]["info"]
+    return message
+
+
+class Unaccepting:
+    """A server whose queue is full: a SYN is neither answered nor refused, until `accept` makes room."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self._listener.settimeout(30)
+        port = self._listener.getsockname()[1]
+        self.endpoint = Endpoint(host="127.0.0.1", rest=port, grpc=port)
+        self._filling = [socket.socket() for _ in range(3)]
+        for one in self._filling:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+
+    def accept(self) -> socket.socket:
+        """The first connection that sends something."""
+        for one in self._filling:
+            one.close()
+        while True:
+            connection, _ = self._listener.accept()
+            connection.settimeout(30)
+            if connection.recv(1, socket.MSG_PEEK):
+                return connection
+            connection.close()
+
+    def __enter__(self) -> Unaccepting:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for one in (*self._filling, self._listener):
+            one.close()
+
+
+def draws(*numbers: float) -> Callable[[], float]:
+    """These, then 0 for ever. Two endpoints: draws (split, 0, 0) choose the first, (split, 0.9, 0) the second, where
+    neither has more in flight."""
+    given: Iterator[float] = iter(numbers)
+    return lambda: next(given, 0.0)
+
+
+def cut_after(data: bytes, reset: bool = False) -> Script:
+    """Every connection's first request gets `data`, and then the connection ends."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(data)
+        if reset:
+            peer.reset()
+
+    return script
+
+
+def then(*scripts: Script) -> Script:
+    """The first connection follows the first script, and so on; further ones the last."""
+
+    async def script(peer: Peer) -> None:
+        await scripts[min(peer.number, len(scripts) - 1)](peer)
+
+    return script
+
+
+# No connection.
+
+
+def test_a_server_that_is_not_there_is_said_so(start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[dead()]))
+    client = gateway.client()
+    for target in (PREDICT, SELDON, FEEDBACK):
+        got = client.post(target)
+        assert (got.status, got.version, got.fields["retry-after"]) == (503, "v1", "1")
+        assert said(got).endswith(" version v1: no connection could be made")
+    assert gateway.outcomes("v1") == {"unavailable": 1}
+    assert gateway.retries("v1") == {"connect": 2}
+
+
+def test_a_version_without_servers_is_said_so(start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[]))
+    got = gateway.client().post(PREDICT)
+    assert (got.status, said(got)) == (503, "default/m version v1: no server of it is ready")
+    assert gateway.outcomes("v1") == {"unavailable": 1}
+
+
+def test_a_host_that_is_no_name_is_as_one_that_is_not_there(start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[Endpoint(host="a" * 64, rest=1, grpc=1)]))
+    assert gateway.client().post(PREDICT).status == 503
+
+
+@pytest.mark.parametrize("target", [PREDICT, FEEDBACK])
+def test_a_refused_connection_is_retried_elsewhere(servers: Servers, start_gateway: Start, target: str) -> None:
+    gateway = start_gateway(table(v1=[dead(), servers(OK)]), random=draws())
+    client = gateway.client()
+    assert [client.post(target).status for _ in range(20)] == [200] * 20
+    name = "m" if target == PREDICT else "s"
+    assert gateway.outcomes("v1", name) == {"success": 20}
+    assert gateway.retries("v1", name) == {"connect": 1}  # the first found out, the others knew
+
+
+def test_a_dead_endpoint_is_left_out_and_comes_back(servers: Servers, start_gateway: Start) -> None:
+    gone = dead()
+    routes = table(v1=[gone, servers(OK)])
+    gateway = start_gateway(routes, random=draws())
+    client = gateway.client()
+    address = f"127.0.0.1:{gone.rest}"
+    assert client.post(PREDICT).status == 200
+    up = gateway.endpoints(totals.ENDPOINT_UP)
+    assert (up[address], sum(up.values())) == (0, 1)
+    assert gateway.endpoints(totals.ENDPOINT_EJECTIONS)[address] == 1
+    back = servers(OK, gone.rest)
+
+    def served() -> int:
+        assert client.post(PREDICT).status == 200
+        return len(back.requests)
+
+    eventually(served)
+    assert gateway.endpoints(totals.ENDPOINT_UP)[address] == 1
+
+
+def test_five_failures_in_a_row_eject_and_the_last_endpoint_is_asked_still(
+    servers: Servers, start_gateway: Start
+) -> None:
+    server = servers(then(*[resetting] * 6, OK))
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    assert [client.post(PREDICT).status for _ in range(3)] == [503, 503, 200]
+    assert gateway.endpoints(totals.ENDPOINT_EJECTIONS) == {f"127.0.0.1:{server.port}": 1}
+    assert gateway.endpoints(totals.ENDPOINT_UP) == {f"127.0.0.1:{server.port}": 1}
+
+
+def test_retries_have_a_budget(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(resetting)]))
+    gateway.call(lambda: [gateway.forwarder.budget.take(time.monotonic()) for _ in range(100)])
+    before = gateway.retries("v1")
+    started = time.monotonic()
+    client = gateway.client()
+    for _ in range(60):
+        assert client.post(PREDICT).status == 503
+    most = 10 * (time.monotonic() - started) + 0.2 * 60 + 1
+    assert before == {}
+    assert gateway.retries("v1")["reset"] <= most < 120
+
+
+def test_an_endpoint_that_is_full_is_not_unhealthy(servers: Servers, start_gateway: Start) -> None:
+    server = servers(then(silent, OK))
+    gateway = start_gateway(table(v1=[server]), max_endpoint_connections=1)
+    waiting = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: server.requests)
+    client = gateway.client()
+    for _ in range(5):
+        got = client.post(PREDICT)
+        assert (got.status, said(got)) == (
+            503,
+            "default/m version v1: it has as many requests as one gateway may have there",
+        )
+    assert gateway.endpoints(totals.ENDPOINT_EJECTIONS) == {f"127.0.0.1:{server.port}": 0}
+    waiting.close()
+    eventually(lambda: client.post(PREDICT).status, lambda status: status == 200)
+
+
+# Connections that end.
+
+
+def test_a_reused_connection_that_was_reset_is_retried(servers: Servers, start_gateway: Start) -> None:
+    async def first(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer(b"1"))
+        await peer.request()
+        peer.reset()
+
+    server = servers(then(first, OK))
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    assert (client.post(PREDICT).status, client.post(PREDICT).status) == (200, 200)
+    assert gateway.outcomes("v1") == {"success": 2}
+    assert gateway.retries("v1") == {"reset": 1}
+    assert len(server.requests) == 3
+
+
+def test_feedback_that_a_server_may_have_seen_is_never_sent_again(servers: Servers, start_gateway: Start) -> None:
+    stable, canary = servers(OK), servers(resetting)
+    gateway = start_gateway(table(v1=[stable], v2=[canary], weight=100))
+    got = gateway.client().post(FEEDBACK)
+    assert (got.status, got.version) == (503, "v2")
+    assert said(got) == "default/s version v2: the connection ended before the answer did"
+    assert (len(canary.requests), len(stable.requests)) == (1, 0)
+    assert gateway.outcomes("v2", "s") == {"unavailable": 1}
+    assert gateway.retries("v2", "s") == {}
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used(servers: Servers, start_gateway: Start) -> None:
+    server = servers(once(answer(b"{}")))  # which does not say that it will close
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    for number in range(5):
+        assert client.post(FEEDBACK).status == 200
+        eventually(lambda: sum(gateway.endpoints(totals.ENDPOINT_CONNECTIONS).values()), lambda left: left == 0)
+        assert len(server.requests) == number + 1
+
+
+def test_a_server_that_never_answers_whole_is_given_up(servers: Servers, start_gateway: Start) -> None:
+    server = servers(resetting)
+    gateway = start_gateway(table(v1=[server]))
+    got = gateway.client().post(PREDICT)
+    assert (got.status, said(got)) == (503, "default/m version v1: the connection ended before the answer did")
+    assert len(server.requests) == 3
+    assert gateway.retries("v1") == {"reset": 2}
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+    ],
+)
+def test_half_an_answer_is_never_passed_off_as_a_whole_one(
+    servers: Servers, start_gateway: Start, half: bytes, reset: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(half)
+        await peer.server.gate.wait()
+        if reset:
+            peer.reset()
+
+    server = servers(script)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client().send(request("POST", PREDICT, b"{}"))
+    status, fields = client.head()
+    assert status == 200
+    server.open_gate()
+    with pytest.raises(Broken):
+        client.body(fields)
+    assert gateway.outcomes("v1") == {"server_error": 1}
+    assert len(server.requests) == 1
+
+
+# Answers that are none.
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"hello\r\n\r\n",
+        b"\x00" * 100,
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nGARBAGE",
+    ],
+)
+def test_garbage_is_an_error_in_the_callers_dialect(servers: Servers, start_gateway: Start, garbage: bytes) -> None:
+    gateway = start_gateway(table(v1=[servers(always(garbage))]))
+    client = gateway.client()
+    for target in (PREDICT, SELDON):
+        got = client.post(target)
+        assert (got.status, got.version) == (503, "v1")
+        assert said(got).endswith("version v1: what it sent is not the protocol")
+    assert gateway.outcomes("v1") == {"unavailable": 1}
+
+
+def test_nothing_of_a_damaged_answer_gets_into_the_next_ones(servers: Servers, start_gateway: Start) -> None:
+    damaged = b"HTTP/1.1 200 OK\r\nX-Damaged: yes\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nGARBAGE"
+
+    async def slow(peer: Peer) -> None:
+        while await peer.request() is not None:
+            whole = answer(b"whole")
+            await peer.send(whole[:9])
+            await peer.server.gate.wait()
+            await peer.send(whole[9:])
+
+    server = servers(then(cut_after(damaged), slow))
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: len(server.requests) == 2)
+    server.open_gate()
+    got = client.answer()
+    assert (got.status, got.body, "x-damaged" in got.fields) == (200, b"whole", False)
+    assert gateway.retries("v1") == {"reset": 1}
+
+
+@pytest.mark.parametrize("more", [answer(b"second"), b"GARBAGE\r\n\r\n"])
+def test_an_answer_too_many_is_never_another_requests(servers: Servers, start_gateway: Start, more: bytes) -> None:
+    server = servers(always(answer(b"first") + more))
+    client = start_gateway(table(v1=[server])).client()
+    assert [client.post(PREDICT).body for _ in range(3)] == [b"first"] * 3
+    assert server.connections == 3
+
+
+def test_an_answer_that_nobody_asked_for(servers: Servers, start_gateway: Start) -> None:
+    async def script(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await peer.send(answer(b"asked"))
+            await peer.server.gate.wait()
+            peer.server.gate.clear()
+            await peer.send(answer(b"unasked"))
+
+    server = servers(script)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    for _ in range(3):
+        assert client.post(PREDICT).body == b"asked"
+        server.open_gate()
+        eventually(lambda: sum(gateway.endpoints(totals.ENDPOINT_CONNECTIONS).values()), lambda left: left == 0)
+
+
+def test_an_answer_before_the_request_was_taken_does_not_hold_up_the_next(
+    servers: Servers, start_gateway: Start
+) -> None:
+    async def early(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(answer(b"early", "413 Too Large"))
+        await peer.server.gate.wait()  # and reads no further
+
+    server = servers(then(early, OK))
+    client = start_gateway(table(v1=[server])).client()
+    assert client.post(PREDICT, b"x" * (20 << 20)).body == b"early"
+    assert client.post(PREDICT).body == b"{}"
+    server.open_gate()
+
+
+# Busy servers.
+
+
+def test_a_busy_server_leaves_it_to_another(servers: Servers, start_gateway: Start) -> None:
+    busy, free = servers(BUSY), servers(OK)
+    gateway = start_gateway(table(v1=[busy, free]), random=draws())
+    client = gateway.client()
+    assert [client.post(PREDICT).status for _ in range(10)] == [200] * 10
+    assert gateway.outcomes("v1") == {"success": 10}
+    assert gateway.retries("v1") == {"unavailable": len(busy.requests)}
+    assert len(free.requests) == 10
+
+
+def test_where_all_are_busy_the_servers_own_answer_comes_back(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(BUSY), servers(BUSY)]))
+    client = gateway.client()
+    got = client.post(PREDICT)
+    assert (got.status, got.body, got.version) == (503, b'{"error": "busy"}', "v1")
+    assert gateway.outcomes("v1") == {"server_error": 1}
+    assert gateway.retries("v1") == {"unavailable": 1}
+    assert client.post(FEEDBACK).status == 503
+    assert gateway.retries("v1", "s") == {}
+
+
+# A canary that fails.
+
+
+@pytest.mark.parametrize("kind", ["dead", "none", "resetting", "busy", "garbage"])
+def test_stable_answers_for_a_canary_that_can_not(servers: Servers, start_gateway: Start, kind: str) -> None:
+    canaries: dict[str, Callable[[], list[Server | Endpoint]]] = {
+        "dead": lambda: [dead()],
+        "none": lambda: [],
+        "resetting": lambda: [servers(resetting)],
+        "busy": lambda: [servers(BUSY)],
+        "garbage": lambda: [servers(always(b"garbage"))],
+    }
+    canary = canaries[kind]()
+    gateway = start_gateway(table(v1=[servers(OK)], v2=canary, weight=100))
+    client = gateway.client()
+    for _ in range(3):
+        got = client.post(PREDICT)
+        assert (got.status, got.version) == (200, "v1")
+    assert gateway.outcomes("v2", assignment="split") == {"unavailable": 3}
+    assert gateway.outcomes("v1", assignment="fallback") == {"success": 3}
+    assert gateway.outcomes("v1", assignment="split") == {}
+
+
+def test_a_pinned_canary_is_not_replaced(servers: Servers, start_gateway: Start) -> None:
+    stable = servers(OK)
+    gateway = start_gateway(table(v1=[stable], v2=[dead()], weight=100))
+    got = gateway.client().post(PREDICT, b"{}", "x-turnout-version: v2")
+    assert (got.status, got.version, stable.requests) == (503, "v2", [])
+    assert gateway.outcomes("v2", assignment="pin") == {"unavailable": 1}
+
+
+def test_a_canarys_own_errors_are_its_answers(servers: Servers, start_gateway: Start) -> None:
+    broken = servers(always(answer(b"{}", "500 Internal Server Error")))
+    gateway = start_gateway(table(v1=[servers(OK)], v2=[broken], weight=100))
+    got = gateway.client().post(PREDICT)
+    assert (got.status, got.version) == (500, "v2")
+    assert gateway.outcomes("v2") == {"server_error": 1}
+
+
+# Deadlines.
+
+
+@pytest.mark.parametrize("target", [PREDICT, SELDON])
+def test_a_late_answer_is_an_error_in_the_callers_dialect(servers: Servers, start_gateway: Start, target: str) -> None:
+    server = servers(silent)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    got = client.post(target, b"{}", "x-turnout-timeout-ms: 50")
+    assert (got.status, got.version) == (504, "v1")
+    assert said(got).endswith("version v1: no whole answer within the deadline")
+    assert gateway.outcomes("v1") | gateway.outcomes("v1", "s") == {"deadline": 1}
+    eventually(lambda: server.open, lambda open: not open)  # the server is told, by the end of the connection
+    assert client.get("/v1/models/nobody").status == 404
+
+
+def test_the_default_deadline_and_no_longer_one(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(silent)]), timeout=0.1)
+    assert gateway.client().post(PREDICT).status == 504
+    assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 99999999").status == 504
+
+
+def test_no_time_at_all(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(OK)]))
+    assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 0").status == 504
+
+
+def test_a_late_rest_of_an_answer_ends_the_connection(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))]))
+    with pytest.raises(Broken):
+        gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 100")
+    assert gateway.outcomes("v1") == {"deadline": 1}
+
+
+def test_the_deadline_comes_while_a_retry_waits(start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[dead()]), random=lambda: 0.999999)
+    for _ in range(5):
+        got = gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 20")
+        assert got.status == 504
+    assert gateway.outcomes("v1") == {"deadline": 5}
+
+
+def test_the_deadline_comes_while_a_connection_is_awaited(start_gateway: Start) -> None:
+    with Unaccepting() as server:
+        gateway = start_gateway(table(v1=[server.endpoint]), connect_timeout=0.2)
+        client = gateway.client()
+        assert client.post(PREDICT, b"{}", "x-turnout-timeout-ms: 30").status == 504
+        vanishing = gateway.client().send(request("POST", PREDICT, b"{}"))
+        eventually(lambda: gateway.held()["attempts"] == 1)
+        vanishing.close()
+        gateway.rests()
+        assert client.post(PREDICT).status == 503
+    assert gateway.outcomes("v1") == {"deadline": 1, "cancelled": 1, "unavailable": 1}
+
+
+# Tables that change.
+
+
+def test_an_endpoint_that_left_finishes_what_it_has(servers: Servers, start_gateway: Start) -> None:
+    async def held(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await peer.server.gate.wait()
+            await peer.send(answer(b"old"))
+
+    old, new = servers(held), servers(always(answer(b"new")))
+    gateway = start_gateway(table(1, v1=[old]))
+    waiting = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: old.requests)
+    gateway.swap(table(2, v1=[new]))
+    assert gateway.client().post(PREDICT).body == b"new"
+    old.open_gate()
+    assert waiting.answer().body == b"old"
+    eventually(lambda: old.open, lambda open: not open)
+
+
+def test_a_retry_goes_by_the_table_in_force(servers: Servers, start_gateway: Start) -> None:
+    async def dying(peer: Peer) -> None:
+        await peer.request()
+        await peer.server.gate.wait()
+        peer.reset()
+
+    old, new = servers(dying), servers(OK)
+    gateway = start_gateway(table(1, v1=[old]))
+    waiting = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: old.requests)
+    gateway.swap(table(2, v1=[new]))
+    old.open_gate()
+    assert waiting.answer().status == 200
+    assert len(new.requests) == 1
+
+
+def test_a_call_that_waits_for_a_connection_outlives_its_endpoint(start_gateway: Start) -> None:
+    with Unaccepting() as server:
+        gateway = start_gateway(table(1, v1=[server.endpoint]), connect_timeout=20)
+        client = gateway.client().send(request("POST", PREDICT, b"{}"))
+        eventually(lambda: gateway.held()["attempts"] == 1)
+        gateway.swap(table(2, v1=[]))
+        with server.accept() as connection:
+            assert connection.recv(65536).startswith(b"POST ")
+            connection.sendall(answer(b"{}"))
+            assert client.answer().status == 200
+            assert connection.recv(1) == b""  # it is not kept
