@@ -58,7 +58,7 @@ def _pinned(deployment: Deployment, pin: Pin) -> Version:
     if pin.kind == "label":
         role = {"stable": deployment.stable, "canary": deployment.canary}.get(pin.value)
         if role is None:
-            missing = "has no canary now" if pin.value == "canary" else "the labels are stable and canary"
+            missing = "it has no canary now" if pin.value == "canary" else "the labels are stable and canary"
             raise Refusal(
                 Code.INVALID_ARGUMENT,
                 "unknown_label",

@@ -13,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 Runtime = Literal["tfserving", "seldon"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, Field(min_length=1, max_length=253)]
+
+# What a header can carry: x-turnout-version has the one, x-turnout-deployment two of the other with a slash between.
+VersionName = Annotated[str, Field(pattern=r"^[!-~]{1,253}$")]
+Name = Annotated[str, Field(pattern=r"^[!-.0-~]{1,253}$")]
 
 
 class TableError(ValueError):
@@ -26,7 +31,7 @@ class _Frozen(BaseModel):
 class Endpoint(_Frozen):
     """One address of a version: the same server's REST and gRPC ports."""
 
-    host: str
+    host: Host
     rest: Port
     grpc: Port
 
@@ -34,7 +39,7 @@ class Endpoint(_Frozen):
 class Version(_Frozen):
     """A version as the gateway sees it: an upstream with endpoints, any of which may answer."""
 
-    name: str
+    name: VersionName
     servable: int | None = None
     """TensorFlow Serving's own integer for this version, which its pins carry."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -47,12 +52,12 @@ class Deployment(_Frozen):
     `epoch` is raised by the deployer with each change of `weight`, `stable` or `canary`.
     """
 
-    namespace: str
-    name: str
+    namespace: Name
+    name: Name
     runtime: Runtime
     stable: str
     canary: str | None = None
-    weight: Annotated[float, Field(ge=0, le=100)] = 0
+    weight: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0
     epoch: int = 0
     versions: tuple[Version, ...]
 
@@ -61,6 +66,9 @@ class Deployment(_Frozen):
         names = [version.name for version in self.versions]
         if len(set(names)) != len(names):
             raise ValueError(f"{self.key}: version names repeat: {', '.join(names)}")
+        servables = [version.servable for version in self.versions if version.servable is not None]
+        if len(set(servables)) != len(servables):
+            raise ValueError(f"{self.key}: servables repeat: {', '.join(map(str, servables))}")
         for role, name in (("stable", self.stable), ("canary", self.canary)):
             if name is not None and name not in names:
                 raise ValueError(f"{self.key}: {role} is {name!r}, but the versions are {', '.join(names)}")

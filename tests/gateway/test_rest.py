@@ -266,7 +266,7 @@ def test_malformed_json_is_the_model_servers_affair(servers: Servers, start_gate
             "unknown_version",
         ),
         ("/v1/models/m/labels/beta:predict", (), 400, "Unrecognized servable version label: beta", "unknown_label"),
-        ("/v1/models/m/labels/canary:predict", (), 400, "canary of default/m; has no canary now", "unknown_label"),
+        ("/v1/models/m/labels/canary:predict", (), 400, "canary of default/m; it has no canary now", "unknown_label"),
         (
             PREDICT,
             ("x-turnout-version: v7",),
