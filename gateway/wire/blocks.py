@@ -15,7 +15,7 @@ from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
 from gateway.wire import huffman
-from gateway.wire.fields import MALFORMED, Field, encode, kind, shape
+from gateway.wire.fields import MALFORMED, Field, encode, is_regular, kind, shape, value_kind
 
 OVERSIZE = 0x100
 """A bit of a block's shape beside those of its fields: they were more than the limit, and are dropped."""
@@ -33,10 +33,13 @@ MAX_KNOWN_BLOCKS = 1024
 
 SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
 """Never remembered; nor is what the peer marks as never indexed."""
+FORGOTTEN = SECRET | {b"grpc-timeout"}
+"""Nor what is another one in each call."""
 
 Block = tuple[Sequence[Field], int]
 """Fields and their shape."""
 
+_known_names: dict[bytes, tuple[bytes, bool]] = {}
 _known_fields: dict[bytes, Field] = {}
 _known_blocks: dict[bytes, Block] = {}
 
@@ -173,6 +176,20 @@ class Decoder:
 def _literal(raw: bytes, form: int, at: int) -> Field:
     """The field that these bytes mean; its value's string begins `at`. Remembered, unless secret or malformed."""
     first = raw[0]
+    name, regular = _known_names.get(raw[:at]) or _name(raw, form, at)
+    size = raw[at]
+    value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
+    field = Field(name, value, raw, value_kind(value) if regular else kind(name, value))
+    if field.kind != MALFORMED and name not in FORGOTTEN and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
+        if len(_known_fields) >= MAX_KNOWN_FIELDS:
+            _known_fields.clear()
+        _known_fields[raw] = field
+    return field
+
+
+def _name(raw: bytes, form: int, at: int) -> tuple[bytes, bool]:
+    """The name that the bytes before `at` mean, and whether it is regular: then only the value is to be checked."""
+    first = raw[0]
     if form == NAME_IN_FULL:
         name = raw[2:at] if raw[1] < 0x7F else _text(raw, 1, at)
     else:
@@ -180,14 +197,12 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
         if index >= len(_STATIC_NAMES):
             raise FieldError(f"name index {index} of a peer that keeps no table")
         name = _STATIC_NAMES[index]
-    size = raw[at]
-    value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
-    field = Field(name, value, raw, kind(name, value))
-    if field.kind != MALFORMED and name not in SECRET and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
-        if len(_known_fields) >= MAX_KNOWN_FIELDS:
-            _known_fields.clear()
-        _known_fields[raw] = field
-    return field
+    known = (name, is_regular(name))
+    if len(name) <= MAX_KNOWN_BYTES:
+        if len(_known_names) >= MAX_KNOWN_FIELDS:
+            _known_names.clear()
+        _known_names[raw[:at]] = known
+    return known
 
 
 def _text(raw: bytes, start: int, end: int) -> bytes:

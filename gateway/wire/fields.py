@@ -76,6 +76,7 @@ _PSEUDO_VALUES = {
     b":authority": (AUTHORITY, re.compile(rb"[\x21-\x7e\x80-\xff]*")),
     b":status": (STATUS, re.compile(rb"1(?!01)\d\d|[2-9]\d\d")),  # HTTP/2 has no 101 (RFC 9113, 8.6)
 }
+_PARTICULAR = frozenset((b"te", b"content-length"))
 _CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
 
@@ -84,13 +85,25 @@ def kind(name: bytes, value: bytes) -> int:
     if (pseudo := _PSEUDO_VALUES.get(name)) is not None:
         bit, valid = pseudo
         return bit if valid.fullmatch(value) else MALFORMED
-    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or name in _CONNECTION_SPECIFIC:
+    if is_regular(name):
+        return value_kind(value)
+    if not _VALUE.fullmatch(value):
         return MALFORMED
     if name == b"te":
         return REGULAR if value.lower() == b"trailers" else MALFORMED
     if name == b"content-length":
         return LENGTH if value.isdigit() and len(value) < 19 else MALFORMED
-    return REGULAR
+    return MALFORMED
+
+
+def is_regular(name: bytes) -> bool:
+    """Whether a field of this name is REGULAR with every legal value."""
+    return _NAME.fullmatch(name) is not None and name not in _CONNECTION_SPECIFIC and name not in _PARTICULAR
+
+
+def value_kind(value: bytes) -> int:
+    """What a field with a regular name is."""
+    return REGULAR if _VALUE.fullmatch(value) else MALFORMED
 
 
 def shape(fields: Sequence[Field]) -> int:
