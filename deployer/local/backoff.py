@@ -9,6 +9,8 @@ FIRST = 0.5
 FACTOR = 2.0
 LONGEST = 60.0
 """Seconds. A model that can't load is tried once a minute: loading can take all cores, which others need."""
+HOPELESS = 5
+"""As how many failures in a row one counts that only a change of the model or the document can mend."""
 WELL_AFTER = 30.0
 """Seconds for which all replicas of a version have to be ready before its earlier failures count no more."""
 
@@ -21,10 +23,11 @@ class Backoff:
     """In a row: since the version last ran well."""
     not_before: float = 0.0
 
-    def failed(self, now: float, u: float) -> Backoff:
+    def failed(self, now: float, u: float, *, hopeless: bool = False) -> Backoff:
         """After one more failure. `u` is uniform on [0, 1): it spreads restarts over [delay / 2, delay)."""
-        delay = min(LONGEST, FIRST * FACTOR ** min(self.failures, 32))
-        return Backoff(self.failures + 1, now + delay * (1 + u) / 2)
+        failures = max(self.failures, HOPELESS - 1) if hopeless else self.failures
+        delay = min(LONGEST, FIRST * FACTOR ** min(failures, 32))
+        return Backoff(failures + 1, now + delay * (1 + u) / 2)
 
     def well_for(self, seconds: float) -> Backoff:
         """After all replicas have been ready for that long."""
@@ -42,8 +45,8 @@ class Trouble:
     """Starts after a failure."""
     well_since: float | None = None
 
-    def failed(self, reason: str, now: float, u: float) -> None:
-        self.backoff, self.reason, self.well_since = self.backoff.failed(now, u), reason, None
+    def failed(self, reason: str, now: float, u: float, *, hopeless: bool = False) -> None:
+        self.backoff, self.reason, self.well_since = self.backoff.failed(now, u, hopeless=hopeless), reason, None
 
     def watch(self, well: bool, now: float) -> None:
         """Note whether all replicas are ready now."""

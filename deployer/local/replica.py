@@ -77,6 +77,11 @@ class Replica:
     def name(self) -> str:
         return self.record.name
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The deployment's key and the version's name."""
+        return self.record.deployment, self.record.version
+
     def enter(self, phase: Phase, now: float, reason: str = "") -> None:
         self.phase, self.since, self.reason = phase, now, reason
 

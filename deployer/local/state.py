@@ -122,6 +122,8 @@ class State:
         for path in sorted(self._records.glob("*.json")):
             try:
                 records.append(_read(path, Record))
+            except FileNotFoundError:  # deleted meanwhile
+                continue
             except TurnoutError:
                 path.unlink(missing_ok=True)
         return records

@@ -106,7 +106,7 @@ class Supervisor:
             self._desired.sample(self._gateway, now)
         for replica in list(self._replicas.by_name.values()):
             self._look(replica, now)
-        serving = any(key(replica) == GATEWAY for replica in self._replicas.by_name.values())
+        serving = any(replica.key == GATEWAY for replica in self._replicas.by_name.values())
         held: set[tuple[str, str]] = set()
         after = self._table
         if not self._stopping:
@@ -136,7 +136,7 @@ class Supervisor:
                 self._start(deployment, version, index, now)
             case Leave(name, why):
                 replica = self._replicas.by_name[name]
-                routed = replica.phase is Phase.READY and key(replica) != GATEWAY
+                routed = replica.phase is Phase.READY and replica.key != GATEWAY
                 replica.enter(Phase.LEAVING if routed else Phase.ENDING, now, why)
                 self._say(f"{name}: to end, {why}")
             case End(name, number):
@@ -144,11 +144,11 @@ class Supervisor:
                 if replica.phase is not Phase.ENDING:
                     replica.enter(Phase.ENDING, now, replica.reason)
                 # The gateway's first process ends its workers itself, once they have drained.
-                gentle = key(replica) == GATEWAY and not replica.asked and not self._hurried
+                gentle = replica.key == GATEWAY and not replica.asked and not self._hurried
                 self._replicas.signal(replica, number, leader_only=gentle)
 
     def _read_documents(self) -> None:
-        live = Counter(key(replica) for replica in self._replicas.by_name.values())
+        live = Counter(replica.key for replica in self._replicas.by_name.values())
         try:
             changed = self._desired.refresh(live)
         except TurnoutError as error:
@@ -167,7 +167,7 @@ class Supervisor:
 
     def _look(self, replica: Replica, now: float) -> None:
         """Bring what is known of one process up to date."""
-        version = key(replica)
+        version = replica.key
         if replica.phase is Phase.ENDING:
             if self._replicas.gone(replica):
                 self._say(f"{replica.name}: ended")
@@ -190,16 +190,17 @@ class Supervisor:
                 self._replicas.ready(replica, now)
                 self._say(f"{replica.name}: ready" + (f" ({note})" if note else ""))
             case Failed(reason):
-                self._fail(replica, reason, now)
+                loading = replica.phase is Phase.STARTING and version != GATEWAY
+                self._fail(replica, reason, now, hopeless=loading)
         if trouble := self._desired.troubles.get(version):
-            ready = sum(r.phase is Phase.READY for r in self._replicas.by_name.values() if key(r) == version)
+            ready = sum(r.phase is Phase.READY for r in self._replicas.by_name.values() if r.key == version)
             trouble.watch(ready >= self._desired.replicas(version), now)
 
     def _facts(self, needs: Sequence[Need]) -> report.Facts:
         desired = {(need.deployment, need.version): need.replicas for need in needs}
         replicas: dict[tuple[str, str], list[Replica]] = {version: [] for version in desired}
         for replica in self._replicas.by_name.values():
-            replicas.setdefault(key(replica), []).append(replica)
+            replicas.setdefault(replica.key, []).append(replica)
         versions = {}
         for (deployment, version), of_version in replicas.items():
             document = self._desired.documents.get(deployment)
@@ -216,7 +217,7 @@ class Supervisor:
 
     def _describe(self, replica: Replica) -> None:
         """Make out how the replica would be started now, unless that is known."""
-        deployment, version = key(replica)
+        deployment, version = replica.key
         document = self._desired.documents.get(deployment)
         if replica.process is not None or document is None or version not in document.by_name:
             return
@@ -252,25 +253,25 @@ class Supervisor:
         served_by = f", {process.server}" if process else f" on {self._gateway.address}"
         self._say(f"{replica.name}: started{served_by}, process {replica.record.identity.pid}")
 
-    def _fail(self, replica: Replica, reason: str, now: float) -> None:
+    def _fail(self, replica: Replica, reason: str, now: float, *, hopeless: bool = False) -> None:
         """The process has ended without being told to, or is of no use: end what is left of it."""
         replica.enter(Phase.ENDING, now, reason)
-        trouble = self._desired.troubles.get(key(replica))
+        trouble = self._desired.troubles.get(replica.key)
         if trouble is None or self._stopping:
             return
-        trouble.failed(reason, now, random.random())
+        trouble.failed(reason, now, random.random(), hopeless=hopeless)
         wait = trouble.backoff.not_before - now
         self._say(f"{replica.name}: {reason}; to be started again in {wait:.1f} s")
 
     def _seen(self, replica: Replica, serving: bool, now: float) -> Seen:
         port = replica.record.ports.get("rest", 0)
         left = replica.left_at is not None and self._gateway.revision >= replica.left_at
-        drained = left and self._gateway.in_flight(key(replica), port) == 0
-        patience = gateway.PATIENCE if key(replica) == GATEWAY else PATIENCE
+        drained = left and self._gateway.in_flight(replica.key, port) == 0
+        patience = gateway.PATIENCE if replica.key == GATEWAY else PATIENCE
         return Seen(
             name=replica.name,
-            deployment=replica.record.deployment,
-            version=replica.record.version,
+            deployment=replica.key[0],
+            version=replica.key[1],
             index=replica.record.index,
             phase=replica.phase,
             current=replica.current,
@@ -282,10 +283,10 @@ class Supervisor:
     def _endpoints(self) -> dict[tuple[str, str], list[Endpoint]]:
         endpoints: dict[tuple[str, str], list[Endpoint]] = {}
         for replica in sorted(self._replicas.by_name.values(), key=lambda replica: replica.record.index):
-            if replica.phase is Phase.READY and key(replica) != GATEWAY:
+            if replica.phase is Phase.READY and replica.key != GATEWAY:
                 ports = replica.record.ports
                 endpoint = Endpoint(host=HOST, rest=ports["rest"], grpc=ports["grpc"])
-                endpoints.setdefault(key(replica), []).append(endpoint)
+                endpoints.setdefault(replica.key, []).append(endpoint)
         return endpoints
 
     def _routed(self, replica: Replica) -> bool:
@@ -294,7 +295,3 @@ class Supervisor:
         versions = deployment.by_name if deployment else {}
         version = versions.get(replica.record.version)
         return version is not None and any(e.rest == replica.record.ports["rest"] for e in version.endpoints)
-
-
-def key(replica: Replica) -> tuple[str, str]:
-    return replica.record.deployment, replica.record.version

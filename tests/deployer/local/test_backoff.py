@@ -13,6 +13,11 @@ def test_delays_double_up_to_a_bound(failures: int, shortest: float) -> None:
     assert backoff == Backoff(failures + 1, 100 + shortest)
 
 
+@pytest.mark.parametrize(("failures", "after"), [(0, (5, 8.0)), (4, (5, 8.0)), (5, (6, 16.0))])
+def test_what_only_a_change_can_mend_is_tried_slowly_at_once(failures: int, after: tuple[int, float]) -> None:
+    assert Backoff(failures).failed(now=100, u=1, hopeless=True) == Backoff(after[0], 100 + after[1])
+
+
 @given(failures=st.integers(0, 10_000), now=st.floats(0, 1e6), u=st.floats(0, 1, exclude_max=True))
 def test_a_delay_is_jittered_and_bounded(failures: int, now: float, u: float) -> None:
     delay = Backoff(failures).failed(now, u).not_before - now

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployer.local.backoff import Backoff, Trouble
+from deployer.local.plan import Phase
+from deployer.local.replica import Replica
+from deployer.local.report import Facts, VersionFacts, changes, describe
+from deployer.local.routes import routes
+from deployer.local.state import Record, digest
+from deployer.local.status import Condition
+from deployer.spec import ModelDeployment
+from gateway.table import Endpoint, RouteTable
+
+KEY = "default/digits"
+DOCUMENT = ModelDeployment.model_validate(
+    {
+        "apiVersion": "turnout.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "digits"},
+        "spec": {
+            "runtime": "tfserving",
+            "versions": [{"name": f"v{number}", "model": f"/m/digits/{number}"} for number in (1, 2)],
+            "traffic": {"stable": "v1", "canary": "v2", "weight": 10.0},
+        },
+    }
+)
+
+
+def replica(version: str, phase: Phase, reason: str = "") -> Replica:
+    record = Record(deployment=KEY, version=version, index=0, ports={"rest": 1, "grpc": 2})
+    return Replica(record, phase, since=0.0, reason=reason)
+
+
+def facts(*ready: str, **versions: VersionFacts) -> Facts:
+    """With the versions in `ready` up and in the table in force; `versions` are others, or replace these."""
+    endpoints = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in ready}
+    table = routes(RouteTable(revision=1), [DOCUMENT], endpoints)
+    up = {version: VersionFacts([replica(version, Phase.READY)], desired=1) for version in ready}
+    known = {(KEY, version): of_version for version, of_version in {**up, **versions}.items()}
+    return Facts(table, table.revision, "127.0.0.1:1", "ok", known)
+
+
+def test_all_is_well() -> None:
+    status = describe(DOCUMENT, facts("v1", "v2"))
+    assert (status.routed, status.settled, status.message, status.document) == (True, True, "", digest(DOCUMENT))
+    assert [(v.name, v.role, v.share, v.condition) for v in status.versions] == [
+        ("v1", "stable", 90, Condition.READY),
+        ("v2", "canary", 10, Condition.READY),
+    ]
+
+
+def test_a_table_that_is_not_in_force_settles_nothing() -> None:
+    status = describe(DOCUMENT, replace(facts("v1", "v2"), revision=1))
+    assert (status.in_force, status.routed, status.settled) == (False, False, False)
+
+
+def test_a_gateway_that_is_not_ready_is_told_first() -> None:
+    status = describe(DOCUMENT, replace(facts("v1", "v2"), address="", gateway="draining"))
+    assert not status.settled
+    assert status.message == "the gateway is not ready: draining"
+
+
+FAILING = Trouble(Backoff(failures=2), "no memory")
+STARTING = replica("v2", Phase.STARTING, "the model is loading")
+
+
+@pytest.mark.parametrize(
+    ("v2", "condition", "reason"),
+    [
+        (VersionFacts(desired=1), Condition.PROGRESSING, ""),
+        (VersionFacts([STARTING], 1), Condition.PROGRESSING, "the model is loading"),
+        (VersionFacts([], 1, problem="no environment yet"), Condition.PROGRESSING, "no environment yet"),
+        (VersionFacts([STARTING], 1, Trouble(Backoff(1), "crashed")), Condition.PROGRESSING, "crashed"),
+        (VersionFacts([STARTING], 1, FAILING), Condition.FAILED, "no memory"),
+        (VersionFacts([replica("v2", Phase.LEAVING)], 1), Condition.PROGRESSING, ""),
+    ],
+)
+def test_a_canary_that_is_not_ready(v2: VersionFacts, condition: Condition, reason: str) -> None:
+    status = describe(DOCUMENT, facts("v1", v2=v2))
+    assert (status.versions[1].condition, status.versions[1].reason) == (condition, reason)
+    assert [version.share for version in status.versions] == [100, 0]
+    assert (status.routed, status.settled) == (False, False)
+    assert status.message == "v2 is not ready: its 10 % stay with v1"
+
+
+def test_a_stable_that_is_not_ready() -> None:
+    status = describe(DOCUMENT, facts("v2", v1=VersionFacts(desired=1, trouble=FAILING)))
+    assert status.message == "v1 is stable and not ready, so its requests are refused"
+    assert not status.settled
+
+
+def test_a_version_that_is_leaving_is_shown() -> None:
+    status = describe(DOCUMENT, facts("v1", "v2", v0=VersionFacts([replica("v0", Phase.LEAVING)])))
+    assert [(v.name, v.role, v.condition) for v in status.versions][2] == ("v0", None, Condition.LEAVING)
+    assert not status.settled
+
+
+def test_only_traffic_that_moves_is_told() -> None:
+    first = facts("v1").table
+    both = routes(first, [DOCUMENT], {(KEY, v): [Endpoint(host="h", rest=1, grpc=2)] for v in ("v1", "v2")})
+    more = routes(both, [DOCUMENT], {(KEY, v): [Endpoint(host="h", rest=3, grpc=4)] for v in ("v1", "v2")})
+    assert list(changes(first, both)) == ["default/digits: traffic v1 90 %, v2 10 % (route table 3)"]
+    assert more != both
+    assert list(changes(both, more)) == []
+    assert list(changes(both, both)) == []
+    assert list(changes(both, RouteTable(revision=9))) == ["default/digits: out of the route table (9)"]
