@@ -69,7 +69,10 @@ def _seldon(digits: Path, folder: Path) -> None:
     )
     nearest = ((unseen_images[:, None, :] - centroids) ** 2).sum(axis=2).argmin(axis=1)
     for version, answers in (("v1", nearest), ("v2", network.predict(unseen_images))):
-        print(f"seldon model {version}: {accuracy_score(unseen_labels, answers):.1%} of the unseen digits right")
+        print(
+            f"seldon model {version}: {accuracy_score(unseen_labels, answers):.1%} of the unseen digits right",
+            flush=True,
+        )
     partial.rename(folder)
 
 
