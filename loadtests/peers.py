@@ -64,8 +64,8 @@ def turnout(ports: envoy.Ports, cpus: Sequence[int], folder: Path) -> Iterator[P
     )
     routes = folder / "routes.json"
     routes.write_bytes(table.write(table.RouteTable(revision=1, deployments=(deployment,))))
-    command = [sys.executable, "-c", "from gateway.cli import main; main()", "--port", "0", "--admin-port", "0", "--workers", "1"]
-    command += ["--state", str(folder), "--table", str(routes), "--timeout", str(DEADLINE)]
+    command = [sys.executable, "-c", "from gateway.cli import main; main()", "--port", "0", "--admin-port", "0"]
+    command += ["--workers", "1", "--state", str(folder), "--table", str(routes), "--timeout", str(DEADLINE)]
     with running("turnout", command, cpus, folder) as process:
         port, admin = process.wait(lambda: _listening(folder / "turnout.log"))
         process.wait(lambda: _get(f"http://{admin}/readyz"))

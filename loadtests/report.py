@@ -91,8 +91,8 @@ def _row(measured: Sequence[Run]) -> str:
     canary = sum(load.versions.get("v2", 0) for load in loads) / total
     per_cpu = [run.per_cpu_second for run in measured]
     main = f"{statistics.median(per_cpu):,.0f} ({min(per_cpu):,.0f} to {max(per_cpu):,.0f})" if all(per_cpu) else "-"
-    busy = statistics.median(run.cpu / run.load.seconds for run in measured)
-    return f"{main:>30} {rate:>11,.0f} {busy:>5.0%} {p50:>6.2f} ms {p99:>6.2f} ms {canary:>7.1%}"
+    busy = f"{statistics.median(run.cpu / run.load.seconds for run in measured):.0%}" if all(per_cpu) else "-"
+    return f"{main:>30} {rate:>11,.0f} {busy:>5} {p50:>6.2f} ms {p99:>6.2f} ms {canary:>7.1%}"
 
 
 def document(machine: dict[str, Any], settings: dict[str, Any], measured: dict[str, Runs]) -> dict[str, Any]:
