@@ -34,11 +34,14 @@ def _run(*command: str | Path) -> str:
     return done.stdout
 
 
-def test_it_brings_nothing_heavy(installed: Path) -> None:
+def test_it_brings_nothing_heavy(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packages = json.loads(_run(installed / "python", "-m", "pip", "list", "--format=json"))
     names = {package["name"].lower() for package in packages}
     size = sum(file.stat().st_size for file in (installed.parent / "lib").rglob("*") if file.is_file())
-    print(f"{len(names)} packages, {size / 1e6:.0f} MB: {', '.join(sorted(names))}")
+    timed = "from time import perf_counter as now; began = now(); import gateway; print(f'{now() - began:.4f} s')"
+    with capsys.disabled():  # to be read in CI's log
+        print(f"\nthe base install: {len(names)} packages, {size / 1e6:.0f} MB: {', '.join(sorted(names))}")
+        print(f"import gateway: {_run(installed / 'python', '-c', timed).strip()}")
     assert "turnout" in names
     assert not names & HEAVY
 
