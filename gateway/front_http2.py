@@ -39,7 +39,12 @@ class GrpcFront(asyncio.Protocol):
         self._calls: dict[int, GrpcCall] = {}
         self._flushing = False
         self.now = monotonic()  # when the client was last heard
+        self.paused = False  # the client does not read
+        self._leave_by: float | None = None  # it has been asked to go
+        self._left = False  # and will send no more calls
         self.wire.start()
+        if fronts.draining:
+            self.drain()
 
     # What the socket tells.
 
@@ -56,10 +61,14 @@ class GrpcFront(asyncio.Protocol):
             call.release()
 
     def pause_writing(self) -> None:
+        self.paused = True
         self._transport.pause_reading()  # else the answers to its own PINGs would pile up
 
     def resume_writing(self) -> None:
+        self.paused = False
         self._transport.resume_reading()
+        for call in self._calls.values():
+            call.on_writable()
 
     # Writing: once for all that one turn of the loop brings.
 
@@ -70,9 +79,9 @@ class GrpcFront(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        if out := self.wire.take():
+        if (out := self.wire.take()) and not self._transport.is_closing():
             self._transport.write(out)
-        if self.wire.closed or (self._fronts.draining and not self._calls and not self.wire.active):
+        if self.wire.closed or (self._left and not self._calls and not self.wire.active):
             self._transport.close()
 
     def over(self, call: GrpcCall) -> None:
@@ -82,15 +91,24 @@ class GrpcFront(asyncio.Protocol):
         self.touch()
 
     def sweep(self, now: float) -> None:
-        if not self._calls and now - self.now > self.forwarder.settings.idle_timeout:
-            self.wire.goaway(True)
-            self.touch()
+        if self._calls:
+            return
+        if self._leave_by is None:
+            if now - self.now > self.forwarder.settings.idle_timeout:
+                self._part(now)
+        elif now > self._leave_by:
             self._transport.close()
 
     def drain(self) -> None:
-        self.wire.goaway(False)
-        self.wire.ping()  # its answer shows that the client has seen the first GOAWAY
-        self.touch()
+        self._part(monotonic())
+
+    def _part(self, now: float) -> None:
+        """Ask the client to send no more calls here. Those that cross with that are answered still."""
+        if self._leave_by is None:
+            self._leave_by = now + self.forwarder.settings.read_timeout
+            self.wire.goaway(False)
+            self.wire.ping()  # its answer shows that the client has seen the first GOAWAY
+            self.touch()
 
     # What the wire tells.
 
@@ -132,7 +150,8 @@ class GrpcFront(asyncio.Protocol):
         """A server opens no streams."""
 
     def on_pong(self) -> None:
-        if self._fronts.draining:
+        if self._leave_by is not None and not self._left:
+            self._left = True
             self.wire.goaway(True)
             self.touch()
 
@@ -172,6 +191,7 @@ class GrpcCall(Call):
         self._path = meta[b":path"]
         if meta.get(b"content-type", b"")[:16] != b"application/grpc" or meta[b":method"] != b"POST":
             self._rest = True
+            self.timer = self._front.loop.call_later(self.forwarder.settings.timeout, self._refuse_rest)
             if end:
                 self._refuse_rest()
             return
@@ -251,23 +271,17 @@ class GrpcCall(Call):
     # What the exchange tells.
 
     def on_head(self, fields: Sequence[Field], end: bool) -> None:
-        if end:
-            code = _status(fields)
-            if code == Code.UNAVAILABLE and self.try_elsewhere():
-                return
-            self._head(fields, True, code is None)
-            self._done(code)
-        else:
-            self._head(fields, False, False)
-
-    def _head(self, fields: Sequence[Field], end: bool, statusless: bool) -> None:
-        raws = [field[2] for field in fields if field[0][:10] != _OWN]
+        code = _status(fields) if end else Code.OK
+        if code == Code.UNAVAILABLE and self.try_elsewhere():
+            return
+        raws = _onward(fields, code)
         raws.append(self.upstream.field)
-        if statusless:
-            raws.append(_UNKNOWN)
         self.answered = True
         self._front.wire.headers(self.client_stream, b"".join(raws), end)
-        self._front.touch()
+        if end:
+            self._done(code)
+        else:
+            self._front.touch()
 
     def on_data(self, data: bytes, end: bool) -> bool:
         wire = self._front.wire
@@ -276,26 +290,30 @@ class GrpcCall(Call):
         if end:  # no trailers: the specification makes that UNKNOWN
             wire.headers(self.client_stream, _UNKNOWN, True)
             self._done(None)
-        elif wire.blocked and wire.buffered(self.client_stream) > LOW_MARK:
+        elif self._front.paused or (wire.blocked and wire.buffered(self.client_stream) > LOW_MARK):
             self._held += len(data)
             return False
         return True
 
     def on_writable(self) -> None:
         """The client takes more of the answer: so may the gateway."""
+        front = self._front
+        if self._held and not front.paused and front.wire.buffered(self.client_stream) <= LOW_MARK:
+            self._credit()
+
+    def _credit(self) -> None:
         held, self._held = self._held, 0
         if held and self.exchange is not None:
             self.exchange.consumed(self, held)
 
     def on_trailers(self, fields: Sequence[Field]) -> None:
         code = _status(fields)
-        raws = [field[2] for field in fields if field[0][:10] != _OWN]
-        if code is None:
-            raws.append(_UNKNOWN)
-        self._front.wire.headers(self.client_stream, b"".join(raws), True)
+        self._front.wire.headers(self.client_stream, b"".join(_onward(fields, code)), True)
         self._done(code)
 
     def _done(self, code: Code | None) -> None:
+        if self._held:
+            self._credit()  # the server is done: what the client has not taken yet is no affair of that connection's
         self.complete(HTTP_STATUS[Code.UNKNOWN if code is None else code])
         self._front.over(self)
 
@@ -346,6 +364,13 @@ class GrpcCall(Call):
         wire.data(self.client_stream, grpc_message.frame(answer), False)
         wire.headers(self.client_stream, encode(b"grpc-status", b"0"), True)
         self._front.over(self)
+
+
+def _onward(fields: Sequence[Field], code: Code | None) -> list[bytes]:
+    """What of a server's fields goes on to the client; UNKNOWN where there is no status that is one."""
+    if code is None:
+        return [*_onward([field for field in fields if field[0] != b"grpc-status"], Code.UNKNOWN), _UNKNOWN]
+    return [field[2] for field in fields if field[0][:10] != _OWN]
 
 
 def _status(fields: Sequence[Field]) -> Code | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
@@ -15,6 +16,12 @@ from gateway.upstream.attempt import Attempt, Exchange, Failure
 from gateway.wire.fields import Field
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits
+
+STREAM_WINDOW = 256 << 10
+"""What an answer that its client does not take may hold of this gateway's memory."""
+
+CONNECTION_WINDOW = 1024 * STREAM_WINDOW
+"""A thousand such answers stall nobody."""
 
 
 class GrpcExchange(Exchange, Protocol):
@@ -90,7 +97,8 @@ class GrpcPool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
-                await loop.create_connection(lambda: _Connection(self), self._host, self._port)
+                _, connection = await loop.create_connection(lambda: _Connection(self), self._host, self._port)
+            await connection.greeted()
         except OSError:  # TimeoutError is one
             self._connecting = False
             if not self._connections:
@@ -122,22 +130,38 @@ class GrpcPool:
 
 class _Connection(asyncio.Protocol):
     def __init__(self, pool: GrpcPool) -> None:
+        limits = Limits(
+            max_head_bytes=pool.settings.max_head_bytes,
+            stream_window=STREAM_WINDOW,
+            connection_window=CONNECTION_WINDOW,
+        )
         self._pool = pool
-        self.wire = Connection(self, client=True, limits=Limits(max_head_bytes=pool.settings.max_head_bytes))
+        self.wire = Connection(self, client=True, limits=limits)
         self._calls: dict[int, GrpcAttempt] = {}
         self._flushing = False
         self._heard = 0.0
-        self._pinged = False
         self._retired = False  # the server takes no more streams
+        self._loop = asyncio.get_running_loop()
+        self._greeting: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
-        self._loop = asyncio.get_running_loop()
-        self._heard = monotonic()
+        _give_up_after(self._pool.settings.read_timeout, transport.get_extra_info("socket"))
         self._pool.slot.connected()
         self.wire.start()
         self._touch()
-        self._pool.joined(self)
+
+    async def greeted(self) -> None:
+        """Until the server's SETTINGS are there: before, it may be no server, or take fewer streams than wait.
+
+        Raises OSError: they don't come.
+        """
+        try:
+            async with asyncio.timeout(self._pool.settings.read_timeout):
+                await self._greeting
+        except TimeoutError:
+            self._transport.abort()
+            raise
 
     def send(self, call: GrpcAttempt) -> None:
         block, message = call.request
@@ -175,17 +199,8 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def sweep(self, now: float) -> None:
-        """Close what is idle; ask a silent peer whether it is there, and give it up where it doesn't say."""
-        silent = now - self._heard
-        if not self._calls:
-            if silent > self._pool.settings.upstream_idle_timeout:
-                self.close_if_done()
-        elif self._pinged and silent > 2 * self._pool.settings.read_timeout:
-            self._transport.abort()
-        elif not self._pinged and silent > self._pool.settings.read_timeout:
-            self._pinged = True
-            self.wire.ping()
-            self._touch()
+        if not self._calls and now - self._heard > self._pool.settings.upstream_idle_timeout:
+            self.close_if_done()
 
     # Writing: once for all that one turn of the loop brings.
 
@@ -196,7 +211,7 @@ class _Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        if out := self.wire.take():
+        if (out := self.wire.take()) and not self._transport.is_closing():
             self._transport.write(out)
         if self.wire.closed:
             self._transport.close()
@@ -205,12 +220,13 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = now = monotonic()
-        self._pinged = False
         self.wire.receive(data, now)
         self._touch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.slot.disconnected()
+        if not self._greeting.done():
+            self._greeting.set_exception(ConnectionResetError())
         self._pool.retire(self)
         calls, self._calls = self._calls, {}
         failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
@@ -260,7 +276,22 @@ class _Connection(asyncio.Protocol):
         self.close_if_done()
 
     def on_settings(self) -> None:
-        self._pool.serve(self)
+        if self._greeting.done():
+            self._pool.serve(self)
+        else:
+            self._greeting.set_result(None)
+            self._pool.joined(self)
 
     def on_pong(self) -> None:
-        """Any byte counts as a sign of life."""
+        """It is never asked: see `_give_up_after`."""
+
+
+def _give_up_after(seconds: float, connection: socket.socket) -> None:
+    """Have the kernel end a connection whose peer's machine is gone.
+
+    Not by PING: gRPC's servers take those of a call that is long in answering for an attack, and hang up.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(seconds)))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(seconds / 4)))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 2000))

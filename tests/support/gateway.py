@@ -23,7 +23,7 @@ from gateway.forward import Forwarder
 from gateway.front import Front
 from gateway.fronts import Fronts
 from gateway.settings import Settings
-from gateway.table import Deployment, Endpoint, RouteTable, Version
+from gateway.table import Deployment, Endpoint, RouteTable, Version, write
 from tests.gateway.parent_process import ParentProcess, eventually
 from tests.support.client import Client
 from tests.support.grpc_client import GrpcClient
@@ -187,10 +187,19 @@ class GatewayProcess(ParentProcess):
     """Parent and workers as real processes; the table and the log lie in `folder`."""
 
     def __init__(self, folder: Path, routes: RouteTable | None = None, **settings: Any) -> None:
+        self._clients: list[Client] = []
+        if routes is not None:
+            (folder / "routes.json").write_bytes(write(routes))
         super().__init__(folder, [sys.executable, "-m", "gateway.worker"], **settings)
         if routes is not None:
-            self.publish(routes)
             self.ready()
 
     def client(self, **options: Any) -> Client:
-        return Client(self.address, **options)
+        client = Client(self.address, **options)
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        super().close()

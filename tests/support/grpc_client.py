@@ -35,7 +35,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.head: dict[str, str] | None = None
-        self.data = b""
+        self.data = bytearray()
         self.trailers: dict[str, str] | None = None
         """Also those of a Trailers-Only answer, which then are the head too."""
         self.reset: int | None = None
@@ -58,8 +58,8 @@ class Answer:
     @property
     def message(self) -> bytes:
         """The one message, without its prefix."""
-        assert self.data == frame(self.data[5:]), f"not one whole message: {self.data[:40]!r}"
-        return self.data[5:]
+        assert self.data == frame(bytes(self.data[5:])), f"not one whole message: {bytes(self.data[:40])!r}"
+        return bytes(self.data[5:])
 
     def __repr__(self) -> str:
         return f"<{self.code!r} {self.said!r} head={self.head} data={len(self.data)} reset={self.reset}>"
@@ -184,12 +184,11 @@ class GrpcClient:
 
     def on_oversize(self, stream_id: int) -> None: ...
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         answer = self.answers[stream_id]
         answer.data += data
         answer.over = end_stream
-        if self.greedy:
-            self.wire.consumed(stream_id, len(data))
+        return self.greedy
 
     def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
         answer = self.answers[stream_id]

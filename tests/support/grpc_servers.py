@@ -37,7 +37,7 @@ class ServerCall:
         self.peer = peer
         self.stream = stream
         self.metadata = {field.name.decode(): field.value.decode("latin-1") for field in fields}
-        self.body = b""
+        self.body = bytearray()
         """The message with its prefix, as it came."""
         self.reset_with: int | None = None
         """The code with which the gateway reset the stream."""
@@ -134,13 +134,13 @@ class GrpcPeer(asyncio.Protocol):
 
     def on_oversize(self, stream_id: int) -> None: ...
 
-    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self.calls[stream_id]
         call.body += data
-        self.wire.consumed(stream_id, len(data))
         if end_stream:
             self.server.calls.append(call)
             self.server.script(call)
+        return True
 
     def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None: ...
 
@@ -184,6 +184,11 @@ class GrpcServer:
     def heard(self, number: int = 1) -> list[ServerCall]:
         """All calls, once so many have come."""
         return eventually(lambda: list(self.calls), lambda calls: len(calls) >= number)
+
+    def hang_up(self) -> None:
+        """Close what is open; to be called in the loop."""
+        for peer in self.open:
+            peer.transport.close()
 
     def close(self) -> None:
         """Listen no more and reset what is open: the server has died."""

@@ -124,7 +124,7 @@ def test_malformed_head_ends_the_stream_alone(client: GrpcClient) -> None:
 )
 def test_health(client: GrpcClient, service: bytes, code: Code, message: bytes) -> None:
     answer = client.call(HEALTH, field(1, service))
-    assert (answer.code, answer.data) == (code, frame(message) if message else b"")
+    assert (answer.code, bytes(answer.data)) == (code, frame(message) if message else b"")
 
 
 def test_malformed_health_check(client: GrpcClient) -> None:

@@ -1,0 +1,164 @@
+"""How connections end: told to drain, or idle for long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from gateway import counters
+from gateway.dialects.grpc_message import frame
+from gateway.errors import Code
+from gateway.wire import frames
+from gateway.wire.frames import MAX_STREAM_ID, ErrorCode
+from tests.gateway.parent_process import eventually
+from tests.support.gateway import Gateway, table
+from tests.support.grpc_client import HEALTH, PREDICT, GrpcClient, predict
+from tests.support.grpc_servers import GrpcServer, answering, silent
+
+StartGateway = Callable[..., Gateway]
+GrpcServers = Callable[..., GrpcServer]
+
+ASKED = (MAX_STREAM_ID, ErrorCode.NO_ERROR)
+"""The first GOAWAY, that takes what is under way still."""
+
+
+def test_drain_answers_what_is_in_flight(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    server = grpc_servers(silent)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.grpc_client()
+    stream = client.start(PREDICT, predict())
+    (call,) = server.heard()
+    gateway.drain()
+    client.until(lambda: bool(client.goaways))
+    assert client.goaways[0] == ASKED
+    client.until(lambda: len(client.goaways) == 2)
+    assert client.goaways[1] == (stream, ErrorCode.NO_ERROR)
+    assert not gateway.drained
+    server.call(lambda: call.answer(b"at last"))
+    assert client.answer(stream).message == b"at last"
+    client.until_ended()
+    eventually(lambda: gateway.drained)
+    assert gateway.outcomes("v1") == {"success": 1}
+
+
+def test_drain_takes_what_was_sent_before_the_client_knew(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    """Also on a connection that was idle: the first GOAWAY and a call cross on the way."""
+    server = grpc_servers(answering(b"well"))
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.grpc_client()
+    assert client.call(PREDICT, predict()).code == Code.OK
+    gateway.drain()
+    stream = client.start(PREDICT, predict())  # before anything is read
+    assert client.answer(stream).message == b"well"
+    client.until_ended()
+    assert client.goaways == [ASKED, (stream, ErrorCode.NO_ERROR)]
+    eventually(lambda: gateway.drained)
+
+
+def test_drain_of_an_idle_connection(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering())]))
+    client = gateway.grpc_client()
+    client.call(PREDICT, predict())
+    gateway.drain()
+    client.until_ended()
+    assert client.goaways == [ASKED, (1, ErrorCode.NO_ERROR)]
+    eventually(lambda: gateway.drained)
+
+
+def test_request_under_way_while_draining(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering(b"well"))]))
+    client = gateway.grpc_client()
+    body = frame(predict())
+    stream = client.open(PREDICT)
+    client.data(stream, body[:4])
+    eventually(lambda: gateway.forwarder.gathered, lambda gathered: gathered == 4)
+    gateway.drain()
+    client.until(lambda: len(client.goaways) == 2)
+    client.data(stream, body[4:], end=True)
+    assert client.answer(stream).message == b"well"
+    client.until_ended()
+
+
+def test_connection_that_begins_while_draining(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering())]))
+    client = gateway.client()
+    client.send(frames.PREFACE[:10])
+    eventually(lambda: gateway.snapshot().worker[counters.OPEN_CONNECTIONS], lambda number: number == 1)
+    gateway.drain()
+    client.send(frames.PREFACE[10:] + frames.settings())
+    said = b""
+    while frames.goaway(*ASKED) not in said:
+        said += client.socket.recv(1000)
+        assert said
+
+
+def test_health_while_draining(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering())]))
+    client = gateway.grpc_client()
+    stream = client.open(HEALTH)
+    gateway.forwarder.draining = True
+    client.data(stream, frame(b""), end=True)
+    assert client.answer(stream).message == b"\x08\x02"
+
+
+def test_another_gateway_takes_over(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    """A client that goes elsewhere at the first GOAWAY loses no call."""
+    server = grpc_servers(answering(b"well"))
+    routes = table(v1=[server])
+    old, new = start_gateway(routes), start_gateway(routes)
+    clients: list[GrpcClient] = [old.grpc_client()]
+    streams: list[tuple[GrpcClient, int]] = []
+    for number in range(200):
+        if number == 50:
+            old.drain()
+        if clients[-1].wire.exhausted:
+            clients.append(new.grpc_client())
+        streams.append((clients[-1], clients[-1].start(PREDICT, predict())))
+        if number % 3 == 0:
+            clients[-1].read()
+    assert {client.answer(stream).message for client, stream in streams} == {b"well"}
+    assert len(clients) == 2
+    assert old.outcomes("v1")["success"] + new.outcomes("v1")["success"] == 200
+
+
+def test_idle_connections_are_told_before_they_are_closed(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    server = grpc_servers(answering(b"well"))
+    gateway = start_gateway(table(v1=[server]), idle_timeout=60.0)
+    client = gateway.grpc_client()
+    assert client.call(PREDICT, predict()).code == Code.OK
+    gateway.sweep(monotonic() + 59)
+    assert client.call(PREDICT, predict()).code == Code.OK
+    assert client.goaways == []
+    gateway.sweep(monotonic() + 61)
+    stream = client.start(PREDICT, predict())  # it crosses with the GOAWAY
+    assert client.answer(stream).message == b"well"
+    client.until_ended()
+    assert client.goaways == [ASKED, (stream, ErrorCode.NO_ERROR)]
+
+
+def test_idle_connections_of_clients_that_say_nothing(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering())]), idle_timeout=60.0, read_timeout=10.0)
+    client = gateway.grpc_client()
+    client.call(PREDICT, predict())
+    now = monotonic()
+    gateway.sweep(now + 61)
+    gateway.sweep(now + 69)
+    assert gateway.snapshot().worker[counters.OPEN_CONNECTIONS] == 1
+    gateway.sweep(now + 72)
+    eventually(lambda: gateway.snapshot().worker[counters.OPEN_CONNECTIONS], lambda left: left == 0)
+
+
+def test_calls_are_not_idle(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    server = grpc_servers(silent)
+    gateway = start_gateway(table(v1=[server]), idle_timeout=60.0)
+    client = gateway.grpc_client()
+    stream = client.start(PREDICT, predict())
+    (call,) = server.heard()
+    gateway.sweep(monotonic() + 1000)
+    server.call(lambda: call.answer(b"well"))
+    assert client.answer(stream).message == b"well"
+    assert client.goaways == []
