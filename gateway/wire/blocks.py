@@ -176,7 +176,7 @@ class Decoder:
 def _literal(raw: bytes, form: int, at: int) -> Field:
     """The field that these bytes mean; its value's string begins `at`. Remembered, unless secret or malformed."""
     first = raw[0]
-    name, regular = _known_names.get(raw[:at]) or _name(raw, form, at)
+    name, regular = _known_names.get(raw[:at]) or _named(raw, form, at)
     size = raw[at]
     value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
     field = Field(name, value, raw, value_kind(value) if regular else kind(name, value))
@@ -187,7 +187,7 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
     return field
 
 
-def _name(raw: bytes, form: int, at: int) -> tuple[bytes, bool]:
+def _named(raw: bytes, form: int, at: int) -> tuple[bytes, bool]:
     """The name that the bytes before `at` mean, and whether it is regular: then only the value is to be checked."""
     first = raw[0]
     if form == NAME_IN_FULL:

@@ -1,5 +1,8 @@
 """HTTP/1.1 as bytes in, events out, over httptools (llhttp, strict). No sockets, no clock.
 
+Heads repeat: those met of late are known by their bytes, and a message whose head is known and whose body is there is
+told without the parser, by the same events.
+
 What llhttp lets pass and a forwarder must not (RFC 9112, section 11) is refused here: any transfer coding but a single
 `chunked`, a transfer coding in HTTP/1.0, versions other than 1.0 and 1.1, a missing or repeated Host, a target that is
 neither origin nor absolute form. Heads are bounded here; bodies by whoever gathers them.
@@ -8,7 +11,7 @@ neither origin nor absolute form. Heads are bounded here; bodies by whoever gath
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Any, Protocol
 
 import httptools
 
@@ -35,6 +38,14 @@ _OWN = b"x-turnout-"
 _NOT_NOMINATED = frozenset((b"close", b"keep-alive", b"host", b""))
 """In `Connection`: its own options, and Host, which no one may have taken out on the way."""
 
+_SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
+"""A head with one of these is not remembered."""
+
+MAX_KNOWN_BYTES = 2048
+MAX_KNOWN = 1024
+"""Heads that are remembered, of requests and of answers each: 4 MiB at most."""
+
+_HEAD_END = b"\r\n\r\n"
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
@@ -42,7 +53,9 @@ class Head:
     """The head of a message.
 
     `lines` are the field lines to forward, each with its CRLF; `own` holds the `x-turnout-*` fields by lower-case name,
-    which are never forwarded. `close`: the connection ends with this message.
+    which are never forwarded. `close`: the connection ends with this message. Once told, a head may be shared by all
+    messages that begin with the same bytes: it is not to be changed, but for `note`, where a handler may keep what it
+    worked out of the rest.
     """
 
     __slots__ = (
@@ -53,8 +66,10 @@ class Head:
         "lines",
         "method",
         "minor",
+        "note",
         "own",
         "reason",
+        "secret",
         "status",
         "target",
     )
@@ -71,11 +86,17 @@ class Head:
         self.chunked = False
         self.close = False
         self.expect_continue = False
+        self.secret = False
+        self.note: Any = None
 
     @property
     def until_close(self) -> bool:
         """An answer whose body ends where the connection does."""
         return self.length is None and not self.chunked and self.status not in (204, 304)
+
+
+_known_requests: dict[bytes, Head] = {}
+_known_answers: dict[bytes, Head] = {}
 
 
 class Handler(Protocol):
@@ -89,9 +110,11 @@ class Handler(Protocol):
 class _Reader:
     """What requests and answers share. httptools calls the `on_*` methods, some of them several times a message."""
 
-    def __init__(self, handler: Handler, max_head_bytes: int) -> None:
+    def __init__(self, handler: Handler, max_head_bytes: int, known: dict[bytes, Head]) -> None:
         self._handler = handler
         self._max_head_bytes = max_head_bytes
+        self._known = known
+        self._first: Head | None = None  # that began in this read
         self._head = Head()
         self._in_message = self._in_head = False
         self._head_bytes = 0
@@ -120,6 +143,8 @@ class _Reader:
     def on_message_begin(self) -> None:
         self._in_message = self._in_head = True
         self._head = Head()
+        if self._first is None:
+            self._first = self._head
         self._head_bytes = self._hidden_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -133,6 +158,8 @@ class _Reader:
         elif key[:10] == _OWN:
             self._head.own[key] = value.strip(b" \t")
         else:
+            if key in _SECRET:
+                self._head.secret = True
             self._field(key, b"%b: %b\r\n" % (name, value))
 
     def _field(self, key: bytes, line: bytes) -> None:
@@ -180,6 +207,42 @@ class _Reader:
         if self._refusal is None:
             self._handler.on_body(data)
 
+    def _tell_known(self, data: bytes) -> bytes:
+        """Tell the messages at the beginning of `data` that need no parser. What is left."""
+        handler = self._handler
+        while data and not self._closed:
+            end = data.find(_HEAD_END) + 4
+            head = self._known.get(data[:end]) if end <= self._max_head_bytes else None
+            if head is None:
+                break
+            stop = end + (head.length or 0)
+            if stop > len(data):
+                break
+            self._head = head
+            handler.on_head(head)
+            if stop > end and self._refusal is None:
+                handler.on_body(data[end:stop])
+            if self._refusal is not None:
+                raise self._refusal
+            self._closed = head.close and not head.status
+            handler.on_end()
+            data = data[stop:]
+        return data
+
+    def _remember(self, data: bytes) -> None:
+        """`data` was fed and began with a message: if that is whole, know its head again."""
+        head = self._first
+        end = data.find(_HEAD_END) + 4
+        if head is None or (head is self._head and self._in_message) or data[:1] in b"\r\n":
+            return
+        if head.secret or head.chunked or head.expect_continue or not 4 <= end <= MAX_KNOWN_BYTES:
+            return
+        if head.status and (head.length is None or head.status < 200 or head.status in (204, 304)):
+            return  # where such an answer ends is more than its length
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[data[:end]] = head
+
     def _feed(self, parser: httptools.HttpRequestParser | httptools.HttpResponseParser, data: bytes) -> None:
         # A field, a trailer or a chunk's extension shows in no callback before its end, and httptools keeps it all.
         self._hidden_bytes += len(data)
@@ -204,13 +267,19 @@ class RequestReader(_Reader):
     """The requests of one connection, in order."""
 
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
-        super().__init__(handler, max_head_bytes)
+        super().__init__(handler, max_head_bytes, _known_requests)
         self._hosts = 0
         self._parser = httptools.HttpRequestParser(self)
 
     def receive(self, data: bytes) -> None:
         """Raises Refusal where this connection can't be read on; events of earlier requests have been told by then."""
-        while data and not self._closed:
+        while True:
+            between = not self._in_message
+            if between:
+                data = self._tell_known(data)
+            if not data or self._closed:
+                return
+            self._first = None
             try:
                 self._feed(self._parser, data)
             except httptools.HttpParserUpgrade as upgrade:
@@ -218,6 +287,8 @@ class RequestReader(_Reader):
                 self._parser = httptools.HttpRequestParser(self)
                 data = data[upgrade.args[0] :]
             else:
+                if between:
+                    self._remember(data)
                 return
 
     def on_message_begin(self) -> None:
@@ -268,15 +339,23 @@ class AnswerReader(_Reader):
     """The answers on one connection. Informational ones (1xx) are passed over."""
 
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
-        super().__init__(handler, max_head_bytes)
+        super().__init__(handler, max_head_bytes, _known_answers)
         self._parser = httptools.HttpResponseParser(self)
 
     def receive(self, data: bytes) -> None:
         """Raises Refusal where what came is no answer that can be passed on."""
+        between = not self._in_message
+        if between:
+            data = self._tell_known(data)
+            if not data:
+                return
+        self._first = None
         try:
             self._feed(self._parser, data)
         except httptools.HttpParserUpgrade:
             raise Refusal(Code.INTERNAL, "upstream_garbage", "the model server changed protocols unasked") from None
+        if between:
+            self._remember(data)
 
     def end_of_stream(self) -> bool:
         """The connection has ended. True where that is the proper end of the answer, which is told then."""

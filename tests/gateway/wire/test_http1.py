@@ -362,9 +362,13 @@ def test_a_fault_of_the_handlers_is_no_refusal() -> None:
         def on_head(self, head: Head) -> None:
             raise ZeroDivisionError
 
+    unknown = NEXT.replace(b"\r\n\r\n", b"\r\nX-Fault: 1\r\n\r\n")
     with pytest.raises(httptools.HttpParserCallbackError) as raised:
-        RequestReader(Faulty(), LIMIT).receive(NEXT)
+        RequestReader(Faulty(), LIMIT).receive(unknown)
     assert isinstance(raised.value.__context__, ZeroDivisionError)
+    RequestReader(Recorder(), LIMIT).receive(unknown)
+    with pytest.raises(ZeroDivisionError):
+        RequestReader(Faulty(), LIMIT).receive(unknown)
 
 
 @pytest.mark.parametrize(
