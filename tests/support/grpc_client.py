@@ -87,6 +87,8 @@ class GrpcClient:
         self.goaways: list[tuple[int, int]] = []
         """Last stream and code of each GOAWAY."""
         self.greedy = greedy
+        self.corked = False
+        """What is to be sent is kept: the next `flush` without it sends all in one piece."""
         self.ended = False
         """The gateway has closed the connection."""
         self.wire.start()
@@ -129,7 +131,7 @@ class GrpcClient:
         self.socket.sendall(raw)
 
     def flush(self) -> None:
-        if out := self.wire.take():
+        if not self.corked and (out := self.wire.take()):
             self.socket.sendall(out)
 
     # To hear.
