@@ -16,6 +16,10 @@ from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.http1 import RestExchange
 from gateway.wire.http1 import CONTINUE, LAST_CHUNK, Head, RequestReader, chunk, request_head
 
+_MOST_WAITING = 32
+"""Pipelined requests that are taken in before their turn. While more wait nothing is read, so a client that has gone is
+noticed no sooner than their deadlines come."""
+
 _LINGER_SECONDS = 2.0
 """How long what still comes after the last answer is read and dropped, so that closing resets nothing that the client
 has yet to read (RFC 9112, 9.6), if it does not close first."""
@@ -63,8 +67,7 @@ class RestFront(asyncio.Protocol):
             self._since = monotonic()
         if self._call is None:
             self._next()
-        if self._queue and not self._paused:
-            # The requests of one read wait; no more are taken in. That the client has gone shows only after them.
+        if len(self._queue) > _MOST_WAITING and not self._paused:
             self._paused = True
             self.transport.pause_reading()
 
@@ -139,7 +142,7 @@ class RestFront(asyncio.Protocol):
             self._call = item
             item.start()
         self._starting = False
-        if self._paused and not self._queue:
+        if self._paused and len(self._queue) <= _MOST_WAITING:
             self._paused = False
             self.transport.resume_reading()
 

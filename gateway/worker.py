@@ -33,6 +33,7 @@ class Worker:
         self._channel = Channel(self._heard, self._drain)
         self._ended = asyncio.Event()
         self._fronts = Fronts(counts.worker, self._ended.set)
+        self._listener = socket.socket(fileno=start.listen)
         self._server: asyncio.Server | None = None
         self._tabled = asyncio.Event()
 
@@ -41,10 +42,9 @@ class Worker:
         await self._channel.open(socket.socket(fileno=self._start.control))
         with contextlib.suppress(TimeoutError):  # then requests are told that there is no table
             await asyncio.wait_for(self._tabled.wait(), TABLE_SECONDS)
-        if not self._fronts.draining:
-            listener = socket.socket(fileno=self._start.listen)
+        if not self._forwarder.draining:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Front(self._forwarder, self._fronts), sock=listener)
+            self._server = await loop.create_server(self._front, sock=self._listener)
             self._channel.send(Message(ready=True))
         sweep = spawn(self._sweep(), "sweep")
         await self._ended.wait()
@@ -61,15 +61,28 @@ class Worker:
         if message.drain:
             self._drain()
 
+    def _front(self) -> Front:
+        return Front(self._forwarder, self._fronts)
+
     def _drain(self) -> None:
-        if self._fronts.draining:
+        if self._forwarder.draining:
             return
         self._forwarder.draining = True
-        if self._server is not None:
-            self._server.close()
         self._tabled.set()
-        self._fronts.drain()
+        spawn(self._stop_accepting(), "drain")
         asyncio.get_running_loop().call_later(self._start.settings.drain_seconds, self._ended.set)
+
+    async def _stop_accepting(self) -> None:
+        """Connections that the kernel has accepted for us are served too: closing the listener would reset them."""
+        if self._server is not None:
+            accepted: list[socket.socket] = []
+            with contextlib.suppress(OSError):  # BlockingIOError: no more are waiting
+                while True:
+                    accepted.append(self._listener.accept()[0])
+            self._server.close()
+            for connection in accepted:
+                await asyncio.get_running_loop().connect_accepted_socket(self._front, connection)
+        self._fronts.drain()
 
     async def _sweep(self) -> None:
         while True:

@@ -174,6 +174,7 @@ class _Connection(asyncio.Protocol):
 
     def _end(self, call: RestAttempt) -> None:
         self._call = None
+        call.exchange = None  # what it writes now may choke its client, and is not to pause the next call here
         self._ended = False
         self.resume()
         transport = self._transport
@@ -195,6 +196,7 @@ class _Connection(asyncio.Protocol):
             return
         self._call = None
         if exc is None and self._reader.end_of_stream():
+            call.exchange = None
             call.ended()
         else:
             call.failed(Failure.RESET, sent=True)
