@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -124,6 +125,15 @@ def test_a_client_that_vanishes_after_much_pipelining_is_noticed_by_the_deadline
     eventually(lambda: opened(gateway), lambda left: left == 0)
     gateway.rests()
     assert 1 <= len(server.requests) < 50
+
+
+def test_a_client_that_ends_its_side_is_taken_to_be_gone(servers: Servers, start_gateway: Start) -> None:
+    server = servers(silent)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client().send(request("POST", PREDICT, b"{}"))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == b""
+    gateway.rests()
 
 
 def test_a_client_that_vanishes_while_it_is_answered(servers: Servers, start_gateway: Start) -> None:
