@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from scipy import stats
 
 from gateway.errors import Code
@@ -123,20 +122,12 @@ def test_runs_test_sees_order() -> None:
     assert runs_test(in_pairs) < LEVEL
 
 
-def counted(gateway: GatewayProcess) -> dict[tuple[str, str, str], int]:
-    """By version, assignment and outcome, as Prometheus reads it."""
-    found: dict[tuple[str, str, str], int] = {}
-    for family in text_string_to_metric_families(gateway.admin.get("/metrics").text):
-        for name, labels, value, *_ in family.samples:
-            if name == "turnout_requests_total" and value:
-                key = labels["version"], labels["assignment"], labels["outcome"]
-                found[key] = found.get(key, 0) + int(value)
-    return found
-
-
 def all_counted(gateway: GatewayProcess, answers: Counter[str]) -> None:
-    wanted = {(version, "split", "success"): number for version, number in answers.items()}
-    eventually(lambda: counted(gateway), lambda now: now == wanted)
+    """What the metrics say is what the clients saw."""
+    name = "turnout_requests_total"
+    eventually(lambda: gateway.total(name), lambda total: total == answers.total())
+    for version, number in answers.items():
+        assert gateway.total(name, version=version, assignment="split", outcome="success") == number
 
 
 def check(gateway: GatewayProcess, servers: Sequence[Server | GrpcServer], ask: Ask) -> Counter[str]:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from gateway import counters, totals
 from gateway.counters import Counters
 from gateway.forward import Forwarder
@@ -198,6 +200,14 @@ class GatewayProcess(ParentProcess):
         client = Client(self.address, **options)
         self._clients.append(client)
         return client
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of the metric's samples that bear these labels, as Prometheus reads them."""
+        families = text_string_to_metric_families(self.admin.get("/metrics").text)
+        samples = (sample for family in families for sample in family.samples)
+        return sum(
+            sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def close(self) -> None:
         for client in self._clients:
