@@ -7,15 +7,13 @@ by its length prefixes, and the meaning of the pieces is looked up. Only pieces 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hpack.exceptions import HPACKError
 from hpack.hpack import Decoder as TableDecoder
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
 from gateway.wire import huffman
-from gateway.wire.fields import MALFORMED, Field, encode, is_regular, kind, shape, value_kind
+from gateway.wire.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
 
 OVERSIZE = 0x100
 """A bit of a block's shape beside those of its fields: they were more than the limit, and are dropped."""
@@ -36,7 +34,7 @@ SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-c
 FORGOTTEN = SECRET | {b"grpc-timeout"}
 """Nor what is another one in each call."""
 
-Block = tuple[Sequence[Field], int]
+Block = tuple[Fields, int]
 """Fields and their shape."""
 
 _known_names: dict[bytes, tuple[bytes, bool]] = {}
@@ -67,12 +65,19 @@ class Decoder:
     `limit`: the largest header list in bytes. A larger one is dropped, but followed, so that the next is decoded right.
     """
 
-    __slots__ = ("_limit", "_table", "_table_off")
+    __slots__ = ("_base", "_base_bytes", "_limit", "_table", "_table_off")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._table: TableDecoder | None = TableDecoder(max_header_list_size=1 << 62)  # the limit is kept here
         self._table_off = False
+        self._base: Fields | None = None  # how the latest block began, as far as its fields were known
+        self._base_bytes = b""
+
+    @property
+    def stateless(self) -> bool:
+        """Whether a block means the same however often it is decoded."""
+        return self._table is None
 
     def table_off(self) -> None:
         """The peer has acknowledged HEADER_TABLE_SIZE 0.
@@ -87,18 +92,40 @@ class Decoder:
         if self._table is not None:
             return self._decode_by_table(block, self._table)
         if len(block) * MAX_EXPANSION > self._limit:
-            fields, _ = self._decode_by_field(block)
+            fields, _ = self._decode_by_field(block, 0)
             size = sum(len(field.name) + len(field.value) + FIELD_OVERHEAD for field in fields)
-            return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
+            return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
         found = _known_blocks.get(block)
-        if found is None:
-            fields, all_known = self._decode_by_field(block)
-            found = (fields, shape(fields))
-            if all_known and len(block) <= MAX_KNOWN_BYTES:
-                if len(_known_blocks) >= MAX_KNOWN_BLOCKS:
-                    _known_blocks.clear()
-                _known_blocks[block] = found
+        if found is not None:
+            return found
+        base = self._base
+        if base is not None and block.startswith(self._base_bytes):
+            more, known = self._decode_by_field(block, len(self._base_bytes))
+            fields = Fields(base)
+            fields += more
+            fields.base = base
+            found = (fields, shape(more, base.shape))
+        else:
+            more, known = self._decode_by_field(block, 0)
+            found = (Fields(more), shape(more))
+            self._keep_base(block, known, more)
+        if known == len(block) <= MAX_KNOWN_BYTES:
+            if len(_known_blocks) >= MAX_KNOWN_BLOCKS:
+                _known_blocks.clear()
+            _known_blocks[block] = found
         return found
+
+    def _keep_base(self, block: bytes, known: int, fields: list[Field]) -> None:
+        """The first `known` bytes of the block were nothing new. Where there is more, the next may begin alike."""
+        if 0 < known < len(block):
+            size = count = 0
+            while size < known:
+                size += len(fields[count].raw)
+                count += 1
+            if size == known:  # else a table size update stands before them
+                self._base_bytes = block[:known]
+                self._base = Fields(fields[:count])
+                self._base.shape = shape(self._base)
 
     def _decode_by_table(self, block: bytes, table: TableDecoder) -> Block:
         fields: list[Field] = []
@@ -128,15 +155,14 @@ class Decoder:
                 raise FieldError(f"more than {most} fields in one block")
         if self._table_off and table.header_table_size == 0:
             self._table = None
-        return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
+        return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
 
     @staticmethod
-    def _decode_by_field(block: bytes) -> tuple[list[Field], bool]:
-        """The fields, and whether all were known."""
+    def _decode_by_field(block: bytes, begin: int) -> tuple[list[Field], int]:
+        """The fields from `begin` on, and where the first begins that was not known."""
         fields: list[Field] = []
-        position = 0
-        length = len(block)
-        all_known = True
+        position = begin
+        length = known_to = len(block)
         known, indexed, forms = _known_fields.get, _INDEXED, _FORM
         try:
             while position < length:
@@ -154,7 +180,7 @@ class Decoder:
                     at = position + 1
                 elif form == NAME_INDEXED_FAR:
                     at = position + 2 if block[position + 1] < 0x80 else _integer(block, position, 0x0F)[1]
-                elif first == 0x20 and not fields:  # a table size update, to 0 again
+                elif first == 0x20 and not fields and not begin:  # a table size update, to 0 again
                     position += 1
                     continue
                 else:
@@ -165,12 +191,12 @@ class Decoder:
                 field = known(raw)
                 if field is None:
                     field = _literal(raw, form, at - position)
-                    all_known = False
+                    known_to = min(known_to, position)
                 fields.append(field)
                 position = end
         except IndexError:
             raise FieldError("the block ends within a field") from None
-        return fields, all_known
+        return fields, known_to
 
 
 def _literal(raw: bytes, form: int, at: int) -> Field:
