@@ -65,7 +65,7 @@ class Decoder:
     `limit`: the largest header list in bytes. A larger one is dropped, but followed, so that the next is decoded right.
     """
 
-    __slots__ = ("_base", "_base_bytes", "_limit", "_table", "_table_off")
+    __slots__ = ("_base", "_base_bytes", "_limit", "_table", "_table_off", "stateless")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -73,11 +73,8 @@ class Decoder:
         self._table_off = False
         self._base: Fields | None = None  # how the latest block began, as far as its fields were known
         self._base_bytes = b""
-
-    @property
-    def stateless(self) -> bool:
+        self.stateless = False
         """Whether a block means the same however often it is decoded."""
-        return self._table is None
 
     def table_off(self) -> None:
         """The peer has acknowledged HEADER_TABLE_SIZE 0.
@@ -105,6 +102,8 @@ class Decoder:
             fields += more
             fields.base = base
             found = (fields, shape(more, base.shape))
+            if known > len(self._base_bytes):
+                self._keep_base(block, known, fields)
         else:
             more, known = self._decode_by_field(block, 0)
             found = (Fields(more), shape(more))
@@ -155,6 +154,7 @@ class Decoder:
                 raise FieldError(f"more than {most} fields in one block")
         if self._table_off and table.header_table_size == 0:
             self._table = None
+            self.stateless = True
         return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
 
     @staticmethod
@@ -205,8 +205,9 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
     name, regular = _known_names.get(raw[:at]) or _named(raw, form, at)
     size = raw[at]
     value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
-    field = Field(name, value, raw, value_kind(value) if regular else kind(name, value))
-    if field.kind != MALFORMED and name not in FORGOTTEN and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
+    bit = value_kind(value) if regular else kind(name, value)
+    field = Field(name, value, raw, bit)
+    if bit != MALFORMED and name not in FORGOTTEN and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
         if len(_known_fields) >= MAX_KNOWN_FIELDS:
             _known_fields.clear()
         _known_fields[raw] = field
