@@ -215,43 +215,57 @@ class RestFront(asyncio.Protocol):
         self.sweep(monotonic())
 
 
+class _Route:
+    """What a request's head says of its way. A head that is shared keeps it: see `Head.note`."""
+
+    def __init__(self, head: Head) -> None:
+        """Raises Refusal."""
+        own = head.own
+        address = dialects.rest(head.target).address(head.method, head.target)
+        asked = own.get(b"x-turnout-timeout-ms")
+        self.address = dialects.with_headers(address, own.get(b"x-turnout-deployment"), own.get(b"x-turnout-version"))
+        self.timeout = None if asked is None else deadline.from_milliseconds(asked)
+        """Seconds, where the client says how long it waits."""
+        self._forwarded: tuple[int, bytes] | None = None
+
+    def forwarded(self, head: Head, size: int) -> bytes:
+        """The head that goes to the model server, with a body of that size."""
+        if self._forwarded is None or self._forwarded[0] != size:
+            self._forwarded = (size, request_head(head.method, self.address.target, head.lines, size))
+        return self._forwarded[1]
+
+
 class RestCall(Call):
     """One request, and the answer as it comes."""
 
     exchange: RestExchange | None
 
+    _answer: Head | None = None
+    _chunked = False
+
     def __init__(self, front: RestFront, head: Head, body: list[bytes], size: int) -> None:
-        super().__init__(front.forwarder)
+        self.forwarder = front.forwarder
         self._front = front
         self._head = head
         self._body = body
         self._size = size
-        self._dialect = dialects.rest(head.target)
-        self._answer: Head | None = None
         self._pending: list[bytes] = []
-        self._chunked = False
         self._close = head.close
 
     def start(self) -> None:
         head = self._head
+        route = head.note
+        if route is None:
+            try:
+                route = head.note = _Route(head)
+            except Refusal as refusal:
+                self.forwarder.refused(dialects.rest(head.target).name, refusal)
+                self.refuse(refusal)
+                return
         timeout = self.forwarder.settings.timeout
-        try:
-            address = self._dialect.address(head.method, head.target)
-            own = head.own
-            if own:
-                address = dialects.with_headers(
-                    address, own.get(b"x-turnout-deployment"), own.get(b"x-turnout-version")
-                )
-                asked = own.get(b"x-turnout-timeout-ms")
-                if asked is not None:
-                    timeout = min(timeout, deadline.from_milliseconds(asked))
-            elif not address.name:
-                address = dialects.with_headers(address, None, None)
-        except Refusal as refusal:
-            self.forwarder.refused(self._dialect.name, refusal)
-            self.refuse(refusal)
-            return
-        self.admit(address, timeout)
+        if route.timeout is not None and route.timeout < timeout:
+            timeout = route.timeout
+        self.admit(route.address, timeout)
 
     def release(self) -> None:
         """The request is held no longer."""
@@ -263,8 +277,7 @@ class RestCall(Call):
 
     @property
     def request(self) -> list[bytes]:
-        head = self._head
-        return [request_head(head.method, self.address.target, head.lines, self._size), *self._body]
+        return [self._head.note.forwarded(self._head, self._size), *self._body]
 
     def send(self, endpoint: Endpoint) -> None:
         self._answer = None  # the attempt before may have left a part of one
@@ -312,10 +325,19 @@ class RestCall(Call):
         else:
             self.answered = True
             self._close = self._close or self._front.ending
-            size = None if _bodiless(answer.status) else sum(map(len, self._pending))
-            self._front.transport.write(b"".join((self._render(answer, size), *self._pending)))
+            self._front.transport.write(b"".join((self._whole_head(answer), *self._pending)))
         self.complete(answer.status)
         self._front.answered(close=self._close)
+
+    def _whole_head(self, answer: Head) -> bytes:
+        """The head of an answer that is there as a whole. It is kept with what came, for the next that comes alike."""
+        size = None if _bodiless(answer.status) else sum(map(len, self._pending))
+        if self._close or not self._head.minor or size != answer.length:
+            return self._render(answer, size)
+        if answer.note is None or answer.note[0] is not self.answerer:
+            answer.note = (self.answerer, self._render(answer, size))
+        rendered: bytes = answer.note[1]
+        return rendered
 
     def _render(self, answer: Head, size: int | None) -> bytes:
         """The answer's head. `size` is known where the whole body is."""
@@ -340,7 +362,8 @@ class RestCall(Call):
 
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._front.ending
-        self._front.transport.write(error_answer(self._dialect, refusal, self._head, self._close, self.answerer))
+        dialect = dialects.rest(self._head.target)
+        self._front.transport.write(error_answer(dialect, refusal, self._head, self._close, self.answerer))
         self._front.answered(close=self._close)
 
     def break_off(self, code: Code, message: str) -> None:

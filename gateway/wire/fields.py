@@ -68,7 +68,10 @@ def _string(text: bytes) -> bytes:
 
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE = re.compile(rb"(?:[^\x00\r\n\t ](?:[^\x00\r\n]*[^\x00\r\n\t ])?)?")
+_VALUE = re.compile(rb"[^\x00\r\n]*")
+"""White space at the ends is malformed to RFC 9113, 8.2.1, but gRPC's own servers send it: an exception without a text
+makes a `grpc-message` that ends with a space. It is let through as it came."""
+
 _PSEUDO_VALUES = {
     b":method": (METHOD, re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")),
     b":scheme": (SCHEME, re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")),

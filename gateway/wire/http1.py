@@ -219,6 +219,7 @@ class _Reader:
             if stop > len(data):
                 break
             self._head = head
+            self._hidden_bytes = 0
             handler.on_head(head)
             if stop > end and self._refusal is None:
                 handler.on_body(data[end:stop])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from gateway import counters
 from tests.gateway.parent_process import eventually
 from tests.support.client import Client, request
 from tests.support.gateway import PREDICT, Gateway, table
-from tests.support.servers import Peer, Script, Server, always, answer, silent
+from tests.support.servers import Peer, Script, Server, always, answer, once, silent
 
 Servers = Callable[..., Server]
 Start = Callable[..., Gateway]
@@ -126,6 +127,15 @@ def test_a_client_that_vanishes_after_much_pipelining_is_noticed_by_the_deadline
     assert 1 <= len(server.requests) < 50
 
 
+def test_a_client_that_ends_its_side_is_taken_to_be_gone(servers: Servers, start_gateway: Start) -> None:
+    server = servers(silent)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client().send(request("POST", PREDICT, b"{}"))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == b""
+    gateway.rests()
+
+
 def test_a_client_that_vanishes_while_it_is_answered(servers: Servers, start_gateway: Start) -> None:
     server = servers(flood(64 * MIB))
     gateway = start_gateway(table(v1=[server]))
@@ -146,6 +156,18 @@ def test_pipelined_requests_that_were_not_begun_leave_nothing(servers: Servers, 
     assert client.rest() == b""
     gateway.rests()
     assert server.bodies == [b"1"]
+
+
+def test_a_client_that_closes_after_the_last_answer_is_heard(servers: Servers, start_gateway: Start) -> None:
+    server = servers(once(b"HTTP/1.1 200 OK\r\n\r\nto the end"))
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    # So many that reading stops, and the first answer is the last: to HTTP/1.0 only the end can tell where it ends.
+    client.send(request("POST", PREDICT, b"{}", "Connection: keep-alive", version="1.0") * 100)
+    _, fields = client.head()
+    assert (fields["connection"], client.rest()) == ("close", b"to the end")
+    client.close()
+    eventually(lambda: opened(gateway), lambda left: left == 0)
 
 
 @pytest.mark.parametrize(

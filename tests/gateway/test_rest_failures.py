@@ -241,13 +241,14 @@ def test_a_server_that_never_answers_whole_is_given_up(servers: Servers, start_g
     assert gateway.retries("v1") == {"reset": 2}
 
 
-@pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize(
-    "half",
+    ("half", "reset"),
     [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf", True),
+        (b"HTTP/1.1 200 OK\r\n\r\nhalf", True),  # without the reset, it would be whole
     ],
 )
 def test_half_an_answer_is_never_passed_off_as_a_whole_one(
@@ -367,6 +368,14 @@ def test_a_busy_server_leaves_it_to_another(servers: Servers, start_gateway: Sta
     assert gateway.outcomes("v1") == {"success": 10}
     assert gateway.retries("v1") == {"unavailable": len(busy.requests)}
     assert len(free.requests) == 10
+
+
+def test_a_busy_servers_garbage_is_not_told_to_the_next_attempt(servers: Servers, start_gateway: Start) -> None:
+    busy = servers(always(b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nGARBAGE"))
+    gateway = start_gateway(table(v1=[busy, servers(OK)]), random=draws())
+    assert gateway.client().post(PREDICT).body == b"{}"
+    assert len(busy.requests) == 1
+    assert gateway.retries("v1") == {"unavailable": 1}
 
 
 def test_where_all_are_busy_the_servers_own_answer_comes_back(servers: Servers, start_gateway: Start) -> None:

@@ -335,6 +335,10 @@ def test_what_never_ends_is_refused_before_it_fills_the_memory(start: bytes) -> 
     assert events[-1][:2] == ("refused", 431)
 
 
+def test_empty_lines_between_requests_do_not_add_up() -> None:
+    assert len(requests([NEXT, b"\r\n"] * LIMIT).heads) == LIMIT
+
+
 def test_long_bodies_are_no_long_heads() -> None:
     parts = [POST + b"Content-Length: %d\r\n\r\n" % (300 * LIMIT), *[b"x" * 300] * LIMIT, NEXT]
     assert len(requests(parts).heads) == 2
