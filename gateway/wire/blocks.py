@@ -21,6 +21,9 @@ OVERSIZE = 0x100
 FIELD_OVERHEAD = 32
 """What each field counts beside its bytes in the size of a header list (RFC 9113, 6.5.2)."""
 
+TABLE_OFF = 0x20
+"""The one byte of a table size update to 0."""
+
 MAX_EXPANSION = 60
 """One byte of a block is at most this much of a header list: `accept-encoding: gzip, deflate` is one byte."""
 
@@ -116,15 +119,14 @@ class Decoder:
 
     def _keep_base(self, block: bytes, known: int, fields: list[Field]) -> None:
         """The first `known` bytes of the block were nothing new. Where there is more, the next may begin alike."""
-        if 0 < known < len(block):
+        if 0 < known < len(block) and block[0] != TABLE_OFF:
             size = count = 0
             while size < known:
                 size += len(fields[count].raw)
                 count += 1
-            if size == known:  # else a table size update stands before them
-                self._base_bytes = block[:known]
-                self._base = Fields(fields[:count])
-                self._base.shape = shape(self._base)
+            self._base_bytes = block[:known]
+            self._base = Fields(fields[:count])
+            self._base.shape = shape(self._base)
 
     def _decode_by_table(self, block: bytes, table: TableDecoder) -> Block:
         fields: list[Field] = []
@@ -180,7 +182,7 @@ class Decoder:
                     at = position + 1
                 elif form == NAME_INDEXED_FAR:
                     at = position + 2 if block[position + 1] < 0x80 else _integer(block, position, 0x0F)[1]
-                elif first == 0x20 and not fields and not begin:  # a table size update, to 0 again
+                elif first == TABLE_OFF and not fields and not begin:  # again
                     position += 1
                     continue
                 else:
