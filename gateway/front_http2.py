@@ -13,7 +13,7 @@ from gateway.forward import Call, Forwarder
 from gateway.fronts import Fronts
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.http2 import GrpcExchange
-from gateway.wire.fields import Field, encode, encode_all
+from gateway.wire.fields import Field, Fields, encode, encode_all
 from gateway.wire.http2 import LOW_MARK, Connection, Limits
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
@@ -112,7 +112,7 @@ class GrpcFront(asyncio.Protocol):
 
     # What the wire tells.
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
         call.on_request(fields, end_stream)
 
@@ -121,13 +121,22 @@ class GrpcFront(asyncio.Protocol):
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
         call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit} bytes"))
 
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
+        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call.on_request(fields, False)
+        if not call.over:
+            call.on_request_data(data, True)
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
+        """Only clients are told."""
+
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self._calls.get(stream_id)
         if call is not None:
             call.on_request_data(data, end_stream)
         return True  # it is gathered, under limits of its own
 
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
         call = self._calls.get(stream_id)
         if call is not None:
             call.on_request_data(b"", True)
@@ -179,15 +188,9 @@ class GrpcCall(Call):
 
     # The request.
 
-    def on_request(self, fields: Sequence[Field], end: bool) -> None:
-        meta: dict[bytes, bytes] = {}
-        raws = []
-        for name, value, raw, _ in fields:
-            meta[name] = value
-            if name not in _NOT_FORWARDED and name[:10] != _OWN:
-                raws.append(raw)
+    def on_request(self, fields: Fields, end: bool) -> None:
+        meta, self._onward = _read(fields)
         self._meta = meta
-        self._raws = raws
         self._path = meta[b":path"]
         if meta.get(b"content-type", b"")[:16] != b"application/grpc" or meta[b":method"] != b"POST":
             self._rest = True
@@ -260,7 +263,7 @@ class GrpcCall(Call):
     @property
     def request(self) -> tuple[bytes, bytes]:
         left = deadline.to_grpc(self._deadline - monotonic())
-        return b"%b%b%c%b" % (b"".join(self._raws), _TIMEOUT, len(left), left), self._message
+        return b"%b%b%c%b" % (self._onward, _TIMEOUT, len(left), left), self._message
 
     def send(self, endpoint: Endpoint) -> None:
         endpoint.grpc.send(self)
@@ -270,18 +273,30 @@ class GrpcCall(Call):
 
     # What the exchange tells.
 
-    def on_head(self, fields: Sequence[Field], end: bool) -> None:
+    def on_head(self, fields: Fields, end: bool) -> None:
         code = _status(fields) if end else Code.OK
         if code == Code.UNAVAILABLE and self.try_elsewhere():
             return
-        raws = _onward(fields, code)
-        raws.append(self.upstream.field)
         self.answered = True
-        self._front.wire.headers(self.client_stream, b"".join(raws), end)
+        head = b"".join((*_onward(fields, code), self.upstream.field))
+        self._front.wire.headers(self.client_stream, head, end)
         if end:
             self._done(code)
         else:
             self._front.touch()
+
+    def on_answer(self, fields: Fields, data: bytes, trailers: Fields) -> None:
+        field = self.upstream.field
+        if fields.note is None or fields.note[0] is not field:
+            fields.note = (field, b"".join((*_onward(fields, Code.OK), field)))
+        if trailers.note is None:
+            code = _status(trailers)
+            trailers.note = (_http(code), b"".join(_onward(trailers, code)))
+        status, last = trailers.note
+        self.answered = True
+        self._front.wire.answer(self.client_stream, fields.note[1], data, last)
+        self.complete(status)
+        self._front.over(self)
 
     def on_data(self, data: bytes, end: bool) -> bool:
         wire = self._front.wire
@@ -306,7 +321,7 @@ class GrpcCall(Call):
         if held and self.exchange is not None:
             self.exchange.consumed(self, held)
 
-    def on_trailers(self, fields: Sequence[Field]) -> None:
+    def on_trailers(self, fields: Fields) -> None:
         code = _status(fields)
         self._front.wire.headers(self.client_stream, b"".join(_onward(fields, code)), True)
         self._done(code)
@@ -314,7 +329,7 @@ class GrpcCall(Call):
     def _done(self, code: Code | None) -> None:
         if self._held:
             self._credit()  # the server is done: what the client has not taken yet is no affair of that connection's
-        self.complete(HTTP_STATUS[Code.UNKNOWN if code is None else code])
+        self.complete(_http(code))
         self._front.over(self)
 
     # What the gateway says itself.
@@ -366,11 +381,36 @@ class GrpcCall(Call):
         self._front.over(self)
 
 
+def _read(fields: Fields) -> tuple[dict[bytes, bytes], bytes]:
+    """A request's metadata, and what of it goes on to the server. What repeats from call to call is read once."""
+    base = fields.base
+    if base is None:
+        return _read_all(fields)
+    if base.note is None:
+        base.note = _read_all(base)
+    meta, onward = _read_all(fields[len(base) :])
+    return base.note[0] | meta, base.note[1] + onward
+
+
+def _read_all(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], bytes]:
+    meta: dict[bytes, bytes] = {}
+    onward = []
+    for name, value, raw, _ in fields:
+        meta[name] = value
+        if name not in _NOT_FORWARDED and name[:10] != _OWN:
+            onward.append(raw)
+    return meta, b"".join(onward)
+
+
 def _onward(fields: Sequence[Field], code: Code | None) -> list[bytes]:
     """What of a server's fields goes on to the client; UNKNOWN where there is no status that is one."""
     if code is None:
         return [*_onward([field for field in fields if field[0] != b"grpc-status"], Code.UNKNOWN), _UNKNOWN]
     return [field[2] for field in fields if field[0][:10] != _OWN]
+
+
+def _http(code: Code | None) -> int:
+    return HTTP_STATUS[Code.UNKNOWN if code is None else code]
 
 
 def _status(fields: Sequence[Field]) -> Code | None:

@@ -12,6 +12,9 @@ from gateway.errors import Code, Refusal
 ACCEPT_ENCODING = b"identity,deflate,gzip"
 """The `grpc-accept-encoding` that an answer bears whose refusal was "unknown_encoding"."""
 
+_COPIED_BYTES = 65_536
+"""Below it a copy costs less than a view does."""
+
 _WINDOW_BITS = {b"gzip": 31, b"deflate": 15}  # zlib's own way to name the two containers
 
 
@@ -34,8 +37,10 @@ def payload(body: bytes | memoryview, encoding: bytes | None, limit: int) -> byt
     length = int.from_bytes(body[1:5], "big")
     if length != size:
         raise _malformed(f"its prefix says {length} bytes, but {size} follow (a unary call has exactly one message)")
-    message = memoryview(body)[5:]
     flag = body[0]
+    if flag == 0 and size <= _COPIED_BYTES:
+        return body[5:]
+    message = memoryview(body)[5:]
     if flag == 0:
         return message
     if flag != 1:

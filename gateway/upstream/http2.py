@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Sequence
 from time import monotonic
 from typing import Protocol, cast
 
@@ -13,7 +12,7 @@ from gateway.counters import EndpointSlot
 from gateway.settings import Settings
 from gateway.tasks import spawn
 from gateway.upstream.attempt import Attempt, Exchange, Failure
-from gateway.wire.fields import Field
+from gateway.wire.fields import Fields
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits
 
@@ -42,12 +41,16 @@ class GrpcAttempt(Attempt, Protocol):
         """The header block and the framed message to send."""
         ...
 
-    def on_head(self, fields: Sequence[Field], end: bool) -> None: ...
+    def on_head(self, fields: Fields, end: bool) -> None: ...
+    def on_answer(self, fields: Fields, data: bytes, trailers: Fields) -> None:
+        """The whole answer, in one instead of the three."""
+        ...
+
     def on_data(self, data: bytes, end: bool) -> bool:
         """Whether it is passed on. If not, the exchange's `consumed` is called once it is."""
         ...
 
-    def on_trailers(self, fields: Sequence[Field]) -> None: ...
+    def on_trailers(self, fields: Fields) -> None: ...
 
 
 class GrpcPool:
@@ -166,8 +169,7 @@ class _Connection(asyncio.Protocol):
     def send(self, call: GrpcAttempt) -> None:
         block, message = call.request
         wire = self.wire
-        stream_id = wire.open(block, False)
-        wire.data(stream_id, message, True)
+        stream_id = wire.request(block, message)
         self._calls[stream_id] = call
         call.stream_id = stream_id
         call.exchange = self
@@ -235,7 +237,7 @@ class _Connection(asyncio.Protocol):
 
     # What the wire tells.
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         call = self._calls.get(stream_id)
         if call is not None:
             if end_stream:
@@ -246,6 +248,15 @@ class _Connection(asyncio.Protocol):
     def on_oversize(self, stream_id: int) -> None:
         """Only servers are told."""
 
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
+        """Only servers are told."""
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
+        call = self._calls.pop(stream_id, None)
+        if call is not None:
+            self._ended()
+            call.on_answer(fields, data, trailers)
+
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self._calls.get(stream_id)
         if call is None:
@@ -255,7 +266,7 @@ class _Connection(asyncio.Protocol):
             self._ended()
         return call.on_data(data, end_stream)
 
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
         call = self._calls.pop(stream_id, None)
         if call is not None:
             self._ended()

@@ -7,21 +7,22 @@ by its length prefixes, and the meaning of the pieces is looked up. Only pieces 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hpack.exceptions import HPACKError
 from hpack.hpack import Decoder as TableDecoder
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
 from gateway.wire import huffman
-from gateway.wire.fields import MALFORMED, Field, encode, is_regular, kind, shape, value_kind
+from gateway.wire.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
 
 OVERSIZE = 0x100
 """A bit of a block's shape beside those of its fields: they were more than the limit, and are dropped."""
 
 FIELD_OVERHEAD = 32
 """What each field counts beside its bytes in the size of a header list (RFC 9113, 6.5.2)."""
+
+TABLE_OFF = 0x20
+"""The one byte of a table size update to 0."""
 
 MAX_EXPANSION = 60
 """One byte of a block is at most this much of a header list: `accept-encoding: gzip, deflate` is one byte."""
@@ -36,7 +37,7 @@ SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-c
 FORGOTTEN = SECRET | {b"grpc-timeout"}
 """Nor what is another one in each call."""
 
-Block = tuple[Sequence[Field], int]
+Block = tuple[Fields, int]
 """Fields and their shape."""
 
 _known_names: dict[bytes, tuple[bytes, bool]] = {}
@@ -67,12 +68,16 @@ class Decoder:
     `limit`: the largest header list in bytes. A larger one is dropped, but followed, so that the next is decoded right.
     """
 
-    __slots__ = ("_limit", "_table", "_table_off")
+    __slots__ = ("_base", "_base_bytes", "_limit", "_table", "_table_off", "stateless")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._table: TableDecoder | None = TableDecoder(max_header_list_size=1 << 62)  # the limit is kept here
         self._table_off = False
+        self._base: Fields | None = None  # how the latest block began, as far as its fields were known
+        self._base_bytes = b""
+        self.stateless = False
+        """Whether a block means the same however often it is decoded."""
 
     def table_off(self) -> None:
         """The peer has acknowledged HEADER_TABLE_SIZE 0.
@@ -87,18 +92,41 @@ class Decoder:
         if self._table is not None:
             return self._decode_by_table(block, self._table)
         if len(block) * MAX_EXPANSION > self._limit:
-            fields, _ = self._decode_by_field(block)
+            fields, _ = self._decode_by_field(block, 0)
             size = sum(len(field.name) + len(field.value) + FIELD_OVERHEAD for field in fields)
-            return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
+            return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
         found = _known_blocks.get(block)
-        if found is None:
-            fields, all_known = self._decode_by_field(block)
-            found = (fields, shape(fields))
-            if all_known and len(block) <= MAX_KNOWN_BYTES:
-                if len(_known_blocks) >= MAX_KNOWN_BLOCKS:
-                    _known_blocks.clear()
-                _known_blocks[block] = found
+        if found is not None:
+            return found
+        base = self._base
+        if base is not None and block.startswith(self._base_bytes):
+            more, known = self._decode_by_field(block, len(self._base_bytes))
+            fields = Fields(base)
+            fields += more
+            fields.base = base
+            found = (fields, shape(more, base.shape))
+            if known > len(self._base_bytes):
+                self._keep_base(block, known, fields)
+        else:
+            more, known = self._decode_by_field(block, 0)
+            found = (Fields(more), shape(more))
+            self._keep_base(block, known, more)
+        if known == len(block) <= MAX_KNOWN_BYTES:
+            if len(_known_blocks) >= MAX_KNOWN_BLOCKS:
+                _known_blocks.clear()
+            _known_blocks[block] = found
         return found
+
+    def _keep_base(self, block: bytes, known: int, fields: list[Field]) -> None:
+        """The first `known` bytes of the block were nothing new. Where there is more, the next may begin alike."""
+        if 0 < known < len(block) and block[0] != TABLE_OFF:
+            size = count = 0
+            while size < known:
+                size += len(fields[count].raw)
+                count += 1
+            self._base_bytes = block[:known]
+            self._base = Fields(fields[:count])
+            self._base.shape = shape(self._base)
 
     def _decode_by_table(self, block: bytes, table: TableDecoder) -> Block:
         fields: list[Field] = []
@@ -128,15 +156,15 @@ class Decoder:
                 raise FieldError(f"more than {most} fields in one block")
         if self._table_off and table.header_table_size == 0:
             self._table = None
-        return ((), OVERSIZE) if size > self._limit else (fields, shape(fields))
+            self.stateless = True
+        return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
 
     @staticmethod
-    def _decode_by_field(block: bytes) -> tuple[list[Field], bool]:
-        """The fields, and whether all were known."""
+    def _decode_by_field(block: bytes, begin: int) -> tuple[list[Field], int]:
+        """The fields from `begin` on, and where the first begins that was not known."""
         fields: list[Field] = []
-        position = 0
-        length = len(block)
-        all_known = True
+        position = begin
+        length = known_to = len(block)
         known, indexed, forms = _known_fields.get, _INDEXED, _FORM
         try:
             while position < length:
@@ -154,7 +182,7 @@ class Decoder:
                     at = position + 1
                 elif form == NAME_INDEXED_FAR:
                     at = position + 2 if block[position + 1] < 0x80 else _integer(block, position, 0x0F)[1]
-                elif first == 0x20 and not fields:  # a table size update, to 0 again
+                elif first == TABLE_OFF and not fields and not begin:  # again
                     position += 1
                     continue
                 else:
@@ -165,12 +193,12 @@ class Decoder:
                 field = known(raw)
                 if field is None:
                     field = _literal(raw, form, at - position)
-                    all_known = False
+                    known_to = min(known_to, position)
                 fields.append(field)
                 position = end
         except IndexError:
             raise FieldError("the block ends within a field") from None
-        return fields, all_known
+        return fields, known_to
 
 
 def _literal(raw: bytes, form: int, at: int) -> Field:
@@ -179,8 +207,9 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
     name, regular = _known_names.get(raw[:at]) or _named(raw, form, at)
     size = raw[at]
     value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
-    field = Field(name, value, raw, value_kind(value) if regular else kind(name, value))
-    if field.kind != MALFORMED and name not in FORGOTTEN and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
+    bit = value_kind(value) if regular else kind(name, value)
+    field = Field(name, value, raw, bit)
+    if bit != MALFORMED and name not in FORGOTTEN and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
         if len(_known_fields) >= MAX_KNOWN_FIELDS:
             _known_fields.clear()
         _known_fields[raw] = field

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hpack.table import HeaderTable
 
@@ -109,12 +109,23 @@ def value_kind(value: bytes) -> int:
     return REGULAR if _VALUE.fullmatch(value) else MALFORMED
 
 
-def shape(fields: Sequence[Field]) -> int:
+class Fields(list[Field]):
+    """The fields of one block. Equal blocks that come again may share one: it is not to be changed, but for `note`.
+
+    `base` are those of its beginning that it shares with the block before it on its connection; `base.shape` is kept.
+    """
+
+    note: Any = None
+    """Where a handler may keep what it worked out of these fields."""
+    base: Fields | None = None
+    shape = 0
+
+
+def shape(fields: Sequence[Field], seen: int = 0) -> int:
     """What a block is: its fields' kinds together, and MALFORMED where one of them may not stand where it does.
 
-    Pseudo-headers come before all others, and neither they nor content-length repeat.
+    Pseudo-headers come before all others, and neither they nor content-length repeat. `seen`: of what stands before.
     """
-    seen = 0
     for field in fields:
         bit = field[3]
         if bit != REGULAR and (bit & seen or (bit & PSEUDO and seen & (REGULAR | LENGTH))):

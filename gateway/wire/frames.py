@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -66,7 +67,7 @@ _HEAD = struct.Struct(">IBI")  # the first four bytes are the length in three, a
 _SETTING = struct.Struct(">HI")
 _NUMBER = struct.Struct(">I")
 
-read_head = _HEAD.unpack_from
+read_head: Callable[[bytes, int], tuple[int, int, int]] = _HEAD.unpack_from
 """(length << 8 | type, flags, reserved bit and stream id) from a buffer at a position."""
 write_head = _HEAD.pack
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from gateway.wire.fields import Field
+from gateway.wire.fields import Fields
 
 
 class Limits(NamedTuple):
@@ -28,11 +27,11 @@ class Handler(Protocol):
     on_trailers. The last of them is the one with end_stream, or on_trailers, or on_reset, which may come at any time.
     """
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         """The head of a request (server) or of a final answer (client), valid by RFC 9113 8.2 and 8.3.
 
         A request has one `:method`, `:scheme` and `:path` each and perhaps an `:authority`, before all others
-        (CONNECT never comes here: it is reset); an answer has `:status`, first. `fields` is shared: don't change it.
+        (CONNECT never comes here: it is reset); an answer has `:status`, first.
         `end_stream` on an answer is gRPC's Trailers-Only.
         """
 
@@ -46,7 +45,13 @@ class Handler(Protocol):
         """
         ...
 
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
+        """Server: on_headers and on_data with end_stream in one, for a request that came whole in one read."""
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
+        """Client: on_headers, on_data and on_trailers in one, likewise."""
+
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
         """The stream's end."""
 
     def on_reset(self, stream_id: int, code: int, refused: bool) -> None:

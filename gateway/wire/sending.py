@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from gateway.wire import frames
-from gateway.wire.frames import MAX_PAYLOAD, ErrorCode
+from gateway.wire.frames import MAX_PAYLOAD, ErrorCode, write_head
 from gateway.wire.handler import Handler, Limits
 from gateway.wire.stream import Stream
 
@@ -158,7 +158,7 @@ class Sending:
             stream.window -= size
             self._window -= size
             out = self._out
-            out.append(frames.write_head(size << 8, end_stream, stream_id))  # type DATA is 0, END_STREAM is 1
+            out.append(write_head(size << 8, end_stream, stream_id))  # type DATA is 0, END_STREAM is 1
             out.append(data)
             if end_stream:
                 self._finished(stream)
@@ -254,7 +254,7 @@ class Sending:
         self._window -= size
         stream.queued -= size
         end = stream.finishing and not queue and stream.trailers is None
-        self._out.append(frames.write_head(size << 8, end, stream.id))
+        self._out.append(write_head(size << 8, end, stream.id))
         self._out.append(chunk)
         if queue:
             return True

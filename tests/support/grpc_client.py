@@ -15,7 +15,7 @@ from types import TracebackType
 
 from gateway.dialects.grpc_message import frame
 from gateway.errors import Code
-from gateway.wire.fields import Field, encode_all
+from gateway.wire.fields import Field, Fields, encode_all
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits
 from protos.tfs_pb2 import ModelSpec, PredictRequest
@@ -177,7 +177,7 @@ class GrpcClient:
 
     # What the wire tells.
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         answer = self.answers[stream_id]
         answer.head = _texts(fields)
         if end_stream:
@@ -186,13 +186,20 @@ class GrpcClient:
 
     def on_oversize(self, stream_id: int) -> None: ...
 
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None: ...
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
+        self.on_headers(stream_id, fields, False)
+        self.on_data(stream_id, data, False)
+        self.on_trailers(stream_id, trailers)
+
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         answer = self.answers[stream_id]
         answer.data += data
         answer.over = end_stream
         return self.greedy
 
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
         answer = self.answers[stream_id]
         answer.trailers = _texts(fields)
         answer.over = True

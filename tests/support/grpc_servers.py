@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from gateway.dialects.grpc_message import frame
 from gateway.errors import Code
 from gateway.table import Endpoint
 from gateway.wire import frames
-from gateway.wire.fields import Field, encode_all
+from gateway.wire.fields import Fields, encode_all
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits
 from tests.gateway.parent_process import eventually
@@ -33,7 +33,7 @@ HEAD = {":status": "200", "content-type": "application/grpc"}
 class ServerCall:
     """One call as its server sees it."""
 
-    def __init__(self, peer: GrpcPeer, stream: int, fields: Sequence[Field]) -> None:
+    def __init__(self, peer: GrpcPeer, stream: int, fields: Fields) -> None:
         self.peer = peer
         self.stream = stream
         self.metadata = {field.name.decode(): field.value.decode("latin-1") for field in fields}
@@ -128,11 +128,17 @@ class GrpcPeer(asyncio.Protocol):
 
     # What the wire tells.
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         self.calls[stream_id] = ServerCall(self, stream_id, fields)
         self.server.most_at_once = max(self.server.most_at_once, self.wire.active)
 
     def on_oversize(self, stream_id: int) -> None: ...
+
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
+        self.on_headers(stream_id, fields, False)
+        self.on_data(stream_id, data, True)
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None: ...
 
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self.calls[stream_id]
@@ -142,7 +148,7 @@ class GrpcPeer(asyncio.Protocol):
             self.server.script(call)
         return True
 
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None: ...
+    def on_trailers(self, stream_id: int, fields: Fields) -> None: ...
 
     def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
         self.calls[stream_id].reset_with = code

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.wire import frames
-from gateway.wire.fields import Field, encode_all
+from gateway.wire.fields import Fields, encode_all
 from gateway.wire.http2 import Connection, Limits
 
 FIELDS = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C"), (b"te", b"trailers")]
@@ -25,7 +24,7 @@ class Recorder:
         self.greedy = greedy
         self.connection: Connection
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         self.events.append(("headers", stream_id, [tuple(field[:2]) for field in fields], end_stream))
 
     def on_oversize(self, stream_id: int) -> None:
@@ -35,7 +34,16 @@ class Recorder:
         self.events.append(("data", stream_id, data, end_stream))
         return self.greedy
 
-    def on_trailers(self, stream_id: int, fields: Sequence[Field]) -> None:
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
+        self.on_headers(stream_id, fields, False)
+        self.on_data(stream_id, data, True)
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
+        self.on_headers(stream_id, fields, False)
+        self.on_data(stream_id, data, False)
+        self.on_trailers(stream_id, trailers)
+
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
         self.events.append(("trailers", stream_id, [tuple(field[:2]) for field in fields]))
 
     def on_reset(self, stream_id: int, code: int, refused: bool) -> None:

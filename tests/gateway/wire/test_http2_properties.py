@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import hpack
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, DrawFn
 
 from gateway.wire import frames
-from gateway.wire.fields import Field, encode, encode_all
+from gateway.wire.fields import Fields, encode, encode_all
 from gateway.wire.http2 import Connection, Limits
 from tests.gateway.wire.http2_peer import ANSWER, REQUEST, TRAILERS, Recorder, client, data, frames_of, head, server
 
@@ -65,7 +64,7 @@ def cut(stream: bytes, sizes: list[int]) -> list[bytes]:
 class Replying(Recorder):
     """It also uses its connection from within each call."""
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         super().on_headers(stream_id, fields, end_stream)
         self.connection.headers(stream_id, ANSWER, False)
         self.connection.data(stream_id, b"a" * 100, len(self.events) % 2 == 0)
@@ -149,7 +148,7 @@ def test_a_call_may_be_cut_at_every_place() -> None:
 class Echo(Recorder):
     """A server that answers each request with its own message, part by part."""
 
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         self.connection.headers(stream_id, ANSWER, False)
         if end_stream:
             self.connection.headers(stream_id, TRAILERS, True)
