@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.wire import frames
@@ -18,8 +18,8 @@ TRAILERS = encode_all((b"grpc-status", b"0"))
 TABLE_OFF = b"\x20"
 
 odd_fields = st.sampled_from(
-    [
-        b"",
+    [b""] * 6
+    + [
         encode(b"grpc-timeout", b"17m"),
         encode(b"x-note", b"n"),
         encode(b"content-length", b"5"),
@@ -30,12 +30,13 @@ odd_fields = st.sampled_from(
 )
 messages = st.lists(
     st.tuples(
-        st.sampled_from([1, 3, 5, 7, 9, 11, 2, 0]),
+        st.sampled_from([None] * 9 + [1, 2, 7]),  # the stream; most often the next
         odd_fields,
         st.sampled_from([0, 1, 5, 100, 16_384]),
         st.sampled_from([frames.END_STREAM, 0, frames.PADDED | frames.END_STREAM]),
         st.booleans(),
     ),
+    min_size=2,
     max_size=6,
 )
 
@@ -49,10 +50,12 @@ def effect(side: Side, data: bytes, step: int) -> tuple[object, ...]:
 
 
 @given(messages)
+@example([(None, b"", 5, frames.END_STREAM, False), (2, b"", 5, frames.END_STREAM, False)])
 @settings(deadline=None)
-def test_requests(requests: list[tuple[int, bytes, int, int, bool]]) -> None:
+def test_requests(requests: list[tuple[int | None, bytes, int, int, bool]]) -> None:
     data = b""
-    for number, (stream, odd, size, flags, end) in enumerate(requests):
+    for number, (other, odd, size, flags, end) in enumerate(requests):
+        stream = 2 * number + 1 if other is None else other
         block = REQUEST + odd if number else TABLE_OFF + REQUEST + odd
         data += frames.header_frames(stream, block, end and not size)
         if size:
@@ -65,9 +68,10 @@ def test_requests(requests: list[tuple[int, bytes, int, int, bool]]) -> None:
 
 @given(messages)
 @settings(deadline=None)
-def test_answers(answers: list[tuple[int, bytes, int, int, bool]]) -> None:
+def test_answers(answers: list[tuple[int | None, bytes, int, int, bool]]) -> None:
     data = b""
-    for number, (stream, odd, size, flags, end) in enumerate(answers):
+    for number, (other, odd, size, flags, end) in enumerate(answers):
+        stream = 2 * number + 1 if other is None else other
         block = ANSWER + odd if number else TABLE_OFF + ANSWER + odd
         data += frames.header_frames(stream, block, False)
         data += frames.frame(frames.DATA, 0 if end else flags, stream, b"\x01" + b"d" * size)
@@ -89,8 +93,12 @@ def test_sending_whole_messages(size: int) -> None:
     stream = one.request(REQUEST, b"m" * size)
     assert many.open(REQUEST, False) == stream
     many.data(stream, b"m" * size, True)
+    for connection in (one, many):
+        last = connection.open(REQUEST, False)
+        connection.data(last, b"n" * 65_000, True)
+        assert connection.buffered(stream) == max(0, size - 65_535)
+        assert connection.buffered(last) == min(65_000, size - 535 if size > 535 else 0)
     assert one.take() == many.take()
-    assert one.buffered(stream) == many.buffered(stream) == max(0, size - 65_535)
 
     answers = []
     for whole in (True, False):
@@ -105,5 +113,8 @@ def test_sending_whole_messages(size: int) -> None:
             connection.headers(3, ANSWER, False)
             connection.data(3, b"m" * size, False)
             connection.headers(3, TRAILERS, True)
-        answers.append((connection.take(), connection.active))
+        connection.receive(frames.header_frames(5, REQUEST, True), 0)
+        connection.headers(5, ANSWER, False)
+        connection.data(5, b"n" * 65_000, True)
+        answers.append((connection.take(), connection.active, connection.buffered(5)))
     assert answers[0] == answers[1]
