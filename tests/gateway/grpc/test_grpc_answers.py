@@ -237,7 +237,7 @@ def test_server_that_does_not_greet(start_gateway: StartGateway, servers: Callab
 
 
 def test_no_answer_at_all(start_gateway: StartGateway, servers: Callable[..., Server]) -> None:
-    gateway = start_gateway(table(v1=[servers(mute)]))
+    gateway = start_gateway(table(v1=[servers(mute)]), read_timeout=1.0)
     answer = gateway.grpc_client().call(PREDICT, predict(), {"grpc-timeout": "100m"})
     assert answer.code == Code.DEADLINE_EXCEEDED
     assert gateway.outcomes("v1") == {"deadline": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -93,6 +94,27 @@ def test_client_vanishes(start_gateway: StartGateway, grpc_servers: GrpcServers,
     gateway.rests()
     assert gateway.outcomes("v1") == {"cancelled": 1}
     assert gateway.snapshot().worker[counters.OPEN_CONNECTIONS] == 0
+
+
+def test_no_descriptor_is_left(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    server = grpc_servers(silent)
+    gateway = start_gateway(table(v1=[server]))
+    keeper = gateway.grpc_client()
+    keeper.start(PREDICT, predict())
+    server.heard()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(1, 31):
+        client = gateway.grpc_client()
+        client.start(PREDICT, predict())
+        server.heard(1 + number)
+        if number % 3 == 0:
+            client.send(b"no frame" * 100)
+        elif number % 3 == 1:
+            client.data(client.open(PREDICT), b"\0\0")
+        client.close()
+    eventually(lambda: len(os.listdir("/proc/self/fd")), lambda now: now == before)
+    assert len(server.open) == 1
+    assert gateway.held()["requests"] == 1
 
 
 def test_client_that_breaks_the_protocol(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:

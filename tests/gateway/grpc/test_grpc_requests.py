@@ -108,6 +108,14 @@ def test_rest_over_http2(client: GrpcClient, gateway: Gateway, metadata: dict[st
     assert gateway.refusals() == {("unknown", "rest_over_http2"): 1}
 
 
+def test_rest_over_http2_without_end(start_gateway: Callable[..., Gateway], v1: GrpcServer) -> None:
+    gateway = start_gateway(table(v1=[v1]), timeout=0.05)
+    client = gateway.grpc_client()
+    stream = client.open("/v1/models/m:predict", {"content-type": "application/json"})
+    client.data(stream, b'{"instances": [1')
+    assert (client.answer(stream).head or {})[":status"] == "415"
+
+
 def test_malformed_head_ends_the_stream_alone(client: GrpcClient) -> None:
     answer = client.answer(client.open(PREDICT, {"x-two-lines": "a\r\nb"}))
     assert answer.reset == ErrorCode.PROTOCOL_ERROR
