@@ -103,6 +103,12 @@ class Turnout:
 
         until(settled, f"{name} settled", seconds)
 
+    def gateway_ready(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.admin_port}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
     def pids(self) -> dict[str, int]:
         """Of all processes, by the names of their records."""
         return {record.name: record.identity.pid for record in self.state.records()}

@@ -194,6 +194,7 @@ def test_a_gateway_that_dies_is_started_again(turnout: Turnout) -> None:
     before = turnout.pids()
     os.kill(before["gateway"], signal.SIGKILL)
     until(lambda: turnout.pids().get("gateway", before["gateway"]) != before["gateway"], "another gateway runs")
+    until(turnout.gateway_ready, "it is ready")
     turnout.settled()
     turnout.run("predict", "digits", "[[1]]")
     assert turnout.pids()["default.digits.v1.0"] == before["default.digits.v1.0"]
