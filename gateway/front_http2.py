@@ -13,6 +13,7 @@ from gateway.forward import Call, Forwarder
 from gateway.fronts import Fronts
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.http2 import GrpcExchange
+from gateway.wire.blocks import SECRET
 from gateway.wire.fields import Field, Fields, encode, encode_all
 from gateway.wire.http2 import LOW_MARK, Connection, Limits
 
@@ -20,6 +21,9 @@ _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
 _OWN = b"x-turnout-"
 _TIMEOUT = encode(b"grpc-timeout", b"")[:-1]
 """The field up to the length of its value, which is below 127."""
+
+_MAX_KNOWN_RESTS = 16
+"""Of blocks that begin alike: what may follow `grpc-timeout` in them, and is remembered."""
 
 _UNKNOWN = encode(b"grpc-status", b"2")
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
@@ -173,8 +177,8 @@ class GrpcCall(Call):
     stream_id = 0
     """On the model server's connection."""
 
+    _head: _Head
     _message = b""
-    _path = b""
     _rest = False
     _size = 0
     _held = 0
@@ -189,17 +193,15 @@ class GrpcCall(Call):
     # The request.
 
     def on_request(self, fields: Fields, end: bool) -> None:
-        meta, self._onward = _read(fields)
-        self._meta = meta
-        self._path = meta[b":path"]
-        if meta.get(b"content-type", b"")[:16] != b"application/grpc" or meta[b":method"] != b"POST":
+        head, asked = _read(fields)
+        self._head = head
+        if not head.grpc:
             self._rest = True
             self.timer = self._front.loop.call_later(self.forwarder.settings.timeout, self._refuse_rest)
             if end:
                 self._refuse_rest()
             return
         timeout = self.forwarder.settings.timeout
-        asked = meta.get(b"grpc-timeout")
         if asked is not None:
             try:
                 timeout = min(timeout, deadline.from_grpc(asked))
@@ -237,18 +239,17 @@ class GrpcCall(Call):
             self.turn_away(refusal)
 
     def _start(self) -> None:
-        path, meta, message = self._path, self._meta, self._message
-        if path.startswith(health.SERVICE):
-            self._answer_health(message)
+        head = self._head
+        if head.health:
+            self._answer_health(self._message)
             return
-        dialect = dialects.grpc(path)
         payload = None
-        if dialect.needs_message(path):
+        if head.needs_message:
             limit = self.forwarder.settings.max_message_bytes
-            payload = grpc_message.payload(message, meta.get(b"grpc-encoding"), limit)
-        address = dialect.address(path, meta, payload)
-        if b"x-turnout-deployment" in meta or b"x-turnout-version" in meta or not address.name:
-            address = dialects.with_headers(address, meta.get(b"x-turnout-deployment"), meta.get(b"x-turnout-version"))
+            payload = grpc_message.payload(self._message, head.meta.get(b"grpc-encoding"), limit)
+        address = head.dialect.address(head.path, head.meta, payload)
+        if head.deployment is not None or head.version is not None or not address.name:
+            address = dialects.with_headers(address, head.deployment, head.version)
         self.admit(address, self._deadline - self._front.now)
 
     def release(self) -> None:
@@ -263,7 +264,7 @@ class GrpcCall(Call):
     @property
     def request(self) -> tuple[bytes, bytes]:
         left = deadline.to_grpc(self._deadline - monotonic())
-        return b"%b%b%c%b" % (self._onward, _TIMEOUT, len(left), left), self._message
+        return b"%b%b%c%b" % (self._head.onward, _TIMEOUT, len(left), left), self._message
 
     def send(self, endpoint: Endpoint) -> None:
         endpoint.grpc.send(self)
@@ -336,7 +337,7 @@ class GrpcCall(Call):
 
     def turn_away(self, refusal: Refusal) -> None:
         """Refuse before a deployment is known."""
-        self.forwarder.refused(dialects.grpc(self._path).name, refusal)
+        self.forwarder.refused("unknown" if self._head is None else self._head.dialect.name, refusal)
         self.stop()
         self.refuse(refusal)
 
@@ -369,8 +370,8 @@ class GrpcCall(Call):
 
     def _answer_health(self, body: bytes) -> None:
         limit = self.forwarder.settings.max_message_bytes
-        message = grpc_message.payload(body, self._meta.get(b"grpc-encoding"), limit)
-        answer = health.answer(self._path, message, not self.forwarder.draining)
+        message = grpc_message.payload(body, self._head.meta.get(b"grpc-encoding"), limit)
+        answer = health.answer(self._head.path, message, not self.forwarder.draining)
         self.stop()
         wire = self._front.wire
         wire.headers(
@@ -381,25 +382,42 @@ class GrpcCall(Call):
         self._front.over(self)
 
 
-def _read(fields: Fields) -> tuple[dict[bytes, bytes], bytes]:
-    """A request's metadata, and what of it goes on to the server. What repeats from call to call is read once."""
+class _Head:
+    """What a request's header block says, but for `grpc-timeout`. Blocks that begin alike share it."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.meta = meta = {field[0]: field[1] for field in fields}
+        self.onward = b"".join([raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != _OWN])
+        """The block that goes to the model server."""
+        self.path = meta[b":path"]
+        self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"
+        self.health = self.path.startswith(health.SERVICE)
+        self.dialect = dialects.grpc(self.path)
+        self.needs_message = self.dialect.needs_message(self.path)
+        self.deployment = meta.get(b"x-turnout-deployment")
+        self.version = meta.get(b"x-turnout-version")
+
+
+def _read(fields: Fields) -> tuple[_Head, bytes | None]:
+    """What the block says, and its `grpc-timeout`, which is often all that differs from the call before."""
     base = fields.base
-    if base is None:
-        return _read_all(fields)
+    if base is None or len(fields) == len(base) or fields[len(base)][0] != b"grpc-timeout":
+        head = _Head(fields)
+        return head, head.meta.get(b"grpc-timeout")
+    timeout = fields[len(base)][1]
+    rest = fields[len(base) + 1 :]
     if base.note is None:
-        base.note = _read_all(base)
-    meta, onward = _read_all(fields[len(base) :])
-    return base.note[0] | meta, base.note[1] + onward
-
-
-def _read_all(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], bytes]:
-    meta: dict[bytes, bytes] = {}
-    onward = []
-    for name, value, raw, _ in fields:
-        meta[name] = value
-        if name not in _NOT_FORWARDED and name[:10] != _OWN:
-            onward.append(raw)
-    return meta, b"".join(onward)
+        base.note = {}
+    heads: dict[bytes, _Head] = base.note
+    key = b"".join([field[2] for field in rest])
+    known = heads.get(key)
+    if known is None:
+        known = _Head([*base, *rest])
+        if not any(field[0] in SECRET for field in rest):
+            if len(heads) >= _MAX_KNOWN_RESTS:
+                heads.clear()
+            heads[key] = known
+    return known, timeout
 
 
 def _onward(fields: Sequence[Field], code: Code | None) -> list[bytes]:

@@ -35,7 +35,12 @@ def values(message: bytes | memoryview, number: int) -> list[bytes]:
                 length = message[position]
                 position += 1
                 if length & 0x80:
-                    length, position = _varint(message, position - 1, 5)
+                    more = message[position]
+                    if more < 0x80:  # two bytes, as for most tensors
+                        length = length & 0x7F | more << 7
+                        position += 1
+                    else:
+                        length, position = _varint(message, position - 1, 5)
                 if length > end - position:
                     raise _malformed("it is cut off")
                 if tag == wanted:
