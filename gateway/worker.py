@@ -15,8 +15,8 @@ import uvloop
 from gateway import counters, logs
 from gateway.control import Channel, Message, Start
 from gateway.forward import Forwarder
-from gateway.front import Front
-from gateway.fronts import Fronts
+from gateway.front.clients import Clients
+from gateway.front.port import Front
 from gateway.tasks import spawn
 
 TABLE_SECONDS = 0.5
@@ -32,7 +32,7 @@ class Worker:
         self._forwarder = Forwarder(start.settings, counts)
         self._channel = Channel(self._heard, self._drain)
         self._ended = asyncio.Event()
-        self._fronts = Fronts(counts.worker, self._ended.set)
+        self._clients = Clients(counts.worker, self._ended.set)
         self._listener = socket.socket(fileno=start.listen)
         self._server: asyncio.Server | None = None
         self._tabled = asyncio.Event()
@@ -62,7 +62,7 @@ class Worker:
             self._drain()
 
     def _front(self) -> Front:
-        return Front(self._forwarder, self._fronts)
+        return Front(self._forwarder, self._clients)
 
     def _drain(self) -> None:
         if self._forwarder.draining:
@@ -82,13 +82,13 @@ class Worker:
             self._server.close()
             for connection in accepted:
                 await asyncio.get_running_loop().connect_accepted_socket(self._front, connection)
-        self._fronts.drain()
+        self._clients.drain()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = monotonic()
-            self._fronts.sweep(now)
+            self._clients.sweep(now)
             self._forwarder.upstreams.sweep(now)
             self._forwarder.counters.worker.gathered(self._forwarder.gathered)
 

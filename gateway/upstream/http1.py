@@ -12,7 +12,8 @@ from gateway.errors import Refusal
 from gateway.settings import Settings
 from gateway.tasks import spawn
 from gateway.upstream.attempt import Attempt, Exchange, Failure
-from gateway.wire.http1 import AnswerReader, Head
+from gateway.wire.heads import Head
+from gateway.wire.http1 import AnswerReader
 
 
 class RestExchange(Exchange, Protocol):

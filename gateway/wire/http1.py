@@ -10,12 +10,12 @@ neither origin nor absolute form. Heads are bounded here; bodies by whoever gath
 
 from __future__ import annotations
 
-import re
-from typing import Any, Protocol
+from typing import Protocol
 
 import httptools
 
 from gateway.errors import Code, Refusal
+from gateway.wire.heads import Head, origin_form
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
 _HOP = frozenset(
@@ -46,53 +46,6 @@ MAX_KNOWN = 1024
 """Heads that are remembered, of requests and of answers each: 4 MiB at most."""
 
 _HEAD_END = b"\r\n\r\n"
-_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
-
-
-class Head:
-    """The head of a message.
-
-    `lines` are the field lines to forward, each with its CRLF; `own` holds the `x-turnout-*` fields by lower-case name,
-    which are never forwarded. `close`: the connection ends with this message. Once told, a head may be shared by all
-    messages that begin with the same bytes: it is not to be changed, but for `note`, where a handler may keep what it
-    worked out of the rest.
-    """
-
-    __slots__ = (
-        "chunked",
-        "close",
-        "expect_continue",
-        "length",
-        "lines",
-        "method",
-        "minor",
-        "note",
-        "own",
-        "reason",
-        "secret",
-        "status",
-        "target",
-    )
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.target = b""
-        self.status = 0
-        self.reason = b""
-        self.minor = 1
-        self.lines: list[bytes] = []
-        self.own: dict[bytes, bytes] = {}
-        self.length: int | None = None
-        self.chunked = False
-        self.close = False
-        self.expect_continue = False
-        self.secret = False
-        self.note: Any = None
-
-    @property
-    def until_close(self) -> bool:
-        """An answer whose body ends where the connection does."""
-        return self.length is None and not self.chunked and self.status not in (204, 304)
 
 
 _known_requests: dict[bytes, Head] = {}
@@ -323,7 +276,7 @@ class RequestReader(_Reader):
         if parser.should_upgrade() and (head.length or head.chunked or head.method == b"CONNECT"):
             self._refuse(Code.UNIMPLEMENTED, "upgrade", "CONNECT, and Upgrade with a body, are not supported")
         if not head.target.startswith(b"/"):
-            head.target = _origin_form(head.target)
+            head.target = origin_form(head.target)
         if b"#" in head.target:
             self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "the request target has a fragment")
         if self._refusal is None:
@@ -387,26 +340,3 @@ class AnswerReader(_Reader):
         if self._head.status >= 200 and self._refusal is None:
             self._head.close = self._head.until_close or not self._parser.should_keep_alive()
             self._handler.on_end()
-
-
-def _origin_form(target: bytes) -> bytes:
-    """`http://host/path?query` -> `/path?query`; anything else as it is, which no dialect will know."""
-    authority = _ABSOLUTE.match(target)
-    if authority is None:
-        return target
-    rest = target[authority.end() :]
-    return rest if rest.startswith(b"/") else b"/" + rest
-
-
-def request_head(method: bytes, target: bytes, lines: list[bytes], length: int) -> bytes:
-    """The head of a forwarded request with a body of `length` bytes."""
-    end = b"Content-Length: %d\r\n\r\n" % length if length or method == b"POST" else b"\r\n"
-    return b"%b %b HTTP/1.1\r\n%b%b" % (method, target, b"".join(lines), end)
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-LAST_CHUNK = b"0\r\n\r\n"
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -11,7 +11,7 @@ import pytest
 from gateway import counters
 from tests.gateway.parent_process import eventually
 from tests.support.client import Client, request
-from tests.support.gateway import PREDICT, Gateway, table
+from tests.support.gateway import PREDICT, Gateway, at_rest, table
 from tests.support.servers import Peer, Script, Server, always, answer, once, silent
 
 Servers = Callable[..., Server]
@@ -34,16 +34,6 @@ def flood(size: int) -> Script:
                 peer.server.taken += 65536
 
     return script
-
-
-def at_rest(number: Callable[[], int]) -> int:
-    """What `number` is once it stays the same for a second: a bound on what it may come to can only be shown so."""
-    last, since = number(), time.monotonic()
-    while time.monotonic() - since < 1:
-        if (now := number()) != last:
-            last, since = now, time.monotonic()
-        time.sleep(0.05)
-    return last
 
 
 def test_a_client_that_reads_slowly_slows_the_server(servers: Servers, start_gateway: Start) -> None:

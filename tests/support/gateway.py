@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import counters, totals
 from gateway.counters import Counters
 from gateway.forward import Forwarder
-from gateway.front import Front
-from gateway.fronts import Fronts
+from gateway.front.clients import Clients
+from gateway.front.port import Front
 from gateway.settings import Settings
 from gateway.table import Deployment, Endpoint, RouteTable, Version, write
 from tests.gateway.parent_process import ParentProcess, eventually
@@ -82,7 +82,7 @@ class Gateway:
         given = {} if random is None else {"random": random}
         self.forwarder = Forwarder(Settings(**settings), counts, **given)
         self.drained = False
-        self.fronts = Fronts(counts.worker, self._emptied)
+        self.fronts = Clients(counts.worker, self._emptied)
         self._loop = loop
         self._clients: list[Client | GrpcClient] = []
         if routes is not None:
@@ -213,3 +213,13 @@ class GatewayProcess(ParentProcess):
         for client in self._clients:
             client.close()
         super().close()
+
+
+def at_rest(number: Callable[[], T]) -> T:
+    """What `number` is once it stays the same for a second: a bound on what it may come to can only be shown so."""
+    last, since = number(), time.monotonic()
+    while time.monotonic() - since < 1:
+        if (now := number()) != last:
+            last, since = now, time.monotonic()
+        time.sleep(0.05)
+    return last

@@ -16,7 +16,7 @@ from gateway.wire import frames
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Limits
 from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, table
+from tests.support.gateway import Gateway, at_rest, table
 from tests.support.grpc_client import PREDICT, GrpcClient, predict
 from tests.support.grpc_servers import GrpcServer, ServerCall, answering, silent
 
@@ -199,9 +199,11 @@ def test_client_that_asks_and_does_not_listen(start_gateway: StartGateway, grpc_
     client = gateway.grpc_client(receive_buffer=4096)
     client.socket.settimeout(1)
 
-    def ask() -> None:
-        for _ in range(900):
+    def ask(number: int) -> None:
+        for _ in range(number):
             client.start(PREDICT, predict(), {"x-weight": "x" * 40_000})
 
+    ask(50)  # 3 MB of answers: more than the buffers on their way take
+    at_rest(lambda: gateway.outcomes("v1"))
     with pytest.raises(TimeoutError):
-        ask()
+        ask(850)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, Refusal
-from gateway.wire.http1 import AnswerReader, Head, RequestReader, chunk, request_head
+from gateway.wire.heads import Head, chunk, request_head
+from gateway.wire.http1 import AnswerReader, RequestReader
 
 LIMIT = 1024
 POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"

@@ -10,45 +10,45 @@ from time import monotonic
 from typing import cast
 
 from gateway.forward import Forwarder
-from gateway.front_http1 import RestFront
-from gateway.front_http2 import GrpcFront
-from gateway.fronts import DRAIN_IDLE_SECONDS, Fronts
+from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
+from gateway.front.grpc import GrpcFront
+from gateway.front.rest import RestFront
 from gateway.wire.frames import PREFACE
 
 
 class Front(asyncio.Protocol):
     """A client's connection until its protocol is known."""
 
-    def __init__(self, forwarder: Forwarder, fronts: Fronts) -> None:
+    def __init__(self, forwarder: Forwarder, clients: Clients) -> None:
         self._forwarder = forwarder
-        self._fronts = fronts
+        self._clients = clients
         self._first = b""
         self._since = monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
-        self._fronts.add(self)
+        self._clients.add(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._first:
             self._since = monotonic()
         first = self._first = self._first + data
         if first.startswith(PREFACE):
-            self._become(GrpcFront(self._forwarder, self._fronts, self._transport))
+            self._become(GrpcFront(self._forwarder, self._clients, self._transport))
         elif not PREFACE.startswith(first):
-            self._become(RestFront(self._forwarder, self._fronts, self._transport))
+            self._become(RestFront(self._forwarder, self._clients, self._transport))
 
     def _become(self, front: RestFront | GrpcFront) -> None:
-        self._fronts.replace(self, front)
+        self._clients.replace(self, front)
         self._transport.set_protocol(front)
         front.data_received(self._first)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fronts.remove(self)
+        self._clients.remove(self)
 
     def sweep(self, now: float) -> None:
         settings = self._forwarder.settings
-        idle = DRAIN_IDLE_SECONDS if self._fronts.draining else settings.idle_timeout
+        idle = DRAIN_IDLE_SECONDS if self._clients.draining else settings.idle_timeout
         if now - self._since > (settings.read_timeout if self._first else idle):
             self._transport.close()
 

@@ -21,7 +21,7 @@ class Swept(Protocol):
         ...
 
 
-class Fronts:
+class Clients:
     """`on_empty` is called when the last connection has gone while draining."""
 
     def __init__(self, slot: WorkerSlot, on_empty: Callable[[], None]) -> None:

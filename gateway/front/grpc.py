@@ -1,0 +1,152 @@
+"""gRPC over HTTP/2: a client's connection, and the calls on its streams."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from gateway.errors import Code, Refusal
+from gateway.forward import Forwarder
+from gateway.front.clients import Clients
+from gateway.front.grpc_call import GrpcCall
+from gateway.wire.fields import Fields
+from gateway.wire.http2 import Connection, Limits
+
+
+class GrpcFront(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:
+        settings = forwarder.settings
+        self.forwarder = forwarder
+        self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
+        self._clients = clients
+        self._transport = transport
+        self.loop = asyncio.get_running_loop()
+        self._calls: dict[int, GrpcCall] = {}
+        self._flushing = False
+        self.now = monotonic()  # when the client was last heard
+        self.paused = False  # the client does not read
+        self._leave_by: float | None = None  # it has been asked to go
+        self._left = False  # and will send no more calls
+        self.wire.start()
+        if clients.draining:
+            self.drain()
+
+    # What the socket tells.
+
+    def data_received(self, data: bytes) -> None:
+        self.now = now = monotonic()
+        self.wire.receive(data, now)
+        self.touch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clients.remove(self)
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            call.cancelled()
+            call.release()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self._transport.pause_reading()  # else the answers to its own PINGs would pile up
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._transport.resume_reading()
+        for call in self._calls.values():
+            call.on_writable()
+
+    # Writing: once for all that one turn of the loop brings.
+
+    def touch(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if (out := self.wire.take()) and not self._transport.is_closing():
+            self._transport.write(out)
+        if self.wire.closed or (self._left and not self._calls and not self.wire.active):
+            self._transport.close()
+
+    def over(self, call: GrpcCall) -> None:
+        """The call's answer is given to the wire."""
+        self._calls.pop(call.client_stream, None)
+        call.release()
+        self.touch()
+
+    def sweep(self, now: float) -> None:
+        if self._calls:
+            return
+        if self._leave_by is None:
+            if now - self.now > self.forwarder.settings.idle_timeout:
+                self._part(now)
+        elif now > self._leave_by:
+            self._transport.close()
+
+    def drain(self) -> None:
+        self._part(monotonic())
+
+    def _part(self, now: float) -> None:
+        """Ask the client to send no more calls here. Those that cross with that are answered still."""
+        if self._leave_by is None:
+            self._leave_by = now + self.forwarder.settings.read_timeout
+            self.wire.goaway(False)
+            self.wire.ping()  # its answer shows that the client has seen the first GOAWAY
+            self.touch()
+
+    # What the wire tells.
+
+    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
+        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call.on_request(fields, end_stream)
+
+    def on_oversize(self, stream_id: int) -> None:
+        limit = self.forwarder.settings.max_head_bytes
+        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit} bytes"))
+
+    def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
+        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call.on_request(fields, False)
+        if not call.over:
+            call.on_request_data(data, True)
+
+    def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
+        """Only clients are told."""
+
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.on_request_data(data, end_stream)
+        return True  # it is gathered, under limits of its own
+
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.on_request_data(b"", True)
+
+    def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
+        call = self._calls.pop(stream_id, None)
+        if call is not None:
+            call.cancelled()
+            call.release()
+
+    def on_writable(self, stream_id: int) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.on_writable()
+
+    def on_goaway(self, last_id: int, code: int) -> None:
+        """The client opens no more streams; it will close when it has its answers."""
+
+    def on_settings(self) -> None:
+        """A server opens no streams."""
+
+    def on_pong(self) -> None:
+        if self._leave_by is not None and not self._left:
+            self._left = True
+            self.wire.goaway(True)
+            self.touch()

@@ -1,0 +1,56 @@
+"""What a gRPC request's header block says, worked out once for all that differ in `grpc-timeout` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway import dialects
+from gateway.dialects import health
+from gateway.wire.blocks import SECRET
+from gateway.wire.fields import Field, Fields
+
+OWN = b"x-turnout-"
+"""What begins so is between us and the client, and goes no further."""
+
+_NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
+
+_MAX_KNOWN_RESTS = 16
+"""Of blocks that begin alike: what may follow `grpc-timeout` in them, and is remembered."""
+
+
+class RequestHead:
+    """What a request's header block says, but for `grpc-timeout`. Blocks that begin alike share it."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.meta = meta = {field[0]: field[1] for field in fields}
+        self.onward = b"".join([raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != OWN])
+        """The block that goes to the model server."""
+        self.path = meta[b":path"]
+        self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"
+        self.health = self.path.startswith(health.SERVICE)
+        self.dialect = dialects.grpc(self.path)
+        self.needs_message = self.dialect.needs_message(self.path)
+        self.deployment = meta.get(b"x-turnout-deployment")
+        self.version = meta.get(b"x-turnout-version")
+
+
+def read(fields: Fields) -> tuple[RequestHead, bytes | None]:
+    """What the block says, and its `grpc-timeout`, which is often all that differs from the call before."""
+    base = fields.base
+    if base is None or len(fields) == len(base) or fields[len(base)][0] != b"grpc-timeout":
+        head = RequestHead(fields)
+        return head, head.meta.get(b"grpc-timeout")
+    timeout = fields[len(base)][1]
+    rest = fields[len(base) + 1 :]
+    if base.note is None:
+        base.note = {}
+    heads: dict[bytes, RequestHead] = base.note
+    key = b"".join([field[2] for field in rest])
+    known = heads.get(key)
+    if known is None:
+        known = RequestHead([*base, *rest])
+        if not any(field[0] in SECRET for field in rest):
+            if len(heads) >= _MAX_KNOWN_RESTS:
+                heads.clear()
+            heads[key] = known
+    return known, timeout

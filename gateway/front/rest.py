@@ -1,0 +1,217 @@
+"""REST over HTTP/1.1: a client's connection, and the calls that come on it one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+
+from gateway import dialects
+from gateway.errors import Code, Refusal
+from gateway.forward import Forwarder
+from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
+from gateway.front.rest_call import RestCall, error_answer
+from gateway.wire.heads import CONTINUE, Head
+from gateway.wire.http1 import RequestReader
+
+_MOST_WAITING = 32
+"""Pipelined requests that are taken in before their turn. While more wait nothing is read, so a client that has gone is
+noticed no sooner than their deadlines come."""
+
+_LINGER_SECONDS = 2.0
+"""How long what still comes after the last answer is read and dropped, so that closing resets nothing that the client
+has yet to read (RFC 9112, 9.6), if it does not close first."""
+
+_UNREAD_BYTES = 64 << 20
+"""How much of it."""
+
+
+class RestFront(asyncio.Protocol):
+    """One connection. Requests are gathered whole; pipelined ones wait for their turn."""
+
+    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:
+        self.forwarder = forwarder
+        self.transport = transport
+        self._clients = clients
+        self._reader = RequestReader(self, forwarder.settings.max_head_bytes)
+        self._head = Head()
+        self._body: list[bytes] = []
+        self._size = 0
+        self._whole = True
+        self._queue: deque[RestCall | Refusal] = deque()
+        self._call: RestCall | None = None
+        self._starting = False
+        self._paused = False  # reading
+        self._choked = False  # the client does not take what it was sent
+        self._since = monotonic()  # what is being waited for began
+        self._closing = False  # nothing that is received counts any more
+        self._unread = 0
+
+    # What the socket tells.
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            self._unread += len(data)
+            if self._unread > _UNREAD_BYTES:
+                self.transport.abort()
+            return
+        idle = self._reader.idle
+        try:
+            self._reader.receive(data)
+        except Refusal as refusal:
+            self._closing = True
+            self._queue.append(refusal)
+        if idle:
+            self._since = monotonic()
+        if self._call is None:
+            self._next()
+        if len(self._queue) > _MOST_WAITING and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool | None:
+        return None  # the client is gone, or is as good as gone: connection_lost follows
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clients.remove(self)
+        self._closing = True
+        self._forget()
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancelled()
+            call.release()
+
+    def pause_writing(self) -> None:
+        self._choked = True
+        self._since = monotonic()
+        if self._call is not None and self._call.exchange is not None:
+            self._call.exchange.pause()
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._since = monotonic()
+        if self._call is None:
+            self._next()
+        elif self._call.exchange is not None:
+            self._call.exchange.resume()
+
+    # What the reader tells.
+
+    def on_head(self, head: Head) -> None:
+        self._head = head
+        self._whole = False
+        limit = self.forwarder.settings.max_message_bytes
+        if head.length is not None and head.length > limit:
+            self._reader.stop(_too_large(limit))
+        elif head.expect_continue and head.minor and self._call is None and not self._queue:
+            self.transport.write(CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        limit = self.forwarder.settings.max_message_bytes
+        if self._size + len(data) > limit:
+            self._reader.stop(_too_large(limit))
+            return
+        try:
+            self.forwarder.gather(len(data))
+        except Refusal as refusal:
+            self._reader.stop(refusal)
+            return
+        self._size += len(data)
+        self._body.append(data)
+
+    def on_end(self) -> None:
+        self._queue.append(RestCall(self, self._head, self._body, self._size))
+        self._body = []
+        self._size = 0
+        self._whole = True
+
+    # One call after the other.
+
+    def _next(self) -> None:
+        """Start what waits, up to the first call that is not answered at once."""
+        if self._starting:
+            return  # a call that is answered while it starts comes here again
+        self._starting = True
+        while self._call is None and self._queue and not self._choked:
+            item = self._queue.popleft()
+            if isinstance(item, Refusal):
+                self._refuse(item)
+                break
+            self._call = item
+            item.start()
+        self._starting = False
+        if self._paused and len(self._queue) <= _MOST_WAITING:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def answered(self, *, close: bool) -> None:
+        """The answer to the call is written."""
+        assert self._call is not None
+        self._call.release()
+        self._call = None
+        self._since = monotonic()
+        if close:
+            self._forget()
+            self._close()
+        else:
+            self._next()
+
+    @property
+    def ending(self) -> bool:
+        """The answer to come is the last."""
+        return self._clients.draining and not self._queue
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """What came can't be read on."""
+        self._forget()
+        request = self._reader.latest
+        dialect = dialects.rest(request.target)
+        self.forwarder.refused(dialect.name, refusal)
+        self.transport.write(error_answer(dialect, refusal, request, True))
+        self._close()
+
+    def _forget(self) -> None:
+        """Nothing of what came and waits is wanted any more."""
+        for item in self._queue:
+            if isinstance(item, RestCall):
+                item.release()
+        self._queue.clear()
+        self.forwarder.gather(-self._size)
+        self._size = 0
+        self._body = []
+
+    def _close(self) -> None:
+        """The last answer is written: end our side once it is sent, and wait for the client to end its own."""
+        self._closing = True
+        self._since = monotonic()
+        self.transport.write_eof()
+        if self._paused:
+            self.transport.resume_reading()
+
+    def sweep(self, now: float) -> None:
+        settings = self.forwarder.settings
+        waited = now - self._since
+        if self._choked or (self._closing and self.transport.get_write_buffer_size()):
+            if waited > settings.timeout:
+                self.transport.abort()  # the client has stopped reading
+        elif self._closing:
+            if self._call is None and waited > _LINGER_SECONDS:
+                self.transport.abort()
+        elif self._call is not None or self._queue:
+            return  # a call has a deadline of its own
+        elif self._reader.idle:
+            if waited > (DRAIN_IDLE_SECONDS if self._clients.draining else settings.idle_timeout):
+                self.transport.close()
+        elif waited > (settings.read_timeout if self._whole else settings.timeout):
+            self._closing = True
+            self._queue.append(
+                Refusal(Code.DEADLINE_EXCEEDED, "slow_request", "the request did not arrive in time", status=408)
+            )
+            self._next()
+
+    def drain(self) -> None:
+        self.sweep(monotonic())
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the body is over {limit} bytes", status=413)

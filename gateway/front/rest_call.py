@@ -1,0 +1,216 @@
+"""A REST call: the request, where its head says that it goes, and the answer as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol
+
+from gateway import dialects
+from gateway.dialects import deadline
+from gateway.errors import Code, Refusal
+from gateway.forward import Call, Forwarder
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.http1 import RestExchange
+from gateway.wire.heads import LAST_CHUNK, Head, chunk, request_head
+
+
+class Client(Protocol):
+    """What a call needs of the connection that it came on."""
+
+    forwarder: Forwarder
+    transport: asyncio.Transport
+
+    @property
+    def ending(self) -> bool:
+        """The answer to come is the last."""
+        ...
+
+    def answered(self, *, close: bool) -> None:
+        """The answer to the call is written."""
+        ...
+
+
+class _Route:
+    """What a request's head says of its way. A head that is shared keeps it: see `Head.note`."""
+
+    def __init__(self, head: Head) -> None:
+        """Raises Refusal."""
+        own = head.own
+        address = dialects.rest(head.target).address(head.method, head.target)
+        asked = own.get(b"x-turnout-timeout-ms")
+        self.address = dialects.with_headers(address, own.get(b"x-turnout-deployment"), own.get(b"x-turnout-version"))
+        self.timeout = None if asked is None else deadline.from_milliseconds(asked)
+        """Seconds, where the client says how long it waits."""
+        self._forwarded: tuple[int, bytes] | None = None
+
+    def forwarded(self, head: Head, size: int) -> bytes:
+        """The head that goes to the model server, with a body of that size."""
+        if self._forwarded is None or self._forwarded[0] != size:
+            self._forwarded = (size, request_head(head.method, self.address.target, head.lines, size))
+        return self._forwarded[1]
+
+
+class RestCall(Call):
+    """One request, and the answer as it comes."""
+
+    exchange: RestExchange | None
+
+    _answer: Head | None = None
+    _chunked = False
+
+    def __init__(self, client: Client, head: Head, body: list[bytes], size: int) -> None:
+        self.forwarder = client.forwarder
+        self._client = client
+        self._head = head
+        self._body = body
+        self._size = size
+        self._pending: list[bytes] = []
+        self._close = head.close
+
+    def start(self) -> None:
+        head = self._head
+        route = head.note
+        if route is None:
+            try:
+                route = head.note = _Route(head)
+            except Refusal as refusal:
+                self.forwarder.refused(dialects.rest(head.target).name, refusal)
+                self.refuse(refusal)
+                return
+        timeout = self.forwarder.settings.timeout
+        if route.timeout is not None and route.timeout < timeout:
+            timeout = route.timeout
+        self.admit(route.address, timeout)
+
+    def release(self) -> None:
+        """The request is held no longer."""
+        self.forwarder.gather(-self._size)
+        self._size = 0
+        self._body = []
+
+    # Towards the model server.
+
+    @property
+    def request(self) -> list[bytes]:
+        return [self._head.note.forwarded(self._head, self._size), *self._body]
+
+    def send(self, endpoint: Endpoint) -> None:
+        self._answer = None  # the attempt before may have left a part of one
+        self._pending = []
+        endpoint.rest.send(self)
+
+    def unsend(self, endpoint: Endpoint) -> None:
+        endpoint.rest.cancel(self)
+
+    # What the exchange tells.
+
+    def on_head(self, head: Head) -> None:
+        if head.status == HTTPStatus.SERVICE_UNAVAILABLE and self.try_elsewhere():
+            return
+        self._answer = head
+
+    def on_body(self, data: bytes) -> None:
+        self._pending.append(data)
+
+    def flush(self) -> None:
+        """Pass on what has come of an answer that goes on."""
+        answer = self._answer
+        if answer is None:
+            return
+        out = []
+        if not self.answered:
+            self.answered = True
+            self._chunked = answer.length is None and self._head.minor == 1 and not _bodiless(answer.status)
+            self._close = self._close or self._client.ending or (answer.length is None and self._head.minor == 0)
+            out.append(self._render(answer, None))
+        if self._chunked:
+            out += [chunk(data) for data in self._pending if data]
+        else:
+            out += self._pending
+        self._pending = []
+        self._client.transport.writelines(out)
+
+    def ended(self) -> None:
+        answer = self._answer
+        assert answer is not None
+        if self.answered:
+            self.flush()
+            if self._chunked:
+                self._client.transport.write(LAST_CHUNK)
+        else:
+            self.answered = True
+            self._close = self._close or self._client.ending
+            self._client.transport.write(b"".join((self._whole_head(answer), *self._pending)))
+        self.complete(answer.status)
+        self._client.answered(close=self._close)
+
+    def _whole_head(self, answer: Head) -> bytes:
+        """The head of an answer that is there as a whole. It is kept with what came, for the next that comes alike."""
+        size = None if _bodiless(answer.status) else sum(map(len, self._pending))
+        if self._close or not self._head.minor or size != answer.length:
+            return self._render(answer, size)
+        if answer.note is None or answer.note[0] is not self.answerer:
+            answer.note = (self.answerer, self._render(answer, size))
+        rendered: bytes = answer.note[1]
+        return rendered
+
+    def _render(self, answer: Head, size: int | None) -> bytes:
+        """The answer's head. `size` is known where the whole body is."""
+        if size is not None:
+            framing = b"Content-Length: %d\r\n" % size
+        elif self._chunked:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        elif answer.length is not None and answer.status != HTTPStatus.NO_CONTENT:
+            framing = b"Content-Length: %d\r\n" % answer.length
+        else:
+            framing = b""
+        return b"HTTP/1.1 %d %b\r\n%bx-turnout-version: %b\r\n%b%b\r\n" % (
+            answer.status,
+            answer.reason,
+            b"".join(answer.lines),
+            self.answerer,
+            framing,
+            _connection(self._close, self._head.minor),
+        )
+
+    # What the gateway says itself.
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._close = self._close or self._client.ending
+        dialect = dialects.rest(self._head.target)
+        self._client.transport.write(error_answer(dialect, refusal, self._head, self._close, self.answerer))
+        self._client.answered(close=self._close)
+
+    def break_off(self, code: Code, message: str) -> None:
+        self._client.transport.abort()  # the one way to show that an answer in HTTP/1.1 is not whole
+
+
+def error_answer(
+    dialect: dialects.RestDialect, refusal: Refusal, request: Head, close: bool, version: bytes = b""
+) -> bytes:
+    """A whole answer that says what was wrong in the caller's dialect."""
+    content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)
+    try:
+        reason = HTTPStatus(refusal.status).phrase
+    except ValueError:
+        reason = "Client Closed Request"
+    lines = [b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type, len(body))]
+    if version:
+        lines.append(b"x-turnout-version: %b\r\n" % version)
+    if refusal.status in (429, 503):
+        lines.append(b"Retry-After: 1\r\n")
+    lines.append(_connection(close, request.minor))
+    if request.method == b"HEAD":
+        body = b""
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, reason.encode(), b"".join(lines), body)
+
+
+def _connection(close: bool, minor: int) -> bytes:
+    if close:
+        return b"Connection: close\r\n"
+    return b"" if minor else b"Connection: keep-alive\r\n"
+
+
+def _bodiless(status: int) -> bool:
+    return status in (204, 304)

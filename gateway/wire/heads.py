@@ -1,0 +1,77 @@
+"""The heads of HTTP/1.1 messages, and what of a message is written anew (RFC 9112)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
+
+class Head:
+    """The head of a message.
+
+    `lines` are the field lines to forward, each with its CRLF; `own` holds the `x-turnout-*` fields by lower-case name,
+    which are never forwarded. `close`: the connection ends with this message. Once told, a head may be shared by all
+    messages that begin with the same bytes: it is not to be changed, but for `note`, where a handler may keep what it
+    worked out of the rest.
+    """
+
+    __slots__ = (
+        "chunked",
+        "close",
+        "expect_continue",
+        "length",
+        "lines",
+        "method",
+        "minor",
+        "note",
+        "own",
+        "reason",
+        "secret",
+        "status",
+        "target",
+    )
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.status = 0
+        self.reason = b""
+        self.minor = 1
+        self.lines: list[bytes] = []
+        self.own: dict[bytes, bytes] = {}
+        self.length: int | None = None
+        self.chunked = False
+        self.close = False
+        self.expect_continue = False
+        self.secret = False
+        self.note: Any = None
+
+    @property
+    def until_close(self) -> bool:
+        """An answer whose body ends where the connection does."""
+        return self.length is None and not self.chunked and self.status not in (204, 304)
+
+
+def origin_form(target: bytes) -> bytes:
+    """`http://host/path?query` -> `/path?query`; anything else as it is, which no dialect will know."""
+    authority = _ABSOLUTE.match(target)
+    if authority is None:
+        return target
+    rest = target[authority.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def request_head(method: bytes, target: bytes, lines: list[bytes], length: int) -> bytes:
+    """The head of a forwarded request with a body of `length` bytes."""
+    end = b"Content-Length: %d\r\n\r\n" % length if length or method == b"POST" else b"\r\n"
+    return b"%b %b HTTP/1.1\r\n%b%b" % (method, target, b"".join(lines), end)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
