@@ -63,3 +63,7 @@ async def _serve(settings: Settings) -> None:
     except PortUnavailable as error:
         raise click.ClickException(str(error)) from None
     await parent.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -64,7 +64,7 @@ def turnout(ports: envoy.Ports, cpus: Sequence[int], folder: Path) -> Iterator[P
     )
     routes = folder / "routes.json"
     routes.write_bytes(table.write(table.RouteTable(revision=1, deployments=(deployment,))))
-    command = [sys.executable, "-c", "from gateway.cli import main; main()", "--port", "0", "--admin-port", "0"]
+    command = [sys.executable, "-m", "gateway.cli", "--port", "0", "--admin-port", "0"]
     command += ["--workers", "1", "--state", str(folder), "--table", str(routes), "--timeout", str(DEADLINE)]
     with running("turnout", command, cpus, folder) as process:
         port, admin = process.wait(lambda: _listening(folder / "turnout.log"))

@@ -15,7 +15,7 @@ from gateway.table import write
 from tests.gateway.parent_process import HERE, eventually, route_table
 
 ROOT = HERE.parent.parent
-COMMAND = [sys.executable, "-c", "from gateway.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "gateway.cli"]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

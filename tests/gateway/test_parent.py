@@ -219,7 +219,7 @@ def test_a_taken_port_is_named_and_nothing_else_is_printed(tmp_path: Path, optio
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ports = {"--port": "0", "--admin-port": "0", option: str(port)}
-        argv = [sys.executable, "-c", "from gateway.cli import main; main()", "--state", str(tmp_path)]
+        argv = [sys.executable, "-m", "gateway.cli", "--state", str(tmp_path)]
         for name, value in ports.items():
             argv += [name, value]
         ended = subprocess.run(argv, capture_output=True, text=True, timeout=60)
