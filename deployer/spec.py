@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
+from deployer.errors import TurnoutError, nearest
 from deployer.model_path import absolute, folder_number, local_path
 from deployer.quantity import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
 from deployer.rules import broken
@@ -193,11 +194,25 @@ class ModelDeployment(_Part):
 
     @property
     def key(self) -> str:
+        """What the deployment is known by everywhere: its namespace and name."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
     @property
     def by_name(self) -> dict[str, Version]:
+        """The versions by their names."""
         return {version.name: version for version in self.spec.versions}
+
+    def version(self, name: str) -> Version:
+        """The version called `name`, as a person typed it.
+
+        Raises:
+            TurnoutError: there is none.
+        """
+        if name not in self.by_name:
+            near = nearest(name, self.by_name)
+            hint = f"did you mean {near}?" if near else f"its versions are {', '.join(self.by_name)}"
+            raise TurnoutError(f"{self.key} has no version {name}; {hint}")
+        return self.by_name[name]
 
     def resolved(self, folder: str) -> ModelDeployment:
         """The same with each model's path absolute, where relative ones are seen from `folder` (absolute)."""

@@ -11,7 +11,7 @@ from deployer.commands import options
 from deployer.document import read
 from deployer.errors import TurnoutError
 from deployer.local import changes, environments
-from deployer.local.following import POLL, named, status, supervised, wait
+from deployer.local.following import POLL, QUIET, named, status, supervised, wait
 from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
 from deployer.spec import ModelDeployment
@@ -24,6 +24,7 @@ from deployer.spec import ModelDeployment
 @options.output
 def apply(files: tuple[str, ...], state: State, no_wait: bool, output: str) -> None:
     """Make what runs follow the documents in FILE...; - is standard input."""
+    options.refuse_unwaited_json(no_wait, output)
     documents = read(files)
     supervised(state)
     for runtime in {document.spec.runtime for document in documents}:
@@ -50,7 +51,7 @@ def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, out
     """
     parsed = dict(map(_share, shares))
     if len(parsed) < len(shares):
-        raise TurnoutError(f"a version stands twice in {' '.join(shares)}")
+        raise TurnoutError(f"a version stands twice in {' '.join(shares)}; give each one share")
     _change(state, name, lambda document: changes.shared(document, parsed), no_wait, output)
 
 
@@ -89,22 +90,31 @@ def rollback(name: str, state: State, no_wait: bool, output: str) -> None:
 @click.argument("name")
 @options.state
 @options.no_wait
-def delete(name: str, state: State, no_wait: bool) -> None:
+@options.output
+def delete(name: str, state: State, no_wait: bool, output: str) -> None:
     """Take NAME out of the gateway, and end what serves it. Its models stay."""
     with state.editing():
         document = named(state, name)
         state.delete_document(document.key)
+    start, said = time.monotonic(), False
     # Without a supervisor nothing of it runs, or what runs ends with the next one.
     while not no_wait and state.supervisor() is not None:
         if not any(record.deployment == document.key for record in state.records()):
             break
+        if not said and time.monotonic() - start > QUIET:
+            options.note(f"{document.key}: its last requests are under way, then its model servers end")
+            said = True
         time.sleep(POLL)
-    click.echo(f"{document.key}: deleted")
+    if output == "json":
+        options.show_as_json({"deleted": document.key})
+    else:
+        click.echo(f"{document.key}: deleted")
 
 
 def _change(
     state: State, name: str, change: Callable[[ModelDeployment], ModelDeployment], no_wait: bool, output: str
 ) -> None:
+    options.refuse_unwaited_json(no_wait, output)
     supervised(state)
     with state.editing():
         before = named(state, name)
@@ -119,13 +129,15 @@ def _finish(
 ) -> None:
     if no_wait:
         return
+    reached = []
     for document in documents:
         now = wait(state, document, done, options.note)
-        if output == "json":
-            click.echo(now.model_dump_json(indent=2))
-        else:
+        reached.append(now)
+        if output == "text":
             shares = ", ".join(f"{version.name} {version.share:g} %" for version in now.versions)
             click.echo(f"{document.key}: in force, {shares}")
+    if output == "json":
+        options.show_as_json({"deployments": [status.shown() for status in reached]})
 
 
 def _told(before: ModelDeployment | None, after: ModelDeployment) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 
@@ -31,7 +30,7 @@ def validate(files: tuple[str, ...], output: str) -> None:
         problems = error.problems
     if output == "json":
         result = {"valid": not problems, "deployments": names, "problems": [asdict(problem) for problem in problems]}
-        click.echo(json.dumps(result, indent=2))
+        options.show_as_json(result)
     else:
         click.echo(f"valid: {', '.join(names)}")
     sys.exit(1 if problems else 0)
@@ -40,7 +39,7 @@ def validate(files: tuple[str, ...], output: str) -> None:
 @click.command()
 def schema() -> None:
     """Print the document's JSON Schema, by which editors complete and check it."""
-    click.echo(json.dumps(document_schema(), indent=2))
+    options.show_as_json(document_schema())
 
 
 COMMANDS: tuple[click.Command, ...] = (validate, schema)

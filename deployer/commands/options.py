@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from deployer.errors import TurnoutError
 from deployer.local.state import State, default_root
 
 
@@ -25,6 +27,19 @@ output = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show the result."
 )
 no_wait = click.option("--no-wait", is_flag=True, help="Don't wait until the change is in force.")
+
+
+def show_as_json(content: Any) -> None:
+    """The result, for a program."""
+    click.echo(json.dumps(content, indent=2))
+
+
+def refuse_unwaited_json(no_wait: bool, output: str) -> None:
+    """Raises TurnoutError where both are asked for: what isn't waited for can't be shown."""
+    if no_wait and output == "json":
+        raise TurnoutError(
+            "--no-wait has no result to show as JSON; leave one of the two out, or ask `turnout status -o json` later"
+        )
 
 
 def note(text: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import httpx
 from google.protobuf import json_format
 
 from deployer.commands import options
-from deployer.errors import TurnoutError, nearest
+from deployer.errors import TurnoutError
 from deployer.local.following import named, status, supervised
 from deployer.local.state import State
 from deployer.local.tensors import columns, nested, tensor
@@ -26,6 +27,8 @@ VERSION = "x-turnout-version"
 
 
 class Answer(NamedTuple):
+    """What was answered, and by which version."""
+
     version: str
     content: Any
 
@@ -44,10 +47,8 @@ def predict(name: str, data: str, version: str | None, over_grpc: bool, state: S
     input.
     """
     document = named(state, name)
-    if version is not None and version not in document.by_name:
-        near = nearest(version, document.by_name)
-        hint = f"did you mean {near}?" if near else f"its versions are {', '.join(document.by_name)}"
-        raise TurnoutError(f"{document.key} has no version {version}; {hint}")
+    if version is not None:
+        document.version(version)
     body = _body(document.spec.runtime, _data(data))
     supervised(state)
     now = status(state, document.key)
@@ -57,9 +58,9 @@ def predict(name: str, data: str, version: str | None, over_grpc: bool, state: S
     ask = _over_grpc if over_grpc else _over_rest
     answer = ask(now.address, document, body, pins)
     if output == "json":
-        click.echo(json.dumps({"version": answer.version, "answer": answer.content}, indent=2))
+        options.show_as_json({"version": answer.version, "answer": answer.content})
     else:
-        click.echo(json.dumps(answer.content, indent=2))
+        options.show_as_json(answer.content)
         options.note(f"answered by {answer.version}")
 
 
@@ -74,7 +75,7 @@ def _data(text: str) -> Any:
             text = Path(place).read_text()
         return json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise TurnoutError(f"{place} can't be read: {error}") from None
+        raise TurnoutError(f"{place} can't be read: {getattr(error, 'strerror', None) or error}") from None
     except json.JSONDecodeError as error:
         raise TurnoutError(f"{place} is no JSON: {error}; for example [[1.0, 2.0]]") from None
 
@@ -111,8 +112,11 @@ def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pi
         with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
             return ask(channel, document, body, pins)
     except grpc.RpcError as error:
-        what = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.Call) else str(error)
-        raise TurnoutError(f"the answer is {what}") from None
+        if not isinstance(error, grpc.Call):
+            raise TurnoutError(f"the gateway at {address} did not answer: {error}") from None
+        version = _answered_by(error.initial_metadata()) or _answered_by(error.trailing_metadata())
+        what = f"{error.code().name}: {error.details()}"
+        raise TurnoutError(f"{version or 'the gateway'} answered {what}") from None
 
 
 def _ask_tfserving(
@@ -160,8 +164,12 @@ def _call(
     """The answer, and the version that gave it."""
     call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
     answer, done = call.with_call(request, timeout=TIMEOUT, metadata=tuple(metadata.items()))
-    version = dict(done.initial_metadata() or ()).get(VERSION, "")
-    return answer, version if isinstance(version, str) else version.decode()
+    return answer, _answered_by(done.initial_metadata())
+
+
+def _answered_by(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    version = dict(metadata or ()).get(VERSION, "")
+    return version if isinstance(version, str) else version.decode()
 
 
 COMMANDS: tuple[click.Command, ...] = (predict,)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer.commands import options
-from deployer.errors import TurnoutError, nearest
+from deployer.errors import TurnoutError
 from deployer.local.following import named
 from deployer.local.following import status as status_of
 from deployer.local.state import State
@@ -44,8 +44,8 @@ def status(name: str | None, watch: bool, state: State, output: str) -> None:
     if not watch:
         statuses, notes = _statuses(state, name)
         if output == "json":
-            shown = [status.model_dump(mode="json", exclude_none=True) for status in statuses]
-            click.echo(json.dumps({"supervisor": state.supervisor(), "deployments": shown}, indent=2))
+            shown = [status.shown() for status in statuses]
+            options.show_as_json({"supervisor": state.supervisor(), "deployments": shown})
         else:
             # Wide, where nobody looks: a column cut off could not be searched for.
             console = Console() if Console().is_terminal else Console(width=240)
@@ -65,23 +65,29 @@ def status(name: str | None, watch: bool, state: State, output: str) -> None:
 @click.argument("version", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written until Ctrl-C.")
 @options.state
-def logs(name: str, version: str | None, follow: bool, state: State) -> None:
-    """Show what the model servers of NAME, or of one VERSION of it, have written."""
+@options.output
+def logs(name: str, version: str | None, follow: bool, state: State, output: str) -> None:
+    """Show what the model servers of NAME, or of one VERSION of it, have written.
+
+    With -o json each line is an object of its own, so that a program can follow it too.
+    """
     document = named(state, name)
-    if version is not None and version not in document.by_name:
-        near = nearest(version, document.by_name)
-        hint = f"did you mean {near}?" if near else f"its versions are {', '.join(document.by_name)}"
-        raise TurnoutError(f"{document.key} has no version {version}; {hint}")
+    if version is not None:
+        document.version(version)
     pattern = f"{document.key.replace('/', '.')}.{version or '*'}.*.log"
     opened: dict[Path, IO[str]] = {}
     try:
         while True:
             for path in sorted(state.logs.glob(pattern)):
                 new = path not in opened
-                file = opened.setdefault(path, path.open(errors="replace")) if new else opened[path]
-                prefix = ".".join(path.stem.split(".")[2:])
-                for line in file.readlines()[-LINES:] if new else file.readlines():
-                    click.echo(f"{prefix} | {line.rstrip()}")
+                if new:
+                    opened[path] = path.open(errors="replace")
+                _, _, writer, index = path.stem.split(".")  # as `state.stem` makes it
+                for line in opened[path].readlines()[-LINES if new else 0 :]:
+                    if output == "json":
+                        click.echo(json.dumps({"version": writer, "replica": int(index), "line": line.rstrip()}))
+                    else:
+                        click.echo(f"{writer}.{index} | {line.rstrip()}")
             if not follow:
                 return
             time.sleep(WATCH_EVERY)
@@ -104,15 +110,17 @@ def _statuses(state: State, name: str | None) -> tuple[list[DeploymentStatus], l
 
 
 def _view(statuses: list[DeploymentStatus], notes: list[str]) -> Group:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in ("DEPLOYMENT", "VERSION", "ROLE"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for column in ("SHARE", "READY", "RATE", "FAILED", "RESTARTS"):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("CONDITION", "RUNTIME", "REASON"):
-        table.add_column(column)
+    table.add_column("CONDITION", no_wrap=True)
+    # What is long stands below the table, which has to fit on 80 columns.
     lines = list(notes)
     for status in statuses:
+        runtimes = dict.fromkeys(version.runtime for version in status.versions)
+        lines.append(f"{status.key}: served by {', '.join(runtimes)}")
         for version in status.versions:
             rate, failed = version.requests_per_second, version.failures_per_second
             table.add_row(
@@ -125,14 +133,14 @@ def _view(statuses: list[DeploymentStatus], notes: list[str]) -> Group:
                 "-" if failed is None else f"{failed:g}/s",
                 str(version.restarts),
                 Text(version.condition, style=_COLOURS[version.condition]),
-                version.runtime,
-                version.reason or "-",
             )
+            if version.reason:
+                lines.append(f"{status.key} {version.name}: {version.reason}")
         if status.message:
             lines.append(f"{status.key}: {status.message}")
     addresses = sorted({status.address for status in statuses if status.address})
     lines += [f"address: http://{address} (REST and gRPC)" for address in addresses]
-    return Group(*([table] if statuses else []), *lines)
+    return Group(*([table] if statuses else []), *map(Text, lines))
 
 
 COMMANDS: tuple[click.Command, ...] = (status, logs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
 
-from deployer.errors import TurnoutError, nearest
+from deployer.errors import TurnoutError
 from deployer.spec import ModelDeployment, Traffic
 
 
@@ -19,10 +19,7 @@ def shared(document: ModelDeployment, shares: Mapping[str, float]) -> ModelDeplo
     """
     traffic = document.spec.traffic
     for name in shares:
-        if name not in document.by_name:
-            near = nearest(name, document.by_name)
-            hint = f"did you mean {near}?" if near else f"its versions are {', '.join(document.by_name)}"
-            raise TurnoutError(f"{document.key} has no version {name}; {hint}")
+        document.version(name)
     others = [name for name in shares if name != traffic.stable]
     canary = traffic.canary or next(iter(others), None)
     for name in others:
@@ -31,10 +28,12 @@ def shared(document: ModelDeployment, shares: Mapping[str, float]) -> ModelDeplo
                 f"{name} of {document.key} takes no traffic now: stable is {traffic.stable}, canary is {canary}; "
                 "change the roles in the document and apply it"
             )
-    total = sum(shares.values())
-    if any(share < 0 for share in shares.values()) or round(total, 6) != 100:
-        example = f"{traffic.stable}=90 {canary}=10" if canary else f"{traffic.stable}=100"
-        raise TurnoutError(f"the shares have to be positive and sum to 100, not {total:g}; for example {example}")
+    example = f"{traffic.stable}=90 {canary}=10" if canary else f"{traffic.stable}=100"
+    for name, share in shares.items():
+        if not 0 <= share <= 100:
+            raise TurnoutError(f"{name} can't have {share:g} % of the traffic; write 0 to 100, for example {example}")
+    if round(total := sum(shares.values()), 6) != 100:
+        raise TurnoutError(f"the shares have to sum to 100, not {total:g}; for example {example}")
     weight = 100 - shares[traffic.stable] if traffic.stable in shares else 100.0
     return _with(document, traffic.stable, canary, round(weight, 6))
 
@@ -103,5 +102,5 @@ def _with(document: ModelDeployment, stable: str, canary: str | None, weight: fl
     try:
         split = Traffic(stable=stable, canary=canary, weight=float(weight))
     except ValidationError as error:
-        raise TurnoutError(str(error.errors()[0]["msg"])) from None
+        raise TurnoutError(str(error.errors()[0]["ctx"]["error"])) from None  # two decimals: nothing else can be wrong
     return document.model_copy(update={"spec": document.spec.model_copy(update={"traffic": split})})

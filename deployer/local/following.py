@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from deployer.errors import TurnoutError, nearest
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus
@@ -47,9 +49,18 @@ def supervised(state: State) -> None:
 
 
 def status(state: State, key: str) -> DeploymentStatus | None:
-    """What the supervisor last said of the deployment, if anything."""
+    """What the supervisor last said of the deployment, if anything.
+
+    Raises:
+        TurnoutError: it can't be read, which only another release can have written.
+    """
     content = state.status(key)
-    return None if content is None else DeploymentStatus.model_validate_json(content)
+    try:
+        return None if content is None else DeploymentStatus.model_validate_json(content)
+    except ValidationError:
+        raise TurnoutError(
+            f"the status of {key} is of another release of Turnout; end `turnout up`, and start it by this one"
+        ) from None
 
 
 def wait(

@@ -61,18 +61,22 @@ class Gateway:
 
     @property
     def address(self) -> str:
+        """For REST and gRPC: `host:port`."""
         return f"{HOST}:{self.ports['data']}"
 
     @property
     def admin(self) -> str:
+        """For metrics and health: `host:port`."""
         return f"{HOST}:{self.ports['admin']}"
 
     @property
     def ready(self) -> bool:
+        """Whether it answers, with a table in force."""
         return self._heard.ready
 
     @property
     def why(self) -> str:
+        """In words, why it is ready or not."""
         return self._heard.why
 
     @property
@@ -81,15 +85,8 @@ class Gateway:
         return self._heard.revision
 
     def run(self) -> Run:
-        argv = [
-            sys.executable,
-            "-c",
-            "from gateway.cli import main; main()",
-            "--host",
-            HOST,
-            "--port",
-            str(self.ports["data"]),
-        ]
+        """How it is started."""
+        argv = [sys.executable, "-m", "gateway.cli", "--host", HOST, "--port", str(self.ports["data"])]
         argv += ["--admin-host", HOST, "--admin-port", str(self.ports["admin"])]
         argv += ["--state", str(self._state.root), "--table", str(self._state.routes)]
         if self._workers is not None:
@@ -123,7 +120,9 @@ class Gateway:
         if self._heard.ready:
             return Ready()
         replica.reason = self._heard.why
-        return Failed(f"not ready after {START_LIMIT:.0f} s: {self._heard.why}") if self._late(replica, now) else None
+        if now - replica.since > START_LIMIT:
+            return Failed(f"not ready after {START_LIMIT:.0f} s: {self._heard.why}")
+        return None
 
     def in_flight(self, version: Version, port: int) -> float:
         """Requests at the replica with that REST port."""
@@ -145,6 +144,3 @@ class Gateway:
             for before, after in ((first.requests, last.requests), (first.failures, last.failures))
         )
         return requests, failures
-
-    def _late(self, replica: Replica, now: float) -> bool:
-        return now - replica.since > START_LIMIT

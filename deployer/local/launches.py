@@ -27,6 +27,7 @@ class Launches:
         self._failed: dict[str, tuple[str, float]] = {}
 
     def refresh(self, runtimes: Collection[str], now: float) -> None:
+        """Look for the programs of `runtimes`, and go on with those that are being made; never waits."""
         for runtime in runtimes:
             if runtime in self._programs:
                 continue
@@ -45,7 +46,7 @@ class Launches:
         """Why no replica of the runtime can be started now."""
         if runtime in self._programs:
             return None
-        return self._failed.get(runtime, (f"the environment of {runtime} is being made", 0.0))[0]
+        return self._failed.get(runtime, (f"waiting for the environment of {runtime}", 0.0))[0]
 
     def process(self, document: ModelDeployment, version: str, name: str, ports: Mapping[str, int]) -> Process | None:
         """The process of the replica called `name`; None while the runtime can't be started.

@@ -6,7 +6,8 @@ import random
 import socket
 from collections.abc import Collection
 
-LOOPBACK = "127.0.0.1"
+from deployer.runtimes.process import HOST
+
 FIRST, LAST = 20_000, 29_999
 """Below the range that systems take for outgoing connections (from 32,768 on Linux): a server may load for minutes
 before it binds, and an outgoing connection must not have taken its port by then."""
@@ -27,15 +28,16 @@ def free(count: int, taken: Collection[int]) -> list[int]:
             chosen.append(port)
             if len(chosen) == count:
                 return chosen
-    raise OSError(f"no {count} free ports on {LOOPBACK} between {FIRST} and {LAST}")
+    raise OSError(f"no {count} free ports on {HOST} between {FIRST} and {LAST}")
 
 
-def is_free(port: int, host: str = LOOPBACK) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could bind the port now."""
     # With SO_REUSEADDR, as servers bind: connections that linger in TIME_WAIT hold no port.
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((HOST, port))
         except OSError:
             return False
         return True

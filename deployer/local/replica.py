@@ -59,7 +59,6 @@ class Replica:
     phase: Phase
     since: float
     """When it came into its phase."""
-    was_ready: bool = False
     current: bool = True
     process: Process | None = None
     """How to ask after it; None for the gateway, and until its document is known to this supervisor."""
@@ -83,6 +82,7 @@ class Replica:
         return self.record.deployment, self.record.version
 
     def enter(self, phase: Phase, now: float, reason: str = "") -> None:
+        """Come into a phase, for a reason."""
         self.phase, self.since, self.reason = phase, now, reason
 
 
@@ -101,7 +101,7 @@ class Replicas:
             if identity is not None:
                 record = record.model_copy(update={"identity": identity})
                 phase = Phase.READY if record.ready else Phase.STARTING
-                self.by_name[record.name] = Replica(record, phase, now, was_ready=record.ready)
+                self.by_name[record.name] = Replica(record, phase, now)
             elif survivors(record.identity):
                 self.by_name[record.name] = Replica(record, Phase.ENDING, now, reason="its first process has ended")
             else:
@@ -131,8 +131,8 @@ class Replicas:
         return replica
 
     def ready(self, replica: Replica, now: float) -> None:
+        """It may take traffic from now on; whoever adopts it knows."""
         replica.enter(Phase.READY, now)
-        replica.was_ready = True
         replica.record = replica.record.model_copy(update={"ready": True})
         self._state.write_record(replica.record)
 
@@ -145,6 +145,7 @@ class Replicas:
         return f"{how}: {said}" if said else how
 
     def signal(self, replica: Replica, number: signal.Signals, *, leader_only: bool) -> None:
+        """Ask it to end, or end it: all of its processes, or the first alone."""
         self._processes.signal(replica.record.identity, number, leader_only=leader_only)
         replica.asked = True
 
@@ -160,6 +161,7 @@ class Replicas:
         return True
 
     def ports(self) -> set[int]:
+        """All that processes of ours have been given, bound or not yet."""
         return {port for replica in self.by_name.values() for port in replica.record.ports.values()}
 
 

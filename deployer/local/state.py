@@ -49,7 +49,11 @@ class Record(BaseModel):
 
 
 class State:
-    """The paths and files of one state folder; the folder is made if it is missing."""
+    """The paths and files of one state folder; the folder is made if it is missing.
+
+    Raises:
+        TurnoutError: it can't be made.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -61,7 +65,11 @@ class State:
         self._statuses = root / "status"
         self._records = root / "processes"
         for folder in (self._documents, self._statuses, self._records, self.logs, self.work):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                hint = "choose another by --state or TURNOUT_STATE"
+                raise TurnoutError(f"{root} can't be the state folder: {error.strerror}; {hint}") from None
 
     # What should run
 
@@ -94,14 +102,17 @@ class State:
         return tuple(seen)
 
     def write_document(self, document: ModelDeployment) -> None:
+        """Let it be what should run, in place of an earlier one of its key."""
         replace(self._documents / f"{_stem(document.key)}.json", _json(document))
 
     def delete_document(self, key: str) -> None:
+        """Let nothing of it run."""
         (self._documents / f"{_stem(key)}.json").unlink(missing_ok=True)
 
     # What runs
 
     def status(self, key: str) -> bytes | None:
+        """What was last written of a deployment, if anything."""
         with suppress(FileNotFoundError):
             return (self._statuses / f"{_stem(key)}.json").read_bytes()
         return None
@@ -135,6 +146,7 @@ class State:
         (self._records / f"{name}.json").unlink(missing_ok=True)
 
     def log(self, name: str) -> Path:
+        """Where the process with the record `name` writes to."""
         return self.logs / f"{name}.log"
 
     # Who supervises
@@ -205,6 +217,7 @@ def _lock(descriptor: int, kind: int, tries: int = 10) -> bool:
 
 
 def stem(deployment: str, version: str, index: int) -> str:
+    """The name of a replica: `default.digits.v1.0`."""
     return f"{_stem(deployment)}.{version}.{index}"
 
 

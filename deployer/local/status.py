@@ -1,8 +1,9 @@
-"""What the supervisor says about a deployment: the answer to `turnout status -o json`, a form that stays."""
+"""What the supervisor says about a deployment: what `-o json` shows, a form that stays."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -38,6 +39,8 @@ class ReplicaStatus(_Part):
 
 
 class VersionStatus(_Part):
+    """One version, and its processes."""
+
     name: str
     role: str | None = None
     """`stable` or `canary`."""
@@ -58,6 +61,8 @@ class VersionStatus(_Part):
 
 
 class DeploymentStatus(_Part):
+    """One deployment, as compared with its document."""
+
     namespace: str
     name: str
     document: str
@@ -78,4 +83,9 @@ class DeploymentStatus(_Part):
 
     @property
     def key(self) -> str:
+        """As `ModelDeployment.key`."""
         return f"{self.namespace}/{self.name}"
+
+    def shown(self) -> dict[str, Any]:
+        """As `-o json` shows it."""
+        return self.model_dump(mode="json", exclude_none=True)

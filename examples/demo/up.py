@@ -16,6 +16,7 @@ from typing import Any
 
 from deployer.local import ports
 from deployer.local.gateway import ADMIN_PORT, PORT
+from deployer.runtimes.process import HOST
 
 TURNOUT = (sys.executable, "-m", "deployer.cli")
 POLL = 0.3
@@ -38,7 +39,7 @@ class Up:
         # The usual ports where they are free, so that what is shown is what the manual says.
         usual = [PORT, ADMIN_PORT]
         numbers = usual if all(map(ports.is_free, usual)) else ports.free(2, ())
-        self.address, self.admin = (f"{ports.LOOPBACK}:{number}" for number in numbers)
+        self.address, self.admin = (f"{HOST}:{number}" for number in numbers)
         self._options = ("--port", str(numbers[0]), "--admin-port", str(numbers[1]))
         self._log = folder / "up.log"
 

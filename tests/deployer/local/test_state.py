@@ -126,3 +126,9 @@ with State(pathlib.Path({str(tmp_path)!r})).supervising():
     assert state.supervisor() is None
     with state.supervising():
         assert state.supervisor() is not None
+
+
+@pytest.mark.parametrize("root", ["/dev/null", "/proc/turnout"])
+def test_a_folder_that_can_not_be_made(root: str) -> None:
+    with pytest.raises(TurnoutError, match=f"^{root} can't be the state folder: .*; choose another by --state"):
+        State(Path(root))

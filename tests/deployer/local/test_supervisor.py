@@ -85,7 +85,7 @@ def test_it_serves_moves_traffic_and_leaves_nothing(turnout: Turnout) -> None:
         requests.more(20)
         assert requests.versions["v2"] <= before + 1
         shown = json.loads(turnout.run("promote", "digits", "-o", "json"))
-        assert [(v["name"], v.get("role"), v["share"]) for v in shown["versions"]] == [
+        assert [(v["name"], v.get("role"), v["share"]) for v in shown["deployments"][0]["versions"]] == [
             ("v1", None, 0),
             ("v2", "stable", 100),
         ]
@@ -97,6 +97,9 @@ def test_it_serves_moves_traffic_and_leaves_nothing(turnout: Turnout) -> None:
     assert listed["supervisor"] == up.pid
     assert listed["deployments"][0]["versions"][0]["runtime"] == "tfserving (fake)"
     assert "v1.0 | serving" in turnout.run("logs", "digits", "v1")
+    written = [json.loads(line) for line in turnout.run("logs", "digits", "v1", "-o", "json").splitlines()]
+    assert all((line["version"], line["replica"]) == ("v1", 0) for line in written)
+    assert any(line["line"].startswith("serving") for line in written)
     turnout.stop(up)
     assert turnout.left() == []  # not the child of v2's server either, which heeds no TERM
     assert turnout.state.records() == []
@@ -301,7 +304,8 @@ def test_deleting_ends_and_forgets(turnout: Turnout) -> None:
     up = turnout.up(document(turnout, 1))
     turnout.settled()
     assert "did you mean digits?" in turnout.run("delete", "digit", code=1)
-    turnout.run("delete", "digits")
+    assert "--no-wait has no result" in turnout.run("rollback", "digits", "--no-wait", "-o", "json", code=1)
+    assert json.loads(turnout.run("delete", "digits", "-o", "json")) == {"deleted": "default/digits"}
     assert list(turnout.pids()) == ["gateway"]
     assert "no deployment is called digits; there is none yet" in turnout.run("predict", "digits", "[1]", code=1)
     turnout.stop(up)
