@@ -29,6 +29,9 @@ MAX_ATTEMPTS = 3
 BACKOFF_SECONDS = 0.025
 """Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
 
+PATIENCE_SECONDS = 1.0
+"""A server that has said nothing for this long counts as failed when the deadline comes, whoever set it."""
+
 _SPOKEN: dict[Runtime, str] = {"tfserving": "TensorFlow Serving", "seldon": "Seldon"}
 _DIALECT_OF: dict[str, Runtime] = {
     "tfserving-rest": "tfserving",
@@ -272,7 +275,9 @@ class Call(ABC):
         """The deadline is there."""
         self.stop()
         endpoint = self.abandon()
-        if endpoint is not None and not self.answered:  # else it may be the client who is slow
+        waited = monotonic_ns() // 1000 - self.started_us
+        # Where the answer has begun the client may be the slow one; where it gave little time, nothing is proved.
+        if endpoint is not None and not self.answered and waited >= PATIENCE_SECONDS * 1_000_000:
             endpoint.failed(monotonic(), refused=False)
         message = f"{self._which()}: no whole answer within the deadline"
         self._finish(counters.DEADLINE, "deadline", endpoint)

@@ -450,6 +450,16 @@ def test_the_default_deadline_and_no_longer_one(servers: Servers, start_gateway:
     assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 99999999").status == 504
 
 
+def test_deadlines_eject_a_server_that_had_time_and_no_other(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(silent)]))
+    for _ in range(6):
+        assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 20").status == 504
+    assert not gateway.ejected()
+    patient = [gateway.client().send(request("POST", PREDICT, b"{}", "x-turnout-timeout-ms: 1100")) for _ in range(5)]
+    assert [client.answer().status for client in patient] == [504] * 5
+    assert gateway.ejected()
+
+
 def test_no_time_at_all(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[servers(OK)]))
     assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 0").status == 504
