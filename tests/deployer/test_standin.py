@@ -36,8 +36,8 @@ def test_rows_and_columns_and_grpc_agree(standin: ModelServer, demo_models: Path
     answer = standin.call(methods.PREDICT, request)
     scores = np.array(answer.outputs["scores"].float_val, np.float32).reshape(50, 10)
     assert np.mean(np.array(answer.outputs["classes"].int64_val) == labels) > 0.9
-    np.testing.assert_array_equal(scores, np.float32(columns[1]["outputs"]["scores"]))
-    np.testing.assert_array_equal(scores, np.float32([row["scores"] for row in rows[1]["predictions"]]))
+    np.testing.assert_array_equal(scores, np.array(columns[1]["outputs"]["scores"], np.float32))
+    np.testing.assert_array_equal(scores, np.array([row["scores"] for row in rows[1]["predictions"]], np.float32))
     assert columns[1]["outputs"]["classes"] == [row["classes"] for row in rows[1]["predictions"]]
     assert answer.model_spec.version.value == 2
     assert (answer.model_spec.name, answer.model_spec.signature_name) == ("digits", "serving_default")

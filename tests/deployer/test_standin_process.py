@@ -116,7 +116,7 @@ def test_status_is_told_while_a_model_loads(tmp_path: Path) -> None:
     ],
 )
 def test_flags_that_make_no_sense(flags: list[str], text: str) -> None:
-    argv = [environments.python("tfserving"), "-I", tfserving.STAND_IN, *flags]
+    argv = [str(environments.python("tfserving")), "-I", str(tfserving.STAND_IN), *flags]
     ended = subprocess.run(argv, capture_output=True, text=True)
     assert ended.returncode == 2
     assert text in ended.stderr

@@ -129,7 +129,7 @@ def cut_short() -> tfs_pb2.PredictRequest:
     return request
 
 
-def of_type(dtype: tfs_pb2.DataType) -> tfs_pb2.PredictRequest:
+def of_type(dtype: tfs_pb2.DataType.ValueType) -> tfs_pb2.PredictRequest:
     request = predict("digits")
     request.inputs["images"].CopyFrom(tfs_pb2.TensorProto(dtype=dtype, int64_val=[1], double_val=[1]))
     return request

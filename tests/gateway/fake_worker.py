@@ -46,6 +46,7 @@ class Worker:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         command = (await reader.readline()).decode().strip()
         if command in ("count", "hold"):
+            assert self.table is not None
             deployment = self.table.deployments[0]
             slot = self.counters.request(deployment.namespace, deployment.name, deployment.stable, "fake", "split")
             began = time.monotonic_ns() // 1000

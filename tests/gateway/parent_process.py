@@ -53,6 +53,7 @@ class ParentProcess:
             root = HERE.parent.parent
             self.process = subprocess.Popen(argv, stderr=log, cwd=root, env={"PYTHONPATH": str(root)})
         line = eventually(lambda: re.search(r"data=(\S+):(\d+) admin=(\S+)", self.log.read_text()[begin:]))
+        assert line is not None
         self.address = (line[1], int(line[2]))
         self.admin = httpx.Client(base_url=f"http://{line[3]}")
 
@@ -66,7 +67,8 @@ class ParentProcess:
         return self
 
     def report(self) -> dict[str, Any]:
-        return self.admin.get("/table").json()
+        told: dict[str, Any] = self.admin.get("/table").json()
+        return told
 
     def in_force(self, revision: int) -> None:
         eventually(self.report, lambda report: report["revision"] == revision)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,7 @@ def gateway(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Cli
         process = subprocess.Popen([*COMMAND, "--state", tmp_path], cwd=ROOT, stderr=written, env=environment)
     try:
         found = eventually(lambda: re.search(r"data=(\S+) admin=(\S+)", log.read_text()))
+        assert found is not None
         with (
             httpx.Client(base_url=f"http://{found[1]}", timeout=20) as data,
             httpx.Client(base_url=f"http://{found[2]}", timeout=20) as admin,
@@ -44,6 +46,15 @@ def gateway(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Cli
     finally:
         process.kill()
         process.wait()
+
+
+def pid(admin: httpx.Client) -> int | None:
+    found: int | None = admin.get("/table").json()["workers"][0]["pid"]
+    return found
+
+
+def is_another(old: int, new: int | None) -> bool:
+    return new not in (None, old)
 
 
 def test_it_serves_counts_survives_a_worker_and_ends(
@@ -59,7 +70,7 @@ def test_it_serves_counts_survives_a_worker_and_ends(
         worker = admin.get("/table").json()["workers"][0]
         assert (worker["ready"], worker["revision"], worker["restarts"]) == (True, 5, refusals - 1)
         os.kill(worker["pid"], signal.SIGKILL)
-        eventually(lambda dead=worker: admin.get("/table").json()["workers"][0]["pid"] not in (None, dead["pid"]))
+        eventually(partial(pid, admin), partial(is_another, worker["pid"]))
         eventually(lambda: admin.get("/readyz").status_code == 200)
         data.close()
         data = httpx.Client(base_url=data.base_url, timeout=20)

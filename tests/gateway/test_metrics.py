@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_openmetrics_holds_the_same(view: View) -> None:
     body, content_type = exposition(view, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
-    families = {family.name: family for family in parse_openmetrics(body.decode())}
+    families = {family.name: family for family in parse_openmetrics(body.decode())}  # type: ignore[no-untyped-call]
     assert families["turnout_requests"].type == "counter"
     assert families["turnout_request_duration_seconds"].type == "histogram"
     assert families["turnout_build"].type == "info"
@@ -159,6 +160,10 @@ def test_the_number_of_series_is_bounded_by_what_the_table_and_the_dialects_can_
     }
 
 
+def all_replaced(old: list[int], now: list[int]) -> bool:
+    return None not in now and not set(now) & set(old)
+
+
 def test_counters_never_fall_when_workers_die_and_versions_stay(tmp_path: Path) -> None:
     parent = ParentProcess(tmp_path)
     try:
@@ -175,7 +180,7 @@ def test_counters_never_fall_when_workers_die_and_versions_stay(tmp_path: Path) 
                 for pid in pids:
                     os.kill(pid, signal.SIGKILL)
                     before = not_less(parent, before)
-            eventually(parent.pids, lambda now, old=pids: None not in now and not set(now) & set(old))
+            eventually(parent.pids, partial(all_replaced, pids))
             parent.ready()
             before = not_less(parent, before)
             labels = VERSION | {"dialect": "fake", "assignment": "split"}

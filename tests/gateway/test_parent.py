@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,7 +24,7 @@ Start = Callable[..., ParentProcess]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[ParentProcess] = []
 
-    def begin(**settings: object) -> ParentProcess:
+    def begin(**settings: Any) -> ParentProcess:
         started.append(ParentProcess(tmp_path, **settings))
         return started[-1]
 
@@ -207,7 +209,7 @@ def test_workers_end_when_the_parent_is_killed_but_not_before_they_are_done(pare
         held.sendall(b"go\n")
         assert int(lines.readline()) in workers
     for pid in workers:
-        eventually(lambda pid=pid: gone(pid))
+        eventually(partial(gone, pid))
 
 
 def test_a_signal_to_the_group_leaves_the_workers_to_the_parent(parent: ParentProcess) -> None:

@@ -1,6 +1,7 @@
 """Slots with labels, in a small area: what a reader sees, reuse, exhaustion."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,7 @@ def slots(memory: bytearray) -> Slots[Held]:
 
 
 def seen(memory: bytearray) -> list[tuple[tuple[str, ...], list[int], bool]]:
-    return sorted(tuple(reading) for reading in read(memory, AREA))
+    return sorted((reading.key, reading.words, reading.live) for reading in read(memory, AREA))
 
 
 def test_a_new_slot_reads_as_zeros_under_its_key_and_is_found_again(memory: bytearray, slots: Slots[Held]) -> None:
@@ -138,7 +139,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_equals_a_plain_model(steps: list[tuple]) -> None:
+def test_equals_a_plain_model(steps: list[tuple[Any, ...]]) -> None:
     memory = bytearray(AREA.end * 8)
     slots = Slots(memoryview(memory), AREA, Held, OTHER)
     live: dict[tuple[str, ...], list[int]] = {}
@@ -159,7 +160,7 @@ def test_equals_a_plain_model(steps: list[tuple]) -> None:
                 words[0] -= 1
             held = [one for one in held if one[0] != argument]
         else:
-            slots.retain(lambda key, keep=argument: key in keep)
+            slots.retain(argument.__contains__)
             retired += [(key, live.pop(key)) for key in list(live) if key not in argument and key != OTHER]
         expected = [(key, words, True) for key, words in live.items()]
         expected += [(key, words, False) for key, words in retired if words[0]]

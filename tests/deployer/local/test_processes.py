@@ -36,7 +36,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for processes, identity in started:
         for process in survivors(identity):
             process.kill()
-        until(lambda processes=processes, identity=identity: processes.ending(identity) is not None)
+        until(lambda: processes.ending(identity) is not None)  # noqa: B023  # asked at once
 
 
 def until(condition: Callable[[], object], seconds: float = 20.0) -> None:

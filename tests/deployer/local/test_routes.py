@@ -130,7 +130,8 @@ def test_the_older_deployment_stays_first() -> None:
 )
 def test_whatever_comes_tables_are_sound(steps: list[tuple[str, str | None, int, set[str]]]) -> None:
     """Revisions and epochs only rise, and an epoch stands for one split."""
-    table, epochs = EMPTY, {}
+    table = EMPTY
+    epochs: dict[int, tuple[str, str | None, float]] = {}
     for stable, canary, weight, up in steps:
         canary = None if canary == stable else canary
         declared = document(["v1", "v2", "v3"], stable, canary, weight if canary else 0)

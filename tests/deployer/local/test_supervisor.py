@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -181,6 +182,10 @@ def test_a_record_whose_pid_another_program_has_now_harms_nobody(turnout: Turnou
         innocent.kill()
 
 
+def forgotten(turnout: Turnout, pid: int) -> bool:
+    return pid not in turnout.pids().values()
+
+
 def test_a_killed_replica_leaves_the_table_and_comes_back(turnout: Turnout) -> None:
     model(turnout, 1)
     up = turnout.up(document(turnout, 1, replicas=2))
@@ -189,7 +194,7 @@ def test_a_killed_replica_leaves_the_table_and_comes_back(turnout: Turnout) -> N
         for _ in range(3):
             pid = turnout.version("v1")["replicas"][0]["pid"]
             os.kill(pid, signal.SIGKILL)
-            until(lambda pid=pid: pid not in turnout.pids().values(), "the record of the killed one is gone")
+            until(partial(forgotten, turnout, pid), "the record of the killed one is gone")
             until(lambda: turnout.version("v1").get("ready") == 2, "both are ready again")
         requests.more(20)
         # Each kill may meet one request that was being answered.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -182,7 +182,7 @@ def test_nothing_half_written_is_left_beside_the_copy(found: TableFile) -> None:
     assert [path.name for path in found.last_good.parent.iterdir()] == ["last-good.json"]
 
 
-def watched(found: TableFile, do: Callable[[asyncio.Queue[RouteTable]], object]) -> None:
+def watched(found: TableFile, do: Callable[[asyncio.Queue[RouteTable]], Awaitable[object]]) -> None:
     async def run() -> None:
         tables: asyncio.Queue[RouteTable] = asyncio.Queue()
         watch = spawn(found.watch(0.001, tables.put_nowait), "watch")

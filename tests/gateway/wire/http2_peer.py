@@ -77,7 +77,7 @@ def frames_of(data: bytes) -> list[Frame]:
     """The whole frames in `data`, which is nothing but whole frames."""
     found = []
     while data:
-        head, flags, stream_id = frames.read_head(data)
+        head, flags, stream_id = frames.read_head(data, 0)
         size = head >> 8
         assert len(data) >= 9 + size
         assert size <= 16_384

@@ -60,9 +60,9 @@ def autoscaler(replicas: int) -> Autoscaler:
     return Autoscaler(replicas, Policy(window=4, up_after=2, down_after=6))
 
 
-desired.Autoscaler = autoscaler
+desired.Autoscaler = autoscaler  # type: ignore[attr-defined, assignment]
 environments.program = lambda runtime: Path(sys.executable)
-launches.COMMANDS = {"tfserving": command, "seldon": command}
+launches.COMMANDS = {"tfserving": command, "seldon": command}  # type: ignore[attr-defined]
 readiness.check = check
 readiness.alive = alive
 main()
