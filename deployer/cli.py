@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import tempfile
 import traceback
@@ -13,6 +14,9 @@ import click
 
 from deployer.commands import change, documents, predict, show, up
 from deployer.errors import TurnoutError
+
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a folder's owner or a full disk answers: no defect of ours, wherever it is met."""
 
 
 def _version() -> str:
@@ -43,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except TurnoutError as error:
         click.echo(str(error), err=True)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"{where}{error.strerror}; turnout has to write there: give it the right, or room", err=True)
+            sys.exit(1)
         with tempfile.NamedTemporaryFile("w", prefix="turnout-defect-", suffix=".txt", delete=False) as file:
             traceback.print_exception(error, file=file)
         what = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -103,7 +103,10 @@ def _statuses(state: State, name: str | None) -> tuple[list[DeploymentStatus], l
     found = {document.key: status_of(state, document.key) for document in documents}
     notes = [f"{key}: not started yet" for key, status in found.items() if status is None]
     if state.supervisor() is None:
-        notes.append("no `turnout up` runs: this is the last that was known" if any(found.values()) else "nothing runs")
+        if any(found.values()):
+            notes.append("no `turnout up` runs: this is the last that was known")
+        else:
+            notes.append(f"nothing runs: `turnout up{'' if documents else ' FILE'}` starts it")
     elif not documents:
         notes.append("there is no deployment yet: `turnout apply FILE` adds one")
     return [status for status in found.values() if status is not None], notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -116,6 +117,15 @@ def test_an_expected_error_is_its_text(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert run(capsys, "fail") == (1, "", "port 8500 is taken; choose another by --port\n")
 
 
+def test_what_the_system_refuses_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_by(monkeypatch, PermissionError(errno.EACCES, "Permission denied", "/root/lock"))
+    code, out, err = run(capsys, "fail")
+    assert (code, out) == (1, "")
+    assert err == "/root/lock: Permission denied; turnout has to write there: give it the right, or room\n"
+
+
 def test_a_defect_leaves_its_traceback_in_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -129,7 +139,7 @@ def test_a_defect_leaves_its_traceback_in_a_file(
 
 
 def test_as_a_process_that_reads_stdin() -> None:
-    command = [sys.executable, "-c", "from deployer.cli import main; main()", "validate", "-"]
+    command = [sys.executable, "-m", "deployer.cli", "validate", "-"]
     done = subprocess.run(command, input=b"a: \xff", capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode() == "<stdin>:1:4: byte 0xff is not UTF-8 (save the file as UTF-8)\n"

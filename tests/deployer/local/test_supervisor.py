@@ -104,7 +104,7 @@ def test_it_serves_moves_traffic_and_leaves_nothing(turnout: Turnout) -> None:
     turnout.stop(up)
     assert turnout.left() == []  # not the child of v2's server either, which heeds no TERM
     assert turnout.state.records() == []
-    assert turnout.run("status").strip().endswith("nothing runs")
+    assert turnout.run("status").strip().endswith("nothing runs: `turnout up` starts it")
 
 
 def test_what_a_killed_supervisor_left_is_taken_over_without_a_failed_request(turnout: Turnout) -> None:
