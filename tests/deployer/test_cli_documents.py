@@ -120,10 +120,10 @@ def test_an_expected_error_is_its_text(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_what_the_system_refuses_is_no_defect(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fails_by(monkeypatch, PermissionError(errno.EACCES, "Permission denied", "/root/lock"))
+    fails_by(monkeypatch, PermissionError(errno.EACCES, "Permission denied", "/srv/lock"))
     code, out, err = run(capsys, "fail")
     assert (code, out) == (1, "")
-    assert err == "/root/lock: Permission denied; turnout has to write there: give it the right, or room\n"
+    assert err == "/srv/lock: Permission denied; turnout has to write there: give it the right, or room\n"
 
 
 def test_a_defect_leaves_its_traceback_in_a_file(
