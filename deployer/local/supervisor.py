@@ -113,7 +113,7 @@ class Supervisor:
             after = routes(self._table, list(self._desired.documents.values()), self._endpoints())
             held = {(d.key, d.stable) for d in after.deployments if (d.key, d.stable) not in self._desired}
         needs = self._needs(serving, now)
-        if not self._stopping and self._reporter.write(self._desired.documents.values(), self._facts(needs)):
+        if not self._stopping and self._reporter.write(self._desired.documents.values(), self._facts(needs, after)):
             self._say("all is as declared")
         seen = [self._seen(replica, serving, now) for replica in self._replicas.by_name.values()]
         return Observed(needs, held, seen, after, now)
@@ -196,7 +196,8 @@ class Supervisor:
             ready = sum(r.phase is Phase.READY for r in self._replicas.by_name.values() if r.key == version)
             trouble.watch(ready >= self._desired.replicas(version), now)
 
-    def _facts(self, needs: Sequence[Need]) -> report.Facts:
+    def _facts(self, needs: Sequence[Need], after: RouteTable) -> report.Facts:
+        """By the table that is to be: what it changes is not in force before it is written."""
         desired = {(need.deployment, need.version): need.replicas for need in needs}
         replicas: dict[tuple[str, str], list[Replica]] = {version: [] for version in desired}
         for replica in self._replicas.by_name.values():
@@ -213,7 +214,7 @@ class Supervisor:
             )
         gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
         address = self._gateway.address if self._gateway.ready else ""
-        return report.Facts(self._table, self._gateway.revision, address, gateway, versions)
+        return report.Facts(after, self._gateway.revision, address, gateway, versions)
 
     def _describe(self, replica: Replica) -> None:
         """Make out how the replica would be started now, unless that is known."""

@@ -16,7 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployer.local.state import Record
+from deployer.local import environments
+from deployer.local.gateway import Gateway, Options
+from deployer.local.gateway_client import Snapshot
+from deployer.local.processes import Processes, intended
+from deployer.local.state import Record, State
+from deployer.local.supervisor import Supervisor
+from deployer.spec import ModelDeployment
+from gateway import table
 from tests.support.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
@@ -364,3 +371,34 @@ def test_one_folder_has_one_supervisor_and_commands_need_it(turnout: Turnout) ->
     turnout.settled()
     assert f"process {up.pid}" in turnout.run("up", code=1)
     turnout.stop(up)
+
+
+def test_nothing_is_settled_before_its_table_is_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version has become ready, and the table in force does not have its endpoint yet."""
+    monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
+    monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
+    state = State(tmp_path / "state")
+    spec = {"runtime": "tfserving", "versions": [{"name": "v1", "model": "/m/1"}], "traffic": {"stable": "v1"}}
+    head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
+    state.write_document(ModelDeployment.model_validate(head | {"spec": spec}))
+    version = table.Version(name="v1", servable=1)
+    digits = table.Deployment(namespace="default", name="digits", runtime="tfserving", stable="v1", versions=(version,))
+    state.routes.write_bytes(table.write(table.RouteTable(revision=1, deployments=(digits,))))
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+    processes = Processes()
+    identity = processes.start(intended(), argv, {}, tmp_path, tmp_path / "log")
+    try:
+        ports = {"rest": 1, "grpc": 2}
+        state.write_record(
+            Record(deployment="default/digits", version="v1", index=0, identity=identity, ports=ports, ready=True)
+        )
+        gateway = Gateway(state, Options())
+        gateway._heard = Snapshot(True, "", revision=1)
+        supervisor = Supervisor(state, gateway, print)
+        supervisor.begin()
+        assert supervisor.observe().table.revision == 2
+        status = json.loads(state.status("default/digits") or b"{}")
+        assert (status["versions"][0]["ready"], status["inForce"], status["settled"]) == (1, False, False)
+    finally:
+        processes.signal(identity, signal.SIGKILL)
+        until(lambda: processes.ending(identity) is not None, "the process has ended")
