@@ -245,14 +245,17 @@ class Call(ABC):
             return
         self.table = table
         deployment = table.find(self.deployment.name, self.deployment.namespace)
-        version = None if deployment is None else deployment.by_name.get(self.upstream.version.name)
-        if deployment is not None and version is not None:
-            self.deployment = deployment
+        if deployment is None:
+            return
+        self.deployment = deployment
+        version = deployment.by_name.get(self.upstream.version.name)
+        if version is not None:
             self.upstream = self.forwarder.upstreams.of(deployment, version)
 
     @property
     def _may_fall_back(self) -> bool:
-        return self.how == "split" and self.upstream.version.name == self.deployment.canary
+        # By the table in force: the canary of the one before may have no role any more, and has nobody else either.
+        return self.how == "split" and self.upstream.version.name != self.deployment.stable
 
     def _fall_back(self) -> bool:
         """Where the split chose a canary that can't answer, stable does; the failure is the canary's."""

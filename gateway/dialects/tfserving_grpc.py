@@ -36,6 +36,10 @@ _METHODS = {
 }
 
 
+_MAX_TASK_BYTES = 65_536
+"""Of a MultiInference request together: names, hundreds of times what they need. Each byte costs the data loop time."""
+
+
 class TfservingGrpc:
     name = "tfserving-grpc"
 
@@ -64,6 +68,8 @@ def _of(path: bytes, specs: list[bytes]) -> Address:
 
 def _of_tasks(path: bytes, tasks: list[bytes]) -> Address:
     """The one address of all tasks of a MultiInference request: its answer comes from one model."""
+    if sum(map(len, tasks)) > _MAX_TASK_BYTES:
+        raise _invalid(f"The request's tasks are over {_MAX_TASK_BYTES} bytes")
     addresses = {_of(path, values(task, 1)) for task in tasks}
     if not addresses:
         raise _invalid("The request has no tasks, so no model_spec")

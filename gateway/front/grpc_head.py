@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway import dialects
 from gateway.dialects import health
-from gateway.wire.blocks import SECRET
+from gateway.wire.blocks import NEVER_INDEXED, SECRET
 from gateway.wire.fields import Field, Fields
 
 OWN = b"x-turnout-"
@@ -49,8 +49,8 @@ def read(fields: Fields) -> tuple[RequestHead, bytes | None]:
     known = heads.get(key)
     if known is None:
         known = RequestHead([*base, *rest])
-        if not any(field[0] in SECRET for field in rest):
+        if not any(field[0] in SECRET or field[2][0] & 0xF0 == NEVER_INDEXED for field in rest):
             if len(heads) >= _MAX_KNOWN_RESTS:
                 heads.clear()
             heads[key] = known
-    return known, timeout
+    return known, known.meta.get(b"grpc-timeout", timeout)  # of two the last counts, as in the plain way

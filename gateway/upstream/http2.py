@@ -102,7 +102,7 @@ class GrpcPool:
             async with asyncio.timeout(self.settings.connect_timeout):
                 _, connection = await loop.create_connection(lambda: _Connection(self), self._host, self._port)
             await connection.greeted()
-        except OSError:  # TimeoutError is one
+        except (OSError, UnicodeError):  # TimeoutError is one; a name that can't be one raises the other
             self._connecting = False
             if not self._connections:
                 waiting, self.waiting = self.waiting, deque()

@@ -21,6 +21,9 @@ OVERSIZE = 0x100
 FIELD_OVERHEAD = 32
 """What each field counts beside its bytes in the size of a header list (RFC 9113, 6.5.2)."""
 
+NEVER_INDEXED = 0x10
+"""How a literal begins, but for its four low bits, whose sender wants it kept nowhere (RFC 7541, 6.2.3)."""
+
 TABLE_OFF = 0x20
 """The one byte of a table size update to 0."""
 
@@ -209,7 +212,7 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
     value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
     bit = value_kind(value) if regular else kind(name, value)
     field = Field(name, value, raw, bit)
-    if bit != MALFORMED and name not in FORGOTTEN and first & 0xF0 != 0x10 and len(raw) <= MAX_KNOWN_BYTES:
+    if bit != MALFORMED and name not in FORGOTTEN and first & 0xF0 != NEVER_INDEXED and len(raw) <= MAX_KNOWN_BYTES:
         if len(_known_fields) >= MAX_KNOWN_FIELDS:
             _known_fields.clear()
         _known_fields[raw] = field

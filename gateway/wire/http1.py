@@ -106,13 +106,13 @@ class _Reader:
             return  # a trailer: no model server needs one, and merging it into the head is a known hole
         self._head_bytes += len(name) + len(value) + 4
         key = name.lower()
+        if key in _SECRET:
+            self._head.secret = True
         if key in _HOP:
             self._hop(key, value)
         elif key[:10] == _OWN:
             self._head.own[key] = value.strip(b" \t")
         else:
-            if key in _SECRET:
-                self._head.secret = True
             self._field(key, b"%b: %b\r\n" % (name, value))
 
     def _field(self, key: bytes, line: bytes) -> None:

@@ -11,10 +11,10 @@ from types import TracebackType
 import pytest
 
 from gateway import totals
-from gateway.table import Endpoint
+from gateway.table import Endpoint, RouteTable
 from tests.gateway.parent_process import eventually
 from tests.support.client import Answer, Broken, request
-from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, table
+from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
 from tests.support.servers import Peer, Script, Server, always, answer, once, resetting, silent, unused_port
 
 Servers = Callable[..., Server]
@@ -527,6 +527,23 @@ def test_a_retry_goes_by_the_table_in_force(servers: Servers, start_gateway: Sta
     old.open_gate()
     assert waiting.answer().status == 200
     assert len(new.requests) == 1
+
+
+@pytest.mark.parametrize("versions", [["v1", "v2"], ["v1"]])
+def test_stable_answers_for_a_canary_that_is_none_any_more(
+    servers: Servers, start_gateway: Start, versions: list[str]
+) -> None:
+    canary, old, new = servers(silent), servers(OK), servers(OK)
+    gateway = start_gateway(table(1, v1=[old], v2=[canary], weight=100))
+    waiting = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: canary.requests)
+    left: dict[str, list[Server | Endpoint]] = {"v1": [new], "v2": [dead()]}
+    after = deployment("m", {name: left[name] for name in versions}, canary=None)
+    gateway.swap(RouteTable(revision=2, deployments=(after,)))
+    canary.close()
+    got = waiting.answer()
+    assert (got.status, got.version) == (200, "v1")
+    assert (len(old.requests), len(new.requests)) == (0, 1)
 
 
 def test_a_call_that_waits_for_a_connection_outlives_its_endpoint(start_gateway: Start) -> None:

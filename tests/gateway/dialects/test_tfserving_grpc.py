@@ -120,6 +120,7 @@ def test_multi_inference() -> None:
         (task(spec()) + field(1, b""), "Missing ModelSpec"),
         (field(1, field(1, spec()) * 2), "appears twice"),
         (field(1, b"\x0a\x09x"), "cut off"),
+        (task(spec()) * 2_000, "over 65536 bytes"),
     ],
 )
 def test_multi_inference_for_several_models(message: bytes, said: str) -> None:

@@ -146,6 +146,12 @@ def test_stable_answers_for_a_dead_canary(
     assert gateway.outcomes("v1") == {"success": 5}
 
 
+def test_host_that_is_no_name(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(table(v1=[Endpoint(host="a" * 64, rest=1, grpc=1)]))
+    answer = gateway.grpc_client().call(PREDICT, predict())
+    assert (answer.code, answer.said) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
+
+
 def test_canary_and_stable_dead(start_gateway: StartGateway, nowhere: Endpoint) -> None:
     gateway = start_gateway(table(weight=100, v1=[], v2=[nowhere]))
     answer = gateway.grpc_client().call(PREDICT, predict())

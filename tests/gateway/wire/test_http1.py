@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, Refusal
+from gateway.wire import http1
 from gateway.wire.heads import Head, chunk, request_head
 from gateway.wire.http1 import AnswerReader, RequestReader
 
@@ -206,6 +207,14 @@ def test_a_request_is_told_with_what_concerns_only_this_hop_taken_out() -> None:
         ("end", False),
     ]
     assert recorder.heads[0].expect_continue
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"proxy-authorization", b"Cookie"])
+def test_secrets_are_never_remembered(name: bytes) -> None:
+    data = b"GET /secret HTTP/1.1\r\nHost: a\r\n%b: hunter2\r\n\r\n" % name
+    for _ in range(2):
+        requests([data])
+    assert not any(b"hunter2" in known for known in http1._known_requests)
 
 
 def test_host_can_not_be_nominated_away() -> None:

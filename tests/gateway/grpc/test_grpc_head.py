@@ -1,0 +1,40 @@
+"""What a request's header block says, where blocks begin alike: as if each were the first."""
+
+from __future__ import annotations
+
+from gateway.front.grpc_head import RequestHead, read
+from gateway.wire.blocks import Decoder
+from gateway.wire.fields import Fields, encode, encode_all
+
+BEGIN = encode_all(
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":path", b"/seldon.protos.Seldon/Predict"),
+    (b":authority", b"gateway"),
+    (b"content-type", b"application/grpc"),
+)
+
+
+def decoded(ends: list[bytes]) -> list[Fields]:
+    """Blocks of one connection that begin alike, after the first two, by which their beginning is known."""
+    decoder = Decoder(65_536)
+    decoder.table_off()
+    decoder.decode(b"\x20")
+    both = [decoder.decode(BEGIN + end)[0] for end in (*ends[:1] * 2, *ends)][2:]
+    assert all(fields.base is not None for fields in both)
+    return both
+
+
+def test_of_two_deadlines_the_last_counts() -> None:
+    ends = [encode_all((b"grpc-timeout", first), (b"grpc-timeout", b"5m")) for first in (b"1S", b"2S", b"3S")]
+    for fields in decoded(ends):
+        assert read(fields)[1] == RequestHead(fields).meta[b"grpc-timeout"] == b"5m"
+
+
+def test_what_is_never_indexed_is_never_remembered() -> None:
+    secrets = [encode(b"authorization", b"hunter2"), encode(b"x-key", b"hunter2", never_index=True)]
+    for fields in decoded([encode(b"grpc-timeout", b"1S") + secret for secret in secrets]):
+        head, _ = read(fields)
+        assert b"hunter2" in head.onward
+        assert fields.base is not None
+        assert not fields.base.note
