@@ -67,7 +67,7 @@ class GrpcCall(Call):
         self.forwarder = client.forwarder
         self.client_stream = stream_id
         self._client = client
-        self._body: list[bytes] = []
+        self._body = bytearray()  # not a list: a message may come in pieces of one byte each
 
     # The request.
 
@@ -110,11 +110,12 @@ class GrpcCall(Call):
                 raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the message is over {limit} bytes")
             self.forwarder.gather(len(data))
             self._size += len(data)
-            self._body.append(data)
-            if end:
-                self._message = b"".join(self._body)  # of one piece, that piece
-                self._body.clear()
-                self._start()
+            if not end:
+                self._body += data
+                return
+            self._message = bytes(self._body + data) if self._body else data
+            self._body.clear()
+            self._start()
         except Refusal as refusal:
             self.turn_away(refusal)
 

@@ -18,6 +18,9 @@ _MOST_WAITING = 32
 """Pipelined requests that are taken in before their turn. While more wait nothing is read, so a client that has gone is
 noticed no sooner than their deadlines come."""
 
+_SMALL_BYTES = 1024
+"""Of a piece of a body."""
+
 _LINGER_SECONDS = 2.0
 """How long what still comes after the last answer is read and dropped, so that closing resets nothing that the client
 has yet to read (RFC 9112, 9.6), if it does not close first."""
@@ -35,7 +38,7 @@ class RestFront(asyncio.Protocol):
         self._clients = clients
         self._reader = RequestReader(self, forwarder.settings.max_head_bytes)
         self._head = Head()
-        self._body: list[bytes] = []
+        self._body: list[bytes | bytearray] = []
         self._size = 0
         self._whole = True
         self._queue: deque[RestCall | Refusal] = deque()
@@ -117,7 +120,13 @@ class RestFront(asyncio.Protocol):
             self._reader.stop(refusal)
             return
         self._size += len(data)
-        self._body.append(data)
+        # Small pieces are put together: as many objects of a byte each would take up far more than is accounted for.
+        if len(data) < _SMALL_BYTES and self._body:
+            if not isinstance(self._body[-1], bytearray):
+                self._body.append(bytearray())
+            self._body[-1] += data
+        else:
+            self._body.append(data)
 
     def on_end(self) -> None:
         self._queue.append(RestCall(self, self._head, self._body, self._size))

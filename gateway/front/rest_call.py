@@ -59,7 +59,7 @@ class RestCall(Call):
     _answer: Head | None = None
     _chunked = False
 
-    def __init__(self, client: Client, head: Head, body: list[bytes], size: int) -> None:
+    def __init__(self, client: Client, head: Head, body: list[bytes | bytearray], size: int) -> None:
         self.forwarder = client.forwarder
         self._client = client
         self._head = head
@@ -92,7 +92,7 @@ class RestCall(Call):
     # Towards the model server.
 
     @property
-    def request(self) -> list[bytes]:
+    def request(self) -> list[bytes | bytearray]:
         return [self._head.note.forwarded(self._head, self._size), *self._body]
 
     def send(self, endpoint: Endpoint) -> None:

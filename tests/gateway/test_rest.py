@@ -448,3 +448,16 @@ def test_curl(gateway: Gateway) -> None:
     assert b"x" * 2_000_000 in ran.stdout
     assert ran.stdout.endswith(b'no deployment nobody; known: s, m"}')
     assert gateway.snapshot().worker[counters.ACCEPTED] == 1
+
+
+def test_a_body_in_very_small_pieces_arrives_whole(servers: Servers, start_gateway: Start) -> None:
+    server = servers(always(answer(b"{}")))
+    gateway = start_gateway(table(v1=[server]))
+    body = bytes(range(256)) * 20
+    pieces = b"".join(b"1\r\n%b\r\n" % body[i : i + 1] for i in range(3000)) + b"%x\r\n%b\r\n0\r\n\r\n" % (
+        2120,
+        body[3000:],
+    )
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    assert gateway.client().send(head + pieces).answer().status == 200
+    assert server.requests[0].body == body
