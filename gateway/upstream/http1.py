@@ -30,7 +30,7 @@ class RestAttempt(Attempt, Protocol):
     exchange: RestExchange | None
 
     @property
-    def request(self) -> list[bytes]:
+    def request(self) -> list[bytes | bytearray]:
         """The bytes to send."""
         ...
 
@@ -82,10 +82,14 @@ class RestPool:
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
+        connection = _Connection(self)
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
-                await loop.create_connection(lambda: _Connection(self), self._host, self._port)
-        except (OSError, UnicodeError):  # TimeoutError is one; a name that can't be one raises the other
+                await loop.create_connection(lambda: connection, self._host, self._port)
+        except (OSError, UnicodeError) as error:  # TimeoutError is one; a name that can't be one raises the other
+            if connection.made:  # in the turn of the loop in which its time was over: it is closed, and not told so
+                connection.connection_lost(error)
+                return
             self._count -= 1
             if self._waiting:
                 self._waiting.popleft().failed(Failure.CONNECT, sent=False)
@@ -118,9 +122,12 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self._reusable = True
         self._paused = False
+        self._lost = False
+        self.made = False
         self.used = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made = True
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
         self._pool.slot.connected()
         self._pool.idle(self)
@@ -190,6 +197,9 @@ class _Connection(asyncio.Protocol):
         self._pool.retire(self)  # the transport closes itself; connection_lost tells, but only in the loop's next turn
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
         self._pool.slot.disconnected()
         self._pool.lost(self)
         call = self._call

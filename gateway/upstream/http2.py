@@ -98,11 +98,16 @@ class GrpcPool:
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
+        connection = _Connection(self)
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
-                _, connection = await loop.create_connection(lambda: _Connection(self), self._host, self._port)
+                await loop.create_connection(lambda: connection, self._host, self._port)
             await connection.greeted()
-        except (OSError, UnicodeError):  # TimeoutError is one; a name that can't be one raises the other
+        except (OSError, UnicodeError) as error:  # TimeoutError is one; a name that can't be one raises the other
+            if connection in self._connections:
+                connection.give_up(error)
+                return
+            connection.give_up(error)
             self._connecting = False
             if not self._connections:
                 waiting, self.waiting = self.waiting, deque()
@@ -144,11 +149,13 @@ class _Connection(asyncio.Protocol):
         self._flushing = False
         self._heard = 0.0
         self._retired = False  # the server takes no more streams
+        self._open = False
         self._loop = asyncio.get_running_loop()
         self._greeting: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
+        self._open = True
         _give_up_after(self._pool.settings.read_timeout, transport.get_extra_info("socket"))
         self._pool.slot.connected()
         self.wire.start()
@@ -165,6 +172,12 @@ class _Connection(asyncio.Protocol):
         except TimeoutError:
             self._transport.abort()
             raise
+
+    def give_up(self, error: Exception) -> None:
+        """It was too long in coming, even if it came in the turn of the loop in which its time was over: then it is
+        closed, and not told so."""
+        self._greeting.cancel()
+        self.connection_lost(error)
 
     def send(self, call: GrpcAttempt) -> None:
         block, message = call.request
@@ -226,6 +239,9 @@ class _Connection(asyncio.Protocol):
         self._touch()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._open:
+            return
+        self._open = False
         self._pool.slot.disconnected()
         if not self._greeting.done():
             self._greeting.set_exception(ConnectionResetError())

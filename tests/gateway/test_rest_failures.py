@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from gateway import totals
 from gateway.table import Endpoint, RouteTable
+from gateway.upstream import http1
 from tests.gateway.parent_process import eventually
 from tests.support.client import Answer, Broken, request
 from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
@@ -119,6 +121,22 @@ def test_a_version_without_servers_is_said_so(start_gateway: Start) -> None:
 def test_a_host_that_is_no_name_is_as_one_that_is_not_there(start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[Endpoint(host="a" * 64, rest=1, grpc=1)]))
     assert gateway.client().post(PREDICT).status == 503
+
+
+def test_a_connection_that_comes_in_the_moment_its_time_is_over(
+    servers: Servers, start_gateway: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = http1._Connection.connection_made
+
+    def slowly(self: http1._Connection, transport: asyncio.BaseTransport) -> None:
+        made(self, transport)
+        monkeypatch.undo()
+        time.sleep(0.2)  # as whatever else the loop has to do in that turn
+
+    monkeypatch.setattr(http1._Connection, "connection_made", slowly)
+    gateway = start_gateway(table(v1=[servers(OK)]), connect_timeout=0.1, timeout=5)
+    assert gateway.client().post(PREDICT).status == 200
+    assert gateway.retries("v1") == {"reset": 1}
 
 
 @pytest.mark.parametrize("target", [PREDICT, FEEDBACK])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +12,7 @@ import pytest
 from gateway import totals
 from gateway.errors import Code
 from gateway.table import Endpoint
+from gateway.upstream import http2
 from gateway.wire import frames
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Limits
@@ -144,6 +147,22 @@ def test_stable_answers_for_a_dead_canary(
     assert {(answer.message, answer.version) for answer in answers} == {(b"stable", "v1")}
     assert gateway.outcomes("v2") == {"unavailable": 5}
     assert gateway.outcomes("v1") == {"success": 5}
+
+
+def test_connection_that_comes_in_the_moment_its_time_is_over(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = http2._Connection.connection_made
+
+    def slowly(self: http2._Connection, transport: asyncio.BaseTransport) -> None:
+        made(self, transport)
+        monkeypatch.undo()
+        time.sleep(0.2)  # as whatever else the loop has to do in that turn
+
+    monkeypatch.setattr(http2._Connection, "connection_made", slowly)
+    gateway = start_gateway(table(v1=[grpc_servers(answering(b"second"))]), connect_timeout=0.1)
+    assert gateway.grpc_client().call(PREDICT, predict()).message == b"second"
+    assert gateway.endpoints(totals.ENDPOINT_CONNECTIONS).popitem()[1] == 1
 
 
 def test_host_that_is_no_name(start_gateway: StartGateway) -> None:
