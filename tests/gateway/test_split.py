@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from gateway import split
 from gateway.errors import Refusal
 from gateway.split import Pin, assign, find
 from gateway.table import Deployment, RouteTable, Version
@@ -151,3 +152,13 @@ def test_a_deployment_is_found_or_the_nearest_named() -> None:
 def test_nothing_is_known_where_there_is_nothing() -> None:
     with pytest.raises(Refusal, match="no deployment m; none is served now"):
         find(RouteTable(revision=1), "m", None)
+
+
+def test_what_is_asked_for_in_vain_again_and_again_is_compared_once() -> None:
+    """To compare with hundreds of like names takes tens of milliseconds, in which a data loop does nothing else."""
+    split._near.cache_clear()
+    many = RouteTable(revision=1, deployments=tuple(deployment(name=f"some-model-{n}") for n in range(1_000)))
+    for _ in range(3):
+        with pytest.raises(Refusal, match=r"known: some-model-.* and 995 more"):
+            find(many, "some-modell-7", None)
+    assert split._near.cache_info()[:2] == (2, 1)
