@@ -21,6 +21,7 @@ class Endpoint:
         self.rest = RestPool(address.host, address.rest, slot, settings)
         self.grpc = GrpcPool(address.host, address.grpc, slot, settings)
         self._slot = slot
+        slot.restored()  # it may have been that of an endpoint with the same label and another gRPC port
 
     def __str__(self) -> str:
         return f"{self.address.host}:{self.address.rest}/{self.address.grpc}"

@@ -165,6 +165,19 @@ def test_connection_that_comes_in_the_moment_its_time_is_over(
     assert gateway.endpoints(totals.ENDPOINT_CONNECTIONS).popitem()[1] == 1
 
 
+def test_endpoint_with_a_new_grpc_port_is_up(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, nowhere: Endpoint
+) -> None:
+    gateway = start_gateway(table(1, v1=[nowhere]))
+    client = gateway.grpc_client()
+    assert client.call(PREDICT, predict()).code == Code.UNAVAILABLE
+    assert list(gateway.endpoints(totals.ENDPOINT_UP).values()) == [0]
+    port = grpc_servers(answering(b"second")).endpoint.grpc
+    gateway.swap(table(2, v1=[nowhere.model_copy(update={"grpc": port})]))
+    assert client.call(PREDICT, predict()).message == b"second"
+    assert list(gateway.endpoints(totals.ENDPOINT_UP).values()) == [1]
+
+
 def test_host_that_is_no_name(start_gateway: StartGateway) -> None:
     gateway = start_gateway(table(v1=[Endpoint(host="a" * 64, rest=1, grpc=1)]))
     answer = gateway.grpc_client().call(PREDICT, predict())
