@@ -83,8 +83,6 @@ class GrpcFront(asyncio.Protocol):
         if self._leave_by is None:
             if now - self.now > self.forwarder.settings.idle_timeout:
                 self._part(now)
-        elif now > self._leave_by + self.forwarder.settings.read_timeout:
-            self._transport.abort()  # it does not take what is left to write
         elif now > self._leave_by:
             self._transport.close()
 

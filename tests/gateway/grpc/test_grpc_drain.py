@@ -152,18 +152,6 @@ def test_idle_connections_of_clients_that_say_nothing(start_gateway: StartGatewa
     eventually(lambda: gateway.snapshot().worker[counters.OPEN_CONNECTIONS], lambda left: left == 0)
 
 
-def test_idle_connections_of_clients_that_read_nothing(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
-    gateway = start_gateway(table(v1=[grpc_servers(answering(bytes(200_000)))]))
-    client = gateway.grpc_client(receive_buffer=4096)
-    for _ in range(50):  # more than the buffers on their way take
-        client.start(PREDICT, predict())
-    eventually(lambda: gateway.outcomes("v1"), lambda ended: ended == {"success": 50})
-    now = monotonic() + gateway.forwarder.settings.idle_timeout
-    for _ in range(4):
-        gateway.sweep(now := now + gateway.forwarder.settings.read_timeout)
-    eventually(lambda: gateway.snapshot().worker[counters.OPEN_CONNECTIONS], lambda left: left == 0)
-
-
 def test_calls_are_not_idle(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
     server = grpc_servers(silent)
     gateway = start_gateway(table(v1=[server]), idle_timeout=60.0)
