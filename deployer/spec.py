@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from deployer.errors import TurnoutError, nearest
-from deployer.model_path import absolute, folder_number, local_path
+from deployer.model_path import absolute, checked, folder_number, is_local, local_path
 from deployer.quantity import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
 from deployer.rules import broken
 
@@ -22,6 +22,12 @@ KIND = "ModelDeployment"
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
+Subdomain = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Words = Annotated[
+    dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)
+]
+AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=r"^/[^:\x00]*$")]
 Replicas = Annotated[int, Field(strict=True, ge=1, le=1000)]
 EnvironmentName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 EnvironmentValue = Annotated[str, Field(max_length=4096)]
@@ -43,7 +49,7 @@ def _checked_memory(text: str) -> str:
 
 
 def _checked_model(text: str) -> str:
-    local_path(text)
+    checked(text)
     return text
 
 
@@ -79,6 +85,10 @@ class Metadata(_Part):
     """The deployment's name, which callers address: TensorFlow Serving's model name, Seldon's deployment name."""
     namespace: Label = "default"
     """The group that the name belongs to; two namespaces may hold the same name."""
+    labels: Words = {}
+    """On Kubernetes: the object's own labels."""
+    annotations: Words = {}
+    """On Kubernetes: the object's own annotations."""
 
 
 class Amounts(_Part):
@@ -88,6 +98,8 @@ class Amounts(_Part):
     """Cores: "2", "0.5", or in thousandths "500m"."""
     memory: Memory | None = None
     """Bytes with a unit: "512Mi", "2Gi"."""
+    gpu: Annotated[int, Field(strict=True, ge=0, le=64)] | None = None
+    """Whole GPUs, as `nvidia.com/gpu` on Kubernetes."""
 
 
 class Resources(_Part):
@@ -100,10 +112,12 @@ class Resources(_Part):
 
 
 class Target(_Part):
-    """The load at which one more replica is started."""
+    """The load that each replica should have: one of the two. Left out, it is 4 requests in flight."""
 
-    in_flight: Annotated[float, Field(strict=True, ge=0.1, le=10_000)] = 4
+    in_flight: Annotated[float, Field(strict=True, ge=0.1, le=10_000)] | None = None
     """Requests that a replica answers at the same time, on average."""
+    cpu: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    """Percent of the requested CPU that a replica uses, on average. On Kubernetes only."""
 
 
 class Autoscaling(_Part):
@@ -113,8 +127,60 @@ class Autoscaling(_Part):
     """Replicas that run even without load."""
     max_replicas: Replicas
     """Replicas that run at most, whatever the load."""
-    target: Target = Target()
+    target: Target = Target(in_flight=4)
     """The load that each replica should have."""
+
+
+class Toleration(_Part):
+    """A taint that the pods put up with, as Kubernetes has it."""
+
+    key: Annotated[str, Field(max_length=317)] | None = None
+    """The taint's key. Left out, with `Exists`: all taints."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Whether the value counts."""
+    value: Annotated[str, Field(max_length=63)] | None = None
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """What the taint would do. Left out: any."""
+    toleration_seconds: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] | None = None
+    """How long a pod stays after `NoExecute`."""
+
+
+class Source(_Part):
+    """A Secret or a ConfigMap in the deployment's namespace: one of the two."""
+
+    secret: Subdomain | None = None
+    """A Secret's name."""
+    config_map: Subdomain | None = None
+    """A ConfigMap's name."""
+
+
+class Volume(Source):
+    """What is mounted into the model server: a Secret, a ConfigMap or a PersistentVolumeClaim; one of the three."""
+
+    pvc: Subdomain | None = None
+    """A PersistentVolumeClaim's name."""
+    path: AbsolutePath
+    """Where it appears."""
+    read_only: bool = True
+    """Whether the server may not write there."""
+
+
+class Pod(_Part):
+    """What only Kubernetes needs to know of a version's pods. Elsewhere it is passed over."""
+
+    node_selector: Words = {}
+    """Labels of the nodes that will do."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
+    """Taints that the pods put up with."""
+    service_account: Subdomain | None = None
+    """The pods' service account, such as one that may read the model's bucket."""
+    pull_secrets: Annotated[tuple[Subdomain, ...], Field(max_length=8)] = ()
+    """Secrets for pulling the image."""
+    env_from: Annotated[tuple[Source, ...], Field(max_length=16)] = ()
+    """Environment variables from Secrets and ConfigMaps, for the server and for what fetches its model."""
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=16)] = ()
+    """What is mounted."""
 
 
 class Version(_Part):
@@ -122,9 +188,20 @@ class Version(_Part):
 
     name: Label
     """The version's name: what traffic names, callers may pin, and metrics carry."""
-    model: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_checked_model)]
-    """Where the model lies: a path or file:// path, relative to the folder of this document. For tfserving a
-    SavedModel's folder, for seldon a Python file named after the model class in it, or its folder."""
+    model: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_checked_model)] | None = None
+    """Where the model lies: a path or file:// path, relative to the folder of this document; on Kubernetes a path in
+    the image, seen from its root. There also s3://, gs://, http://, https:// and pvc://CLAIM/PATH. For tfserving a
+    SavedModel's folder; for seldon a Python file named after the model class in it, or its folder; for oip what the
+    server loads. An image of seldon or oip may hold the model itself: then leave it out."""
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")] | None = None
+    """On Kubernetes: the server's image. Left out, it is the runtime's usual one."""
+    args: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = ()
+    """On Kubernetes: flags for the server, after our own."""
+    implementation: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] | None = (
+        None
+    )
+    """What loads the model. For seldon one of its prepackaged servers, such as SKLEARN_SERVER; for oip's mlserver the
+    class of its runtime, such as mlserver_sklearn.SKLearnModel."""
     servable: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | None = None
     """TensorFlow Serving's own number for this version. Left out, it is the number that names the model's folder."""
     resources: Resources = Resources()
@@ -135,16 +212,24 @@ class Version(_Part):
     """The body of one prediction in the runtime's REST form. A replica takes traffic once it has answered it."""
     env: Annotated[dict[EnvironmentName, EnvironmentValue], Field(max_length=64)] = {}
     """Environment variables of the model server."""
+    pod: Pod = Pod()
+    """What only Kubernetes needs to know."""
 
     @property
     def path(self) -> str:
-        """The model's folder, without `file://`; absolute once the deployment is `resolved`."""
+        """The model's path, without `file://`; absolute once the deployment is `resolved`.
+
+        Raises:
+            ValueError: the model is not on this machine, or there is none.
+        """
+        if self.model is None:
+            raise ValueError(f"version {self.name} has no model, but an image: that runs on Kubernetes")
         return local_path(self.model)
 
     @property
     def number(self) -> int | None:
         """The servable number: the one written, else the folder's."""
-        return self.servable or folder_number(self.model)
+        return self.servable or (folder_number(self.model) if self.model else None)
 
     @property
     def replicas(self) -> tuple[int, int]:
@@ -163,11 +248,45 @@ class Traffic(_Part):
     """The canary's share of requests in percent, with at most two decimals. 0 means none, exactly."""
 
 
+class Seldon(_Part):
+    """What only the runtime seldon has."""
+
+    operator: bool | None = None
+    """On Kubernetes: whether each version is a SeldonDeployment, which Seldon's operator runs, or a plain Deployment of
+    the same image. Left out: a SeldonDeployment where its custom resource is installed."""
+    protocol: Literal["seldon", "tensorflow", "v2"] = "seldon"
+    """What the servers speak."""
+
+
+class Ports(_Part):
+    """Where a server listens in its container."""
+
+    rest: Port
+    """HTTP."""
+    grpc: Port
+    """gRPC."""
+    metrics: Port | None = None
+    """Prometheus' metrics, where it has any."""
+
+
+class Oip(_Part):
+    """What only the runtime oip has."""
+
+    server: Literal["mlserver", "triton", "other"] = "mlserver"
+    """Which server of the Open Inference Protocol. `other` needs an image and ports."""
+    ports: Ports | None = None
+    """Where it listens. Left out: the server's usual ports."""
+
+
 class Spec(_Part):
     """The model's versions and its traffic."""
 
-    runtime: Literal["tfserving", "seldon"]
-    """What serves the versions: TensorFlow Serving, or Seldon's Python microservice."""
+    runtime: Literal["tfserving", "seldon", "oip"]
+    """What serves the versions: TensorFlow Serving, Seldon's servers, or a server of the Open Inference Protocol."""
+    seldon: Seldon = Seldon()
+    """What only the runtime seldon has."""
+    oip: Oip = Oip()
+    """What only the runtime oip has."""
     versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=32)]
     """All versions that run now."""
     traffic: Traffic
@@ -217,6 +336,9 @@ class ModelDeployment(_Part):
     def resolved(self, folder: str) -> ModelDeployment:
         """The same with each model's path absolute, where relative ones are seen from `folder` (absolute)."""
         versions = tuple(
-            version.model_copy(update={"model": absolute(version.model, folder)}) for version in self.spec.versions
+            version.model_copy(update={"model": absolute(version.model, folder)})
+            if version.model is not None and is_local(version.model)
+            else version
+            for version in self.spec.versions
         )
         return self.model_copy(update={"spec": self.spec.model_copy(update={"versions": versions})})

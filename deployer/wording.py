@@ -93,8 +93,6 @@ def _value(path: Path, detail: ErrorDetails) -> Wrong:
     if detail["type"] == "value_error":
         message, _, hint = str(detail.get("ctx", {}).get("error", detail["msg"])).partition("; ")
         return Wrong(path, message, hint)
-    if path == ("spec", "runtime") and value in later.RUNTIMES:
-        return Wrong(path, f"the runtime {value} {later.SUFFIX}", f"the runtimes are {', '.join(node['enum'])}")
     return Wrong(path, f"{_shown(value)} is not {_expected(node)}", _advice(value, node))
 
 

@@ -32,7 +32,11 @@ BACKOFF_SECONDS = 0.025
 PATIENCE_SECONDS = 1.0
 """A server that has said nothing for this long counts as failed when the deadline comes, whoever set it."""
 
-_SPOKEN: dict[Runtime, str] = {"tfserving": "TensorFlow Serving", "seldon": "Seldon"}
+_SPOKEN: dict[Runtime, str] = {
+    "tfserving": "TensorFlow Serving",
+    "seldon": "Seldon",
+    "oip": "the Open Inference Protocol",
+}
 _DIALECT_OF: dict[str, Runtime] = {
     "tfserving-rest": "tfserving",
     "tfserving-grpc": "tfserving",

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Runtime = Literal["tfserving", "seldon"]
+Runtime = Literal["tfserving", "seldon", "oip"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -42,6 +42,8 @@ class Version(_Frozen):
     name: VersionName
     servable: int | None = None
     """TensorFlow Serving's own integer for this version, which its pins carry."""
+    service: str | None = None
+    """On Kubernetes: the Service, in the deployment's namespace, whose EndpointSlices hold the endpoints."""
     endpoints: tuple[Endpoint, ...] = ()
 
 

@@ -65,7 +65,7 @@ class Desired:
         for version, scaler in self._scalers.items():
             document = self.documents[version[0]]
             spec = document.by_name[version[1]]
-            target = spec.autoscaling.target.in_flight if spec.autoscaling else 1.0
+            target = (spec.autoscaling.target.in_flight if spec.autoscaling else None) or 4.0
             replicas = scaler.decide(now, target, *spec.replicas)
             blocked = launches.problem(document.spec.runtime) is not None
             yield Need(*version, replicas, math.inf if blocked else self.troubles[version].backoff.not_before)
