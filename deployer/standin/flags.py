@@ -1,4 +1,4 @@
-"""The command line: those of the real server's flags that mean something here, by the same names."""
+"""The command line: those of the real server's flags that mean something here, by the same names; and `--host`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stand-in", description="A stand-in for tensorflow_model_server.")
     parser.add_argument("--port", type=int, default=8500, help="gRPC's port")
     parser.add_argument("--rest_api_port", type=int, default=0, help="REST's port; 0: no REST")
+    # The real server has no such flag and listens on all addresses; on a laptop nobody else is meant to reach this one.
+    parser.add_argument("--host", default="127.0.0.1", help="the IPv4 address of both ports; 0.0.0.0: all")
     parser.add_argument("--model_name", default="default")
     parser.add_argument("--model_base_path", default="")
     parser.add_argument("--model_config_file", type=Path, help="ModelServerConfig in protobuf's text format")
@@ -23,6 +25,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--allow_version_labels_for_unavailable_models", type=_boolean, nargs="?", const=True)
     parser.add_argument("--tensorflow_intra_op_parallelism", type=int, default=0)
     parser.add_argument("--tensorflow_inter_op_parallelism", type=int, default=0)
+    parser.add_argument("--monitoring_config_file", type=Path, help="taken, but no metrics are served")
     # A model that does not load is tried once here, whatever is asked for.
     parser.add_argument("--max_num_load_retries", type=int, default=0)
     flags = parser.parse_args(arguments)

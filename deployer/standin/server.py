@@ -1,4 +1,4 @@
-"""The program: both ports on 127.0.0.1, the models loaded beside them, until SIGTERM or SIGINT."""
+"""The program: both ports, the models loaded beside them, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from .catalogue import Catalogue
 from .rest import Rest
 from .servable import Servable
 
-HOST = "127.0.0.1"
 _KEEP_ALIVE = 300
 """Seconds that an idle connection is kept: clients with pools should be the ones to close."""
 _DRAIN = 5
@@ -51,8 +50,8 @@ def main(flag: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        server.add_insecure_port(f"{HOST}:{flag.port}")
-        listener = _listen(flag.rest_api_port) if flag.rest_api_port else None
+        server.add_insecure_port(f"{flag.host}:{flag.port}")
+        listener = _listen(flag.host, flag.rest_api_port) if flag.rest_api_port else None
     except (OSError, RuntimeError) as error:
         print(f"stand-in: a port can't be had: {error}", file=sys.stderr)
         return 1
@@ -81,12 +80,12 @@ def main(flag: argparse.Namespace) -> int:
     os._exit(0)
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     # With the protocol named: else asyncio does not see TCP, leaves Nagle's algorithm on, and each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError as error:
-        raise OSError(f"{HOST}:{port}: {error.strerror}") from None
+        raise OSError(f"{host}:{port}: {error.strerror}") from None
     return listener
