@@ -1,0 +1,124 @@
+"""The first process of a container: makes its root, then becomes its command. Knows nothing but the standard library.
+
+Started as root in new mount, process and UTS namespaces: `python -I -S launcher.py FD SPECIFICATION`. It writes its
+process id on this machine and a newline to FD once the command is about to run, or why it can't, and ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import socket
+import stat
+import sys
+from typing import Any
+
+READ_ONLY, REMOUNT, BIND, RECURSIVE = 1, 32, 4096, 16384
+_DETACH = 2
+_PDEATHSIG, _NO_NEW_PRIVILEGES, _SIGKILL = 1, 38, 9
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> None:
+    report, told = int(sys.argv[1]), json.loads(sys.argv[2])
+    os.set_inheritable(report, False)
+    pid = os.readlink("/proc/self")  # of this machine's /proc: our own is mounted below
+    try:
+        _make_root(told)
+        os.umask(0o022)
+        os.makedirs(told["folder"], exist_ok=True)
+        if told["readOnlyRoot"]:
+            mount(None, "/", None, REMOUNT | BIND | READ_ONLY)
+        os.chdir(told["folder"])
+        _become(told)
+        program = shutil.which(told["argv"][0], path=told["env"].get("PATH", os.defpath))
+        if program is None:
+            raise OSError(f"exec: {told['argv'][0]!r}: there is no such executable file")
+    except OSError as error:
+        os.write(report, f"{error}".encode())
+        sys.exit(128)
+    os.write(report, f"{pid}\n".encode())
+    os.execve(program, told["argv"], told["env"])
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int = 0, options: str | None = None) -> None:
+    arguments = [None if part is None else part.encode() for part in (source, target, kind)]
+    if _libc.mount(*arguments, ctypes.c_ulong(flags), None if options is None else options.encode()):
+        raise _failed(f"mount {source} at {target}")
+
+
+def _make_root(told: dict[str, Any]) -> None:
+    """This machine's root with a layer over it that ends with the container, and what is to be mounted in it."""
+    scratch = told["scratch"]
+    mount("tmpfs", scratch, "tmpfs")
+    upper, work, root = (f"{scratch}/{name}" for name in ("upper", "work", "root"))
+    for folder in (upper, work, root):
+        os.mkdir(folder)
+    mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
+    mount("proc", f"{root}/proc", "proc")
+    for folder in ("dev", "sys"):
+        mount(f"/{folder}", f"{root}/{folder}", None, BIND | RECURSIVE)
+    mount("tmpfs", f"{root}/dev/shm", "tmpfs", 0, "mode=1777")
+    for path in told["needed"]:
+        _bring(path, root)
+    for path, text in told["files"].items():
+        _write(root + path, text, 0o644)
+    for path, text in told["scripts"].items():
+        _write(root + path, text, 0o755)
+    for source, path, read_only in told["mounts"]:
+        target = root + os.path.normpath("/" + path)
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+        elif not os.path.exists(target):
+            _write(target, "", 0o644)
+        mount(source, target, None, BIND | RECURSIVE)
+        if read_only:
+            mount(None, target, None, REMOUNT | BIND | READ_ONLY)
+    os.chdir(root)
+    if _libc.pivot_root(b".", b"."):
+        raise _failed("pivot_root")
+    if _libc.umount2(b".", _DETACH):
+        raise _failed("umount of the old root")
+    os.chdir("/")
+
+
+def _bring(path: str, root: str) -> None:
+    """Let the container see `path` whatever file system it is on, and users other than root reach it."""
+    if os.stat(path).st_dev != os.stat("/").st_dev:
+        os.makedirs(root + path, exist_ok=True)
+        mount(path, root + path, None, BIND | RECURSIVE)
+    folder = path
+    while (folder := os.path.dirname(folder)) != "/":
+        mode = stat.S_IMODE(os.stat(root + folder).st_mode)
+        if mode & 0o055 != 0o055:
+            os.chmod(root + folder, mode | 0o055)
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.islink(path):
+        os.unlink(path)
+    with open(path, "w") as file:
+        file.write(text)
+    os.chmod(path, mode)
+
+
+def _become(told: dict[str, Any]) -> None:
+    """Take the container's name and user; end when the node's agent does."""
+    socket.sethostname(told["hostname"])
+    os.setgroups(told["groups"])
+    os.setgid(told["gid"])
+    os.setuid(told["uid"])
+    _libc.prctl(_PDEATHSIG, _SIGKILL, 0, 0, 0)  # after setuid, which clears it
+    if told["noNewPrivileges"]:
+        _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+
+
+def _failed(what: str) -> OSError:
+    return OSError(f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+if __name__ == "__main__":
+    main()

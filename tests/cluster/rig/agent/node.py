@@ -1,0 +1,74 @@
+"""The node itself: its object, kept ready, and its Lease."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from datetime import UTC, datetime
+
+from tests.cluster.rig.agent.api import AGAIN, Api, Object, Refused, Unreachable, timestamp
+from tests.cluster.rig.agent.fields import CAPACITY
+
+VERSION = "v1.36.4"
+_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+_RENEW = 5.0
+"""Seconds between two signs of life: the node controller is content with 40."""
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+
+log = logging.getLogger(__name__)
+
+
+async def keep(api: Api, name: str, address: str, cidr: str) -> None:
+    """Register the node and keep it ready, until cancelled."""
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": _ARCHITECTURE}
+    node = {"metadata": {"name": name, "labels": labels}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}
+    while True:
+        try:
+            found = await _made(api, "/api/v1/nodes", node)
+            await api.patch(f"/api/v1/nodes/{name}/status", {"status": _status(name, address)})
+            await _renew(api, found)
+            await asyncio.sleep(_RENEW)
+        except (Refused, Unreachable) as error:
+            log.info("the node is not renewed: %s", error)
+            await asyncio.sleep(AGAIN)
+
+
+async def _made(api: Api, path: str, wanted: Object) -> Object:
+    """The object, made if there is none."""
+    try:
+        found: Object = await api.get(f"{path}/{wanted['metadata']['name']}")
+    except Refused as error:
+        if error.status != 404:
+            raise
+        found = await api.post(path, wanted)
+    return found
+
+
+async def _renew(api: Api, node: Object) -> None:
+    metadata = node["metadata"]
+    owner = {"apiVersion": "v1", "kind": "Node", "name": metadata["name"], "uid": metadata["uid"]}
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec = {"holderIdentity": metadata["name"], "leaseDurationSeconds": 40, "renewTime": now}
+    lease = {"metadata": {"name": metadata["name"], "ownerReferences": [owner]}, "spec": spec}
+    await _made(api, _LEASES, lease)
+    await api.patch(f"{_LEASES}/{metadata['name']}", {"spec": spec})
+
+
+def _status(name: str, address: str) -> Object:
+    now = timestamp()
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the rig's agent runs"}
+    calm = [
+        {"type": kind, "status": "False", "reason": "Enough", "message": "not looked at"}
+        for kind in ("MemoryPressure", "DiskPressure", "PIDPressure")
+    ]
+    info = {"architecture": _ARCHITECTURE, "operatingSystem": "linux", "kernelVersion": platform.release()}
+    info |= {"kubeletVersion": VERSION, "containerRuntimeVersion": "rig://1", "osImage": "Linux", "bootID": name}
+    info |= {"machineID": name, "systemUUID": name, "kubeProxyVersion": ""}
+    return {
+        "capacity": CAPACITY,
+        "allocatable": CAPACITY,
+        "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
+        "nodeInfo": info,
+        "conditions": [{**condition, "lastHeartbeatTime": now} for condition in (ready, *calm)],
+    }
