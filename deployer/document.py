@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from deployer import tree
 from deployer.errors import TurnoutError, nearest
 from deployer.local.models import ModelMissing, located
-from deployer.model_path import absolute
-from deployer.rules import broken
+from deployer.model_path import absolute, is_local
+from deployer.plain import dotted
 from deployer.spec import API_VERSION, KIND, ModelDeployment
 from deployer.tree import Mistake, Node, Place, parse
-from deployer.wording import Wrong, worded
+from deployer.wording import Wrong, examined
 
 MAX_BYTES = 1024 * 1024
 """The largest file; what Kubernetes' store takes at most is of this size."""
@@ -59,9 +55,10 @@ class DocumentError(TurnoutError):
 
 
 def read(sources: Iterable[str], *, models: bool = True) -> list[ModelDeployment]:
-    """The deployments in the files `sources` ("-": standard input), in order, with the paths of models absolute.
+    """The deployments in the files `sources` ("-": standard input), in order.
 
-    With `models`, a model folder that is not there is a problem too.
+    With `models`, models are looked for on this machine: their paths are absolute then, and a model that is not there
+    is a problem too. A version that says what image it has, or anything else of its pods, may have it in there.
 
     Raises:
         DocumentError: something is wrong with any of them; it holds all problems of all files.
@@ -122,23 +119,18 @@ def _deployment(source: str, node: Node, mistakes: list[Mistake], models: bool) 
     if not isinstance(data, dict) or _is_foreign(data):
         wrongs = [_foreign(data)]
     else:
-        rules = [Wrong(*rule) for rule in broken(data)]
-        wrongs = list(_emptied(data, ()))
-        empty = [wrong.path for wrong in wrongs]
-        wrongs += rules
-        try:
-            deployment = ModelDeployment.model_validate(data, by_name=False).resolved(folder)
-        except ValidationError as error:
-            wrongs += [wrong for wrong in worded(error.errors(include_url=False)) if wrong.path not in empty]
+        deployment, wrongs = examined(data)
         wrongs += _lacks(data, folder) if models else []
     told = {(mistake.path, mistake.place) for mistake in mistakes}
     placed = sorted((node.find(wrong.path, key=wrong.key), wrong) for wrong in dict.fromkeys(wrongs))
     problems = [
-        Problem(_shown(source), *place, _dotted(wrong.path), wrong.message, wrong.hint)
+        Problem(_shown(source), *place, dotted(wrong.path), wrong.message, wrong.hint)
         for place, wrong in placed
         if (wrong.path, place) not in told
     ]
-    return deployment if deployment and not problems else problems
+    if deployment is None or problems:
+        return problems
+    return deployment.resolved(folder) if models else deployment
 
 
 def _is_foreign(data: dict[str, Any]) -> bool:
@@ -161,25 +153,14 @@ def _foreign(data: object) -> Wrong:
     return Wrong((), f"this is {what}, not a {KIND}", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
 
 
-def _emptied(data: Any, path: tree.Path) -> Iterator[Wrong]:
-    """Take each field without a value out of `data`, and tell it. What a warm-up holds is the model's matter."""
-    items = list(data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ())
-    for name, value in items:
-        if value is None and isinstance(data, dict):
-            del data[name]
-            yield Wrong((*path, name), "there is no value", "write one, or leave the field out", key=True)
-        elif name != "warmup":
-            yield from _emptied(value, (*path, name))
-
-
 def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
-    """Models that the runtime would not find. What is no path, no list or no runtime is told elsewhere."""
+    """Models that the runtime would not find on this machine. What is no path, list or runtime is told elsewhere."""
     spec = data["spec"] if isinstance(data.get("spec"), dict) else {}
     runtime = spec.get("runtime")
     versions = spec["versions"] if isinstance(spec.get("versions"), list) else []
     for index, version in enumerate(versions):
-        model = version.get("model") if isinstance(version, dict) else None
-        if isinstance(model, str) and runtime in ("tfserving", "seldon"):
+        model = version.get("model") if isinstance(version, dict) and not version.keys() & {"image", "pod"} else None
+        if isinstance(model, str) and is_local(model) and runtime in ("tfserving", "seldon"):
             try:
                 located(runtime, Path(absolute(model, folder)))
             except ValueError:
@@ -194,20 +175,7 @@ def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
 
 
 def _mistaken(source: str, mistake: Mistake) -> Problem:
-    return Problem(_shown(source), *mistake.place, _dotted(mistake.path), mistake.message, mistake.hint)
-
-
-def _dotted(path: tree.Path) -> str:
-    """`path` as people write it: spec.versions[1].model."""
-    parts = [
-        f"[{part}]"
-        if isinstance(part, int)
-        else f".{part}"
-        if re.fullmatch(r"[\w-]+", part)
-        else f"[{json.dumps(part)}]"
-        for part in path
-    ]
-    return "".join(parts).lstrip(".")
+    return Problem(_shown(source), *mistake.place, dotted(mistake.path), mistake.message, mistake.hint)
 
 
 def _shown(source: str) -> str:

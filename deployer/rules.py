@@ -1,4 +1,4 @@
-"""The rules of a ModelDeployment that span fields.
+"""The rules of a ModelDeployment that span fields; those of a version's pods are in `pod_rules.py`.
 
 Pure, and over plain data (what YAML or JSON holds) rather than over the models, so that a document with a mistake in
 one field still has all its other mistakes found. Parts of the wrong type are passed over: the models report those.
@@ -8,32 +8,59 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from deployer.errors import nearest
 from deployer.model_path import folder_number
+from deployer.plain import Broken, Path, items, mapping
+from deployer.pod_rules import broken_pod
 from deployer.quantity import cores, memory_bytes
 
-
-class Broken(NamedTuple):
-    """One broken rule: the path of the field to change, what is wrong, and what would be right ("" if plain)."""
-
-    path: tuple[str | int, ...]
-    message: str
-    hint: str = ""
+SELDON_SERVERS = (
+    "SKLEARN_SERVER",
+    "XGBOOST_SERVER",
+    "MLFLOW_SERVER",
+    "TENSORFLOW_SERVER",
+    "TRITON_SERVER",
+    "HUGGINGFACE_SERVER",
+)
+"""What Seldon has to load a model without a class of the user's own."""
 
 
 def broken(document: object) -> Iterator[Broken]:
     """Each rule that `document` breaks, in the order of the document."""
-    spec = _mapping(document, "spec")
-    versions = [(index, version) for index, version in enumerate(_list(spec, "versions")) if isinstance(version, dict)]
+    spec = mapping(document, "spec")
+    runtime = spec.get("runtime")
+    server = mapping(spec, "oip").get("server", "mlserver") if runtime == "oip" else None
+    versions = [(index, version) for index, version in enumerate(items(spec, "versions")) if isinstance(version, dict)]
+    yield from _sections(spec, runtime)
     yield from _names(versions)
-    yield from _servables(spec.get("runtime"), versions)
+    for index, version in versions:
+        yield from _content(runtime, server, version, ("spec", "versions", index))
+    yield from _servables(runtime, server, versions)
     for index, version in versions:
         path = ("spec", "versions", index)
-        yield from _resources(_mapping(version, "resources"), (*path, "resources"))
-        yield from _replicas(_mapping(version, "autoscaling"), (*path, "autoscaling"))
-    yield from _traffic(_mapping(spec, "traffic"), [version.get("name") for _, version in versions])
+        yield from _resources(mapping(version, "resources"), (*path, "resources"))
+        yield from _autoscaling(version, (*path, "autoscaling"))
+        yield from broken_pod(mapping(version, "pod"), (*path, "pod"))
+    yield from _traffic(mapping(spec, "traffic"), [version.get("name") for _, version in versions])
+
+
+def _sections(spec: dict[str, Any], runtime: object) -> Iterator[Broken]:
+    for name in ("seldon", "oip"):
+        if name in spec and isinstance(runtime, str) and runtime != name:
+            yield Broken(
+                ("spec", name), f"only the runtime {name} has this, and the runtime is {runtime}", "leave it out"
+            )
+    oip = mapping(spec, "oip")
+    if oip.get("server") == "other" and "ports" not in oip:
+        yield Broken(("spec", "oip", "server"), "of another server the ports can't be known", "write ports beside it")
+    taken: dict[object, str] = {}
+    for name, port in mapping(oip, "ports").items():
+        if isinstance(port, int) and port in taken:
+            yield Broken(("spec", "oip", "ports", name), f"{port} is the port {taken[port]} already", "write another")
+        elif isinstance(port, int):
+            taken[port] = name
 
 
 def _names(versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
@@ -46,24 +73,48 @@ def _names(versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
             seen.add(name)
 
 
-def _servables(runtime: object, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
+def _content(runtime: object, server: object, version: dict[str, Any], path: Path) -> Iterator[Broken]:
+    """Where a version's weights and its code come from."""
+    has_model, has_image = "model" in version, "image" in version
+    if runtime == "tfserving" and not has_model:
+        yield Broken((*path, "model"), "tfserving needs a model", "write model: and a SavedModel's folder")
+    if runtime in ("seldon", "oip") and not has_model and not has_image:
+        yield Broken((*path, "model"), f"{runtime} needs a model, or an image that holds one", "write model: or image:")
+    elif server == "other" and not has_image:
+        yield Broken((*path, "image"), "another server than mlserver and triton needs an image", "write image:")
+    implementation = version.get("implementation")
+    if implementation is None:
+        return
+    at = (*path, "implementation")
+    if runtime == "tfserving" or server in ("triton", "other"):
+        yield Broken(at, f"{server or runtime} has no choice of implementations", "leave it out")
+    elif not has_model:
+        yield Broken(at, "an implementation loads a model, and there is none", "write model: and where it lies")
+    elif runtime == "seldon" and isinstance(implementation, str) and implementation not in SELDON_SERVERS:
+        near = nearest(implementation, SELDON_SERVERS)
+        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(SELDON_SERVERS)}"
+        yield Broken(at, f"{implementation!r} is no prepackaged server of Seldon's", hint)
+
+
+def _servables(runtime: object, server: object, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
     taken: dict[int, object] = {}
     for index, version in versions:
-        path: tuple[str | int, ...] = ("spec", "versions", index)
+        path: Path = ("spec", "versions", index)
         servable, model = version.get("servable"), version.get("model")
-        if runtime == "seldon" and servable is not None:
-            yield Broken((*path, "servable"), "only tfserving versions have a servable number", "leave it out")
-        if runtime != "tfserving" or not isinstance(model, str):
+        if servable is not None and (runtime == "seldon" or server in ("mlserver", "other")):
+            kind = server or runtime
+            yield Broken((*path, "servable"), f"a version of {kind} has no servable number", "leave it out")
             continue
-        field = "model" if servable is None else "servable"
-        number = folder_number(model) if servable is None else servable
-        if number is None:
-            yield Broken(
-                (*path, "model"),
-                "the model's folder is not named by a number, which TensorFlow Serving needs",
-                f"write servable: {index + 1} beside it, or use a folder such as models/digits/{index + 1}",
-            )
-        elif isinstance(number, int) and not isinstance(number, bool):
+        field, number = "servable", servable
+        if servable is None and runtime == "tfserving" and isinstance(model, str):
+            field, number = "model", folder_number(model)
+            if number is None:
+                yield Broken(
+                    (*path, "model"),
+                    "the model's folder is not named by a number, which TensorFlow Serving needs",
+                    f"write servable: {index + 1} beside it, or use a folder such as models/digits/{index + 1}",
+                )
+        if isinstance(number, int) and not isinstance(number, bool):
             if number in taken:
                 yield Broken(
                     (*path, field),
@@ -73,8 +124,8 @@ def _servables(runtime: object, versions: list[tuple[int, dict[str, Any]]]) -> I
             taken.setdefault(number, version.get("name"))
 
 
-def _resources(resources: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Broken]:
-    requests, limits = _mapping(resources, "requests"), _mapping(resources, "limits")
+def _resources(resources: dict[str, Any], path: Path) -> Iterator[Broken]:
+    requests, limits = mapping(resources, "requests"), mapping(resources, "limits")
     for name, amount in (("cpu", cores), ("memory", memory_bytes)):
         least, most = _amount(requests.get(name), amount), _amount(limits.get(name), amount)
         if least is not None and most is not None and least > most:
@@ -83,12 +134,32 @@ def _resources(resources: dict[str, Any], path: tuple[str | int, ...]) -> Iterat
                 f"{requests[name]} is above the limit of {limits[name]}",
                 "lower the request or raise the limit",
             )
+    if "gpu" in requests:
+        yield Broken(
+            (*path, "requests", "gpu"),
+            "GPUs are not shared, so there is only a limit of them",
+            "write limits: {gpu: …}",
+        )
 
 
-def _replicas(autoscaling: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Broken]:
+def _autoscaling(version: dict[str, Any], path: Path) -> Iterator[Broken]:
+    autoscaling = mapping(version, "autoscaling")
     least, most = autoscaling.get("minReplicas", 1), autoscaling.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most > 0:
         yield Broken((*path, "maxReplicas"), f"{most} is below minReplicas, {least}", f"write {least} or more")
+    target = autoscaling.get("target")
+    if not isinstance(target, dict):
+        return
+    if "inFlight" in target and "cpu" in target:
+        yield Broken((*path, "target", "cpu"), "there are two targets, inFlight and cpu", "leave one out")
+    elif not target.keys() & {"inFlight", "cpu"}:
+        yield Broken((*path, "target"), "it has no load", "write inFlight: or cpu:, or leave target out")
+    elif "cpu" in target and "cpu" not in mapping(mapping(version, "resources"), "requests"):
+        yield Broken(
+            (*path, "target", "cpu"),
+            "it is a percentage of the CPU requested, and none is",
+            "write resources: {requests: {cpu: …}}",
+        )
 
 
 def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
@@ -112,16 +183,6 @@ def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
             "weight is the canary's share, and there is no canary",
             "name one by canary:, or leave weight out",
         )
-
-
-def _mapping(part: object, name: str) -> dict[str, Any]:
-    value = part.get(name) if isinstance(part, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
-def _list(part: dict[str, Any], name: str) -> list[Any]:
-    value = part.get(name)
-    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _amount(value: object, read: Callable[[str], Decimal]) -> Decimal | None:

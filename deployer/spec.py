@@ -22,12 +22,13 @@ KIND = "ModelDeployment"
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
-Subdomain = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+Subdomain = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN_PATTERN)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Words = Annotated[
     dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)
 ]
-AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=r"^/[^:\x00]*$")]
+AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=r"^(/[^/:\x00]+)+$")]
 Replicas = Annotated[int, Field(strict=True, ge=1, le=1000)]
 EnvironmentName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 EnvironmentValue = Annotated[str, Field(max_length=4096)]
@@ -307,7 +308,7 @@ class ModelDeployment(_Part):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> ModelDeployment:
-        for rule in broken(self.model_dump(exclude_none=True)):
+        for rule in broken(self.model_dump(exclude_unset=True, exclude_none=True)):
             raise ValueError(f"{'.'.join(map(str, rule.path))}: {rule.message}")
         return self
 

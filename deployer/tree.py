@@ -25,6 +25,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from deployer.plain import Path
+
 MAX_DEPTH = 40
 """The deepest mapping or list. The document itself needs 7; a warm-up's tensor adds one a dimension."""
 MAX_NODES = 50_000
@@ -39,7 +41,6 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _CONSTANTS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
-Path: TypeAlias = tuple[str | int, ...]
 Scalar: TypeAlias = str | int | float | bool | None
 
 

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a document, in words that a person can act on. Pure."""
+"""What is wrong with a document, in words that a person can act on. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from deployer import later
 from deployer.errors import nearest
+from deployer.plain import Path
+from deployer.rules import broken
 from deployer.schema import at, schema
-from deployer.spec import LABEL_PATTERN
-from deployer.tree import Path
+from deployer.spec import LABEL_PATTERN, ModelDeployment
 
 
 class Wrong(NamedTuple):
@@ -24,8 +26,34 @@ class Wrong(NamedTuple):
     key: bool = False
 
 
-def worded(details: list[ErrorDetails]) -> list[Wrong]:
-    """Each error in words. A field that is missing because its name is misspelt is told once."""
+def examined(data: dict[str, Any]) -> tuple[ModelDeployment | None, list[Wrong]]:
+    """The deployment that `data` (what YAML or JSON holds) describes, and all that is wrong with it.
+
+    There is none if anything is wrong but fields without a value; those are taken out of `data`.
+    """
+    rules = [Wrong(*rule) for rule in broken(data)]
+    wrongs = list(_emptied(data, ()))
+    empty = [wrong.path for wrong in wrongs]
+    try:
+        return ModelDeployment.model_validate(data, by_name=False), wrongs + rules
+    except ValidationError as error:
+        found = _worded(error.errors(include_url=False), rules)
+    return None, wrongs + [wrong for wrong in found if wrong.path not in empty]
+
+
+def _emptied(data: Any, path: Path) -> Iterator[Wrong]:
+    """Take each field without a value out of `data`, and tell it. What a warm-up holds is the model's matter."""
+    items = list(data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ())
+    for name, value in items:
+        if value is None and isinstance(data, dict):
+            del data[name]
+            yield Wrong((*path, name), "there is no value", "write one, or leave the field out", key=True)
+        elif name != "warmup":
+            yield from _emptied(value, (*path, name))
+
+
+def _worded(details: list[ErrorDetails], rules: list[Wrong]) -> list[Wrong]:
+    """The broken `rules`, and each error in words. What is missing because its name is misspelt is told once."""
     unknown = [_unknown(_path(detail)) for detail in details if detail["type"] == "extra_forbidden"]
     meant = {(*wrong.path[:-1], _meant(wrong.path)) for wrong in unknown}
     known = [
@@ -33,7 +61,8 @@ def worded(details: list[ErrorDetails]) -> list[Wrong]:
         for detail in details
         if detail["type"] != "extra_forbidden" and detail["loc"] and not _is_told(detail, meant)
     ]
-    return unknown + known
+    parts = {path[:-1] for path in meant}
+    return unknown + known + [rule for rule in rules if rule.path not in meant and rule.path not in parts]
 
 
 def _is_told(detail: ErrorDetails, meant: set[tuple[str | int | None, ...]]) -> bool:

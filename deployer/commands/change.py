@@ -10,7 +10,7 @@ import click
 from deployer.commands import options
 from deployer.document import read
 from deployer.errors import TurnoutError
-from deployer.local import changes, environments
+from deployer.local import changes, environments, limits
 from deployer.local.following import POLL, QUIET, named, status, supervised, wait
 from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
@@ -26,6 +26,7 @@ def apply(files: tuple[str, ...], state: State, no_wait: bool, output: str) -> N
     """Make what runs follow the documents in FILE...; - is standard input."""
     options.refuse_unwaited_json(no_wait, output)
     documents = read(files)
+    limits.check(documents)
     supervised(state)
     for runtime in {document.spec.runtime for document in documents}:
         environments.program(runtime)  # here, and not in the supervisor, so that its progress is seen

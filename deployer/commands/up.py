@@ -16,7 +16,7 @@ from deployer import reconcile
 from deployer.commands import options
 from deployer.document import read
 from deployer.errors import TurnoutError
-from deployer.local import environments
+from deployer.local import environments, limits
 from deployer.local.changes import differences
 from deployer.local.gateway import ADMIN_PORT, PORT, Gateway, Options
 from deployer.local.ports import is_free
@@ -39,6 +39,7 @@ def up(files: tuple[str, ...], state: State, port: int | None, admin_port: int |
     request where it still matches its document.
     """
     documents = read(files)
+    limits.check(documents)
     with state.supervising():
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
             environments.program(runtime)  # now, in the foreground, so that its progress is seen and Ctrl-C ends it

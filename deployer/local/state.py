@@ -103,7 +103,7 @@ class State:
 
     def write_document(self, document: ModelDeployment) -> None:
         """Let it be what should run, in place of an earlier one of its key."""
-        replace(self._documents / f"{_stem(document.key)}.json", _json(document))
+        replace(self._documents / f"{_stem(document.key)}.json", _as_written(document))
 
     def delete_document(self, key: str) -> None:
         """Let nothing of it run."""
@@ -201,7 +201,7 @@ def replace(path: Path, content: bytes) -> None:
 
 def digest(document: ModelDeployment) -> str:
     """What a status names to say which document it is of."""
-    return hashlib.sha256(_json(document)).hexdigest()[:16]
+    return hashlib.sha256(_as_written(document)).hexdigest()[:16]
 
 
 def _lock(descriptor: int, kind: int, tries: int = 10) -> bool:
@@ -223,6 +223,11 @@ def stem(deployment: str, version: str, index: int) -> str:
 
 def _stem(key: str) -> str:
     return key.replace("/", ".")  # the names have no dots
+
+
+def _as_written(document: ModelDeployment) -> bytes:
+    """Without what was left out: a section of another runtime than the document's would be a mistake."""
+    return document.model_dump_json(indent=1, exclude_none=True, exclude_unset=True).encode()
 
 
 def _json(model: BaseModel) -> bytes:

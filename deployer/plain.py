@@ -1,0 +1,42 @@
+"""Plain data (what YAML or JSON holds): ways to look at it, and the words for what is wrong somewhere in it. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple, TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class Broken(NamedTuple):
+    """One broken rule: the path of the field to change, what is wrong, and what would be right ("" if plain)."""
+
+    path: Path
+    message: str
+    hint: str = ""
+
+
+def mapping(part: object, name: str) -> dict[str, Any]:
+    """The mapping `name` of `part`; an empty one where there is none."""
+    value = part.get(name) if isinstance(part, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def items(part: dict[str, Any], name: str) -> list[Any]:
+    """The items of the list `name` of `part`; none where it is no list."""
+    value = part.get(name)
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def dotted(path: Path) -> str:
+    """`path` as people write it: spec.versions[1].model."""
+    parts = [
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part}"
+        if re.fullmatch(r"[\w-]+", part)
+        else f"[{json.dumps(part)}]"
+        for part in path
+    ]
+    return "".join(parts).lstrip(".")

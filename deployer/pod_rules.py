@@ -1,0 +1,58 @@
+"""The rules of what a version says of its pods, much of which Kubernetes would refuse only later.
+
+Pure, over plain data, as `rules.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from deployer.plain import Broken, Path, items
+
+RESERVED = ("/dev", "/etc/turnout", "/mnt/models", "/proc", "/sys", "/var/run/secrets/kubernetes.io")
+"""Where the system or Turnout itself mounts something."""
+
+
+def broken_pod(pod: dict[str, Any], path: Path) -> Iterator[Broken]:
+    """Each rule that the `pod` of a version breaks, which stands at `path`."""
+    for index, toleration in enumerate(items(pod, "tolerations")):
+        if isinstance(toleration, dict):
+            yield from _toleration(toleration, (*path, "tolerations", index))
+    for index, source in enumerate(items(pod, "envFrom")):
+        yield from _one_of(source, ("secret", "configMap"), (*path, "envFrom", index))
+    taken: dict[object, int] = {}
+    for index, volume in enumerate(items(pod, "volumes")):
+        yield from _one_of(volume, ("secret", "configMap", "pvc"), (*path, "volumes", index))
+        where = volume.get("path") if isinstance(volume, dict) else None
+        if isinstance(where, str):
+            yield from _mounted(where, taken.setdefault(where, index), (*path, "volumes", index, "path"))
+
+
+def _toleration(toleration: dict[str, Any], path: Path) -> Iterator[Broken]:
+    if toleration.get("operator") == "Exists":
+        if toleration.get("value"):
+            yield Broken((*path, "value"), "Exists takes any value", "leave it out, or write operator: Equal")
+    elif not toleration.get("key"):
+        yield Broken((*path, "key"), "there is no key to compare the value of", "write one, or operator: Exists")
+    if "tolerationSeconds" in toleration and toleration.get("effect") != "NoExecute":
+        yield Broken((*path, "tolerationSeconds"), "only NoExecute ends pods after a time", "write effect: NoExecute")
+
+
+def _one_of(part: object, names: tuple[str, ...], path: Path) -> Iterator[Broken]:
+    if not isinstance(part, dict):
+        return
+    found = [name for name in names if name in part]
+    choice = f"{', '.join(names[:-1])} or {names[-1]}"
+    if not found:
+        yield Broken(path, f"it names no {choice}", "write one of them")
+    elif len(found) > 1:
+        yield Broken((*path, found[1]), f"it names a {' and a '.join(found)}", f"write one {choice}")
+
+
+def _mounted(where: str, first: int, path: Path) -> Iterator[Broken]:
+    reserved = next((name for name in RESERVED if where == name or where.startswith(f"{name}/")), None)
+    if reserved:
+        yield Broken(path, f"{reserved} is taken, by the system or by Turnout", "mount it elsewhere")
+    if path[-2] != first:
+        yield Broken(path, f"volumes[{first}] is mounted at {where} already", "mount one of the two elsewhere")
