@@ -42,6 +42,8 @@ _DIALECT_OF: dict[str, Runtime] = {
     "tfserving-grpc": "tfserving",
     "seldon-rest": "seldon",
     "seldon-grpc": "seldon",
+    "oip-rest": "oip",
+    "oip-grpc": "oip",
 }
 _CAUSES = {
     Failure.CONNECT: counters.CONNECT,

@@ -17,9 +17,10 @@ Assigned = Literal["split", "pin"]
 
 
 class Pin(NamedTuple):
-    """A version that the caller asked for: by `servable` number, by role (`label`), or by `name`."""
+    """A version that the caller asked for: by `servable` number, by role (`label`), by `name`, or by whichever of its
+    name and its number a `version` of the Open Inference Protocol is."""
 
-    kind: Literal["servable", "label", "name"]
+    kind: Literal["servable", "label", "name", "version"]
     value: str
 
 
@@ -75,6 +76,8 @@ def _pinned(deployment: Deployment, pin: Pin) -> Version:
     else:
         version = deployment.by_name.get(pin.value)
         known = deployment.by_name
+        if pin.kind == "version" and version is None:
+            version = next((v for v in deployment.versions if str(v.servable) == pin.value), None)
     if version is None:
         raise Refusal(
             Code.NOT_FOUND,

@@ -20,6 +20,7 @@ EXCLUDED = {
     "tfserving": ["tensorflow"],
     # For tracing, which is off. They are published as source only: without them nothing is built on a user's machine.
     "seldon": ["flask-opentracing", "grpcio-opentracing", "jaeger-client", "opentracing"],
+    "oip": [],
 }
 
 

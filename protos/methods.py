@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
-from protos import seldon_pb2, tfs_pb2
+from protos import oip_pb2, seldon_pb2, tfs_pb2
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -36,3 +36,9 @@ GET_MODEL_STATUS = Method(
 )
 SELDON_PREDICT = Method("/seldon.protos.Seldon/Predict", seldon_pb2.SeldonMessage, seldon_pb2.SeldonMessage)
 SELDON_SEND_FEEDBACK = Method("/seldon.protos.Seldon/SendFeedback", seldon_pb2.Feedback, seldon_pb2.SeldonMessage)
+OIP_MODEL_INFER = Method(
+    "/inference.GRPCInferenceService/ModelInfer", oip_pb2.ModelInferRequest, oip_pb2.ModelInferResponse
+)
+OIP_MODEL_READY = Method(
+    "/inference.GRPCInferenceService/ModelReady", oip_pb2.ModelReadyRequest, oip_pb2.ModelReadyResponse
+)

@@ -87,7 +87,8 @@ def with_headers(address: Address, deployment: bytes | None, version: bytes | No
             raise Refusal(
                 Code.INVALID_ARGUMENT,
                 "contradiction",
-                f"The request pins a version by its {address.pin.kind} already: leave out x-turnout-version",
+                f"The request pins {address.pin.kind} {shown(address.pin.value.encode())} already: "
+                "leave out x-turnout-version",
             )
         address = address._replace(pin=Pin("name", version.decode()))
     return address
@@ -96,6 +97,8 @@ def with_headers(address: Address, deployment: bytes | None, version: bytes | No
 _HOW = {
     "seldon-rest": "it to /seldon/<namespace>/<deployment>/...",
     "seldon-grpc": "the metadata seldon: <deployment> and namespace: <namespace>",
+    "oip-rest": "it to /v2/models/<deployment>/...",
+    "oip-grpc": "the metadata seldon: <deployment> and namespace: <namespace>",
 }
 
 

@@ -36,16 +36,14 @@ class SeldonGrpc:
         if method is None:
             known = ", ".join(method.decode() for method in _METHODS)
             raise Refusal(Code.UNIMPLEMENTED, "unknown_method", f"No method {shown(path)}; known: {known}")
-        namespace, name = fields.get(b"namespace"), fields.get(b"seldon", b"")
-        return Address(
-            self.name,
-            _text(b"namespace", namespace) if namespace else None,
-            _text(b"seldon", name),
-            None,
-            path,
-            method,
-            method != "feedback",
-        )
+        namespace, name = named(fields)
+        return Address(self.name, namespace, name, None, path, method, method != "feedback")
+
+
+def named(fields: Mapping[bytes, bytes]) -> tuple[str | None, str]:
+    """The namespace and the name that the metadata give a deployment; no name is "". Raises Refusal: not ASCII."""
+    namespace = fields.get(b"namespace")
+    return _text(b"namespace", namespace) if namespace else None, _text(b"seldon", fields.get(b"seldon", b""))
 
 
 def _text(key: bytes, value: bytes) -> str:

@@ -50,7 +50,8 @@ def _address(verb: bytes, target: bytes) -> Address:
             Code.NOT_FOUND,
             "unknown_path",
             f"No such path: {shown(target)}; after /seldon/<namespace>/<deployment> come /api/v1.0/predictions, "
-            "/api/v1.0/feedback, /api/v1.0/status, /api/v1.0/metadata, /api/v1.0/health/status, or /v1/models/...",
+            "/api/v1.0/feedback, /api/v1.0/status, /api/v1.0/metadata, /api/v1.0/health/status, /v1/models/... or "
+            "/v2/models/...",
         )
     method = str(match.lastgroup)
     verbs = _WRITE if method in ("predict", "feedback") else _READ

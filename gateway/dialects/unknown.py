@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from gateway.dialects import seldon_grpc, tfserving_grpc
+from gateway.dialects import oip_grpc, seldon_grpc, tfserving_grpc
 from gateway.dialects.address import Address
 from gateway.dialects.text import shown
 from gateway.errors import Code, Refusal
@@ -19,7 +19,7 @@ class UnknownRest:
             Code.NOT_FOUND,
             "unknown_path",
             f"No API has the path {shown(target)}: TensorFlow Serving's begin with /v1/models/, "
-            "Seldon's with /seldon/<namespace>/<deployment>/",
+            "those of the Open Inference Protocol with /v2/models/, Seldon's with /seldon/<namespace>/<deployment>/",
         )
 
     def error(self, code: Code, status: int, message: str) -> tuple[bytes, bytes]:
@@ -33,7 +33,7 @@ class UnknownGrpc:
         return False
 
     def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
-        known = ", ".join((*tfserving_grpc.SERVICES, *seldon_grpc.SERVICES))
+        known = ", ".join((*tfserving_grpc.SERVICES, *seldon_grpc.SERVICES, oip_grpc.SERVICE))
         raise Refusal(
             Code.UNIMPLEMENTED, "unknown_method", f"No service has the method {shown(path)}; known services: {known}"
         )

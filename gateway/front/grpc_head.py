@@ -27,7 +27,7 @@ class RequestHead:
         """The block that goes to the model server."""
         self.path = meta[b":path"]
         self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"
-        self.health = self.path.startswith(health.SERVICE)
+        self.health = health.asked(self.path, meta)
         self.dialect = dialects.grpc(self.path)
         self.needs_message = self.dialect.needs_message(self.path)
         self.deployment = meta.get(b"x-turnout-deployment")

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from gateway import dialects
-from gateway.dialects import deadline
+from gateway.dialects import deadline, health
 from gateway.errors import Code, Refusal
 from gateway.forward import Call, Forwarder
 from gateway.upstream.endpoint import Endpoint
@@ -38,8 +38,12 @@ class _Route:
         """Raises Refusal."""
         own = head.own
         address = dialects.rest(head.target).address(head.method, head.target)
-        asked = own.get(b"x-turnout-timeout-ms")
-        self.address = dialects.with_headers(address, own.get(b"x-turnout-deployment"), own.get(b"x-turnout-version"))
+        deployment, asked = own.get(b"x-turnout-deployment"), own.get(b"x-turnout-timeout-ms")
+        self.health = deployment is None and health.asked_over_rest(address)
+        """Whether the gateway answers itself."""
+        if not self.health:
+            address = dialects.with_headers(address, deployment, own.get(b"x-turnout-version"))
+        self.address = address
         self.timeout = None if asked is None else deadline.from_milliseconds(asked)
         """Seconds, where the client says how long it waits."""
         self._forwarded: tuple[int, bytes] | None = None
@@ -78,6 +82,9 @@ class RestCall(Call):
                 self.forwarder.refused(dialects.rest(head.target).name, refusal)
                 self.refuse(refusal)
                 return
+        if route.health:
+            self._answer_health(route.address.method)
+            return
         timeout = self.forwarder.settings.timeout
         if route.timeout is not None and route.timeout < timeout:
             timeout = route.timeout
@@ -182,6 +189,13 @@ class RestCall(Call):
         self._client.transport.write(error_answer(dialect, refusal, self._head, self._close, self.answerer))
         self._client.answered(close=self._close)
 
+    def _answer_health(self, method: str) -> None:
+        self._close = self._close or self._client.ending
+        status, body = health.rest_answer(method, not self.forwarder.draining)
+        answer = _own_answer(status, b"application/json", body, self._head, self._close)
+        self._client.transport.write(answer)
+        self._client.answered(close=self._close)
+
     def break_off(self, code: Code, message: str) -> None:
         self._client.transport.abort()  # the one way to show that an answer in HTTP/1.1 is not whole
 
@@ -191,19 +205,25 @@ def error_answer(
 ) -> bytes:
     """A whole answer that says what was wrong in the caller's dialect."""
     content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)
+    return _own_answer(refusal.status, content_type, body, request, close, version)
+
+
+def _own_answer(
+    status: int, content_type: bytes, body: bytes, request: Head, close: bool, version: bytes = b""
+) -> bytes:
     try:
-        reason = HTTPStatus(refusal.status).phrase
+        reason = HTTPStatus(status).phrase
     except ValueError:
         reason = "Client Closed Request"
     lines = [b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type, len(body))]
     if version:
         lines.append(b"x-turnout-version: %b\r\n" % version)
-    if refusal.status in (429, 503):
+    if status in (429, 503):
         lines.append(b"Retry-After: 1\r\n")
     lines.append(_connection(close, request.minor))
     if request.method == b"HEAD":
         body = b""
-    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (refusal.status, reason.encode(), b"".join(lines), body)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, reason.encode(), b"".join(lines), body)
 
 
 def _connection(close: bool, minor: int) -> bytes:

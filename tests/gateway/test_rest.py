@@ -314,6 +314,36 @@ def test_what_seldon_would_refuse(
     assert client.post(SELDON).status == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "status", "said", "reason"),
+    [
+        ("POST", "/v2/models/x/infer", 404, "no deployment x", "unknown_deployment"),
+        ("POST", "/v2/models/m/infer", 501, "speaks TensorFlow Serving's dialects", "other_dialect"),
+        ("GET", "/v2/models/m/infer", 405, "takes POST, not GET", "wrong_method"),
+        ("GET", "/v2", 400, "names no deployment: send it to /v2/models/<deployment>/", "no_deployment"),
+        ("POST", "/v2/repository/models/m/load", 403, "set in the ModelDeployment", "forbidden_method"),
+    ],
+)
+def test_what_the_open_inference_protocol_would_refuse(
+    gateway: Gateway, method: str, target: str, status: int, said: str, reason: str
+) -> None:
+    got = gateway.client().send(request(method, target, b"{}")).answer()
+    assert got.status == status
+    assert said in error(got)
+    assert gateway.refusals() == {("oip-rest", reason): 1}
+
+
+@pytest.mark.parametrize("question", ["live", "ready"])
+def test_open_inference_health(gateway: Gateway, server: Server, question: str) -> None:
+    client = gateway.client()
+    got = client.get(f"/v2/health/{question}")
+    assert got == (200, {"content-type": "application/json", "content-length": str(len(got.body))}, got.body)
+    assert json.loads(got.body) == {question: True}
+    assert client.post(PREDICT).status == 200
+    assert client.send(request("GET", f"/v2/health/{question}", None, "x-turnout-deployment: m")).answer().status == 501
+    assert len(server.requests) == 1
+
+
 def test_a_path_of_no_api(gateway: Gateway) -> None:
     got = gateway.client().get("/favicon.ico")
     assert got.status == 404

@@ -83,6 +83,8 @@ def test_shares_are_the_weights(weight: float) -> None:
         (Pin("label", "stable"), "v1"),
         (Pin("label", "canary"), "v2"),
         (Pin("name", "v3"), "v3"),
+        (Pin("version", "v3"), "v3"),
+        (Pin("version", "20"), "v2"),
     ],
 )
 def test_a_pin_gets_its_version_whatever_the_weight(pin: Pin, version: str) -> None:
@@ -103,6 +105,12 @@ def test_a_pin_gets_its_version_whatever_the_weight(pin: Pin, version: str) -> N
             f"Could not find version {'9' * 77}... of model m; known: 1, 20",
         ),
         (Pin("name", "V2"), 404, "unknown_version", "Could not find version V2 of model m; known: v1, v2, v3"),
+        (
+            Pin("version", "020"),
+            404,
+            "unknown_version",
+            "Could not find version 020 of model m; known: v1, v2, v3",
+        ),
         (
             Pin("label", "beta"),
             400,

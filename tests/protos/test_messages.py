@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.wrappers_pb2 import Int64Value
 
-from protos import compile, seldon_pb2, tfs_pb2
+from protos import compile, oip_pb2, seldon_pb2, tfs_pb2
 
 MESSAGES: dict[Descriptor, str] = {
     tfs_pb2.ModelSpec.DESCRIPTOR: "name=1 version=2 signature_name=3 version_label=4",
@@ -38,6 +38,21 @@ MESSAGES: dict[Descriptor, str] = {
     seldon_pb2.Meta.DESCRIPTOR: "puid=1 tags=2 routing=3 requestPath=4 metrics=5",
     seldon_pb2.Feedback.DESCRIPTOR: "request=1 response=2 reward=3 truth=4",
     seldon_pb2.Status.DESCRIPTOR: "code=1 info=2 reason=3 status=4",
+    oip_pb2.ModelReadyRequest.DESCRIPTOR: "name=1 version=2",
+    oip_pb2.ModelReadyResponse.DESCRIPTOR: "ready=1",
+    oip_pb2.ModelMetadataRequest.DESCRIPTOR: "name=1 version=2",
+    oip_pb2.ModelMetadataResponse.DESCRIPTOR: "name=1 versions=2 platform=3 inputs=4 outputs=5",
+    oip_pb2.ModelMetadataResponse.TensorMetadata.DESCRIPTOR: "name=1 datatype=2 shape=3",
+    oip_pb2.ModelInferRequest.DESCRIPTOR: "model_name=1 model_version=2 id=3 parameters=4 inputs=5 outputs=6 "
+    "raw_input_contents=7",
+    oip_pb2.ModelInferRequest.InferInputTensor.DESCRIPTOR: "name=1 datatype=2 shape=3 parameters=4 contents=5",
+    oip_pb2.ModelInferRequest.InferRequestedOutputTensor.DESCRIPTOR: "name=1 parameters=2",
+    oip_pb2.ModelInferResponse.DESCRIPTOR: "model_name=1 model_version=2 id=3 parameters=4 outputs=5 "
+    "raw_output_contents=6",
+    oip_pb2.ModelInferResponse.InferOutputTensor.DESCRIPTOR: "name=1 datatype=2 shape=3 parameters=4 contents=5",
+    oip_pb2.InferTensorContents.DESCRIPTOR: "bool_contents=1 int_contents=2 int64_contents=3 uint_contents=4 "
+    "uint64_contents=5 fp32_contents=6 fp64_contents=7 bytes_contents=8",
+    oip_pb2.InferParameter.DESCRIPTOR: "bool_param=1 int64_param=2 string_param=3 double_param=4 uint64_param=5",
 }
 
 

@@ -135,6 +135,21 @@ def test_health(client: GrpcClient, service: bytes, code: Code, message: bytes) 
     assert (answer.code, bytes(answer.data)) == (code, frame(message) if message else b"")
 
 
+@pytest.mark.parametrize("method", ["ServerLive", "ServerReady"])
+def test_open_inference_health(client: GrpcClient, method: str) -> None:
+    answer = client.call(f"/inference.GRPCInferenceService/{method}", b"")
+    assert (answer.code, bytes(answer.data)) == (Code.OK, frame(b"\x08\x01"))
+    assert answer.version is None
+
+
+def test_open_inference_health_of_a_server(client: GrpcClient) -> None:
+    answer = client.call("/inference.GRPCInferenceService/ServerReady", b"", {"x-turnout-deployment": "m"})
+    assert (answer.code, answer.said) == (
+        Code.UNIMPLEMENTED,
+        "default/m speaks TensorFlow Serving's dialects, the request is oip-grpc",
+    )
+
+
 def test_malformed_health_check(client: GrpcClient) -> None:
     assert client.call(HEALTH, b"\x0a\x7f").code == Code.INVALID_ARGUMENT
 
