@@ -1,17 +1,10 @@
-"""The gateway's route table, from the documents and the replicas that are ready. Pure.
-
-Weight is given only where it can be answered:
-
-- A canary without a ready replica has no weight: its share stays with stable until it is ready.
-- A stable without one keeps its share all the same, unless the version that was stable before still runs: then that
-  one stays stable until the new one is ready. A canary never takes more than its weight, least of all because stable
-  is in trouble; requests to a stable that is down are refused while it is started again.
-"""
+"""The gateway's route table, from the documents and the replicas that are ready. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from deployer.routes import route
 from deployer.spec import ModelDeployment
 from gateway import table
 from gateway.table import Endpoint, RouteTable
@@ -37,31 +30,7 @@ def routes(previous: RouteTable, documents: Sequence[ModelDeployment], ready: Re
 
 
 def _deployment(before: table.Deployment | None, document: ModelDeployment, ready: Ready) -> table.Deployment:
-    def endpoints(version: str | None) -> tuple[Endpoint, ...]:
-        return tuple(ready.get((document.key, version), ())) if version is not None else ()
-
-    traffic = document.spec.traffic
-    stable, canary = traffic.stable, traffic.canary
-    versions = [table.Version(name=v.name, servable=_servable(document, v.name)) for v in document.spec.versions]
-    if before is not None and before.stable != stable and not endpoints(stable) and endpoints(before.stable):
-        stable = before.stable
-        if stable not in document.by_name:
-            versions.append(before.by_name[stable])
-    if canary == stable:
-        canary = None
-    weight = traffic.weight if canary is not None and endpoints(canary) else 0.0
-    known = (before.stable, before.canary, before.weight, before.epoch) if before is not None else (None, None, 0.0, -1)
-    return table.Deployment(
-        namespace=document.metadata.namespace,
-        name=document.metadata.name,
-        runtime=document.spec.runtime,
-        stable=stable,
-        canary=canary,
-        weight=weight,
-        epoch=known[3] if (stable, canary, weight) == known[:3] else known[3] + 1,
-        versions=tuple(v.model_copy(update={"endpoints": endpoints(v.name)}) for v in versions),
-    )
-
-
-def _servable(document: ModelDeployment, version: str) -> int | None:
-    return document.by_name[version].number if document.spec.runtime == "tfserving" else None
+    endpoints = {version: tuple(found) for (key, version), found in ready.items() if key == document.key and found}
+    after = route(before, document, endpoints)
+    versions = tuple(v.model_copy(update={"endpoints": endpoints.get(v.name, ())}) for v in after.versions)
+    return after.model_copy(update={"versions": versions})

@@ -97,6 +97,16 @@ def test_what_was_stable_stays_so_until_its_successor_is_ready() -> None:
     assert [version.name for version in only(moved).versions] == ["v3"]
 
 
+def test_a_held_version_leaves_its_number_to_a_declared_one() -> None:
+    before = routes(EMPTY, [document(["v1"], "v1", None, 0)], ready("v1"))
+    again = document(["v3"], "v3", None, 0)
+    (version,) = again.spec.versions
+    renamed = version.model_copy(update={"model": "/models/digits/1"})
+    again = again.model_copy(update={"spec": again.spec.model_copy(update={"versions": (renamed,)})})
+    waiting = routes(before, [again], ready("v1"))
+    assert [(v.name, v.servable) for v in only(waiting).versions] == [("v3", 1), ("v1", None)]
+
+
 def test_roles_that_swap_wait_too() -> None:
     before = routes(EMPTY, [document(["v1"], "v1", None, 0)], ready("v1"))
     swapped = document(["v1", "v2"], "v2", "v1", 30)

@@ -1,0 +1,51 @@
+"""Which version of a deployment answers what, from the document and the versions that are ready. Pure.
+
+Weight is given only where it can be answered:
+
+- A canary without a ready replica has no weight: its share stays with stable until it is ready.
+- A stable without one keeps its share all the same, unless the version that was stable before still runs: then that
+  one stays stable until the new one is ready. A canary never takes more than its weight, least of all because stable
+  is in trouble; requests to a stable that is down are refused while it is started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from deployer.spec import ModelDeployment
+from gateway import table
+
+
+def route(before: table.Deployment | None, document: ModelDeployment, ready: Container[str]) -> table.Deployment:
+    """The route that follows `before`; where its versions answer is left to say.
+
+    `ready` has the names of the versions with a replica that answers. A stable version that is no longer declared
+    stands last for as long as it is held; a servable number that a declared one has now is the declared one's.
+    """
+    traffic = document.spec.traffic
+    stable, canary = traffic.stable, traffic.canary
+    versions = [table.Version(name=v.name, servable=_servable(document, v.name)) for v in document.spec.versions]
+    if before is not None and before.stable != stable and stable not in ready and before.stable in ready:
+        stable = before.stable
+        if stable not in document.by_name:
+            held = before.by_name[stable]
+            taken = any(version.servable == held.servable for version in versions)
+            versions.append(held.model_copy(update={"servable": None}) if taken else held)
+    if canary == stable:
+        canary = None
+    weight = traffic.weight if canary is not None and canary in ready else 0.0
+    known = (before.stable, before.canary, before.weight, before.epoch) if before is not None else (None, None, 0.0, -1)
+    return table.Deployment(
+        namespace=document.metadata.namespace,
+        name=document.metadata.name,
+        runtime=document.spec.runtime,
+        stable=stable,
+        canary=canary,
+        weight=weight,
+        epoch=known[3] if (stable, canary, weight) == known[:3] else known[3] + 1,
+        versions=tuple(versions),
+    )
+
+
+def _servable(document: ModelDeployment, version: str) -> int | None:
+    return document.by_name[version].number if document.spec.runtime == "tfserving" else None
