@@ -12,6 +12,13 @@ Object = dict[str, Any]
 """An object of the API server as JSON has it."""
 
 
+class Key(NamedTuple):
+    """What a ModelDeployment is known by."""
+
+    namespace: str
+    name: str
+
+
 class Id(NamedTuple):
     """What an object is known by within a namespace."""
 
