@@ -53,7 +53,7 @@ class Api:
             context.verify_mode = ssl.CERT_NONE
         self._http = httpx.AsyncClient(
             base_url=settings.host,
-            headers={"authorization": settings.api_key["authorization"]},
+            headers={"authorization": settings.api_key["BearerToken"]},
             verify=context,
             timeout=10,
             trust_env=False,

@@ -56,7 +56,8 @@ class Container:
         self.state: Object = {"waiting": {"reason": waiting}}
         self.last: Object = {}
         self.restarts = 0
-        self.started = False
+        self.up = asyncio.Event()
+        """Set while it runs and its startup probe, if any, has succeeded."""
         self.ready = False
         self.process: Process | None = None
         self._id = ""
@@ -97,7 +98,7 @@ class Container:
             "image": self.spec["image"],
             "imageID": f"rig://{self.spec['image']}" if self._id else "",
             "ready": self.ready,
-            "started": self.started,
+            "started": self.up.is_set(),
             "restartCount": self.restarts,
             "state": self.state,
             "lastState": self.last,
@@ -164,8 +165,8 @@ class Container:
 
     async def _live(self, process: Process) -> None:
         self.process, self._ending = process, False
-        self.started = "startupProbe" not in self.spec
-        self.ready = self.started and "readinessProbe" not in self.spec
+        if "startupProbe" not in self.spec:
+            self._is_up()
         self.state = {"running": {"startedAt": self._began}}
         self._around.changed()
         care = spawn(self._care(process), f"probes of {self.name}")
@@ -174,8 +175,13 @@ class Container:
         finally:
             care.cancel()
             self.process = None
-            self.ready = self.started = False
+            self.up.clear()
+            self.ready = False
         self._terminated(code, "Completed" if code == 0 else "Error")
+
+    def _is_up(self) -> None:
+        self.up.set()
+        self.ready = "readinessProbe" not in self.spec
 
     async def _care(self, process: Process) -> None:
         """The hook after the start, then the probes."""
@@ -185,22 +191,19 @@ class Container:
         except probes.ActionFailed as error:
             self._around.event("Warning", "FailedPostStartHook", str(error))
             await self._restart(process)
-        up = asyncio.Event()
         if "startupProbe" in self.spec:
 
             def startup(failure: str | None) -> None:
                 if failure is None:
-                    up.set()
+                    self._is_up()
                 else:
                     self._fatal("Startup", failure, process)
 
             asking = spawn(self._follow("startupProbe", process, startup), f"startup probe of {self.name}")
             try:
-                await up.wait()
+                await self.up.wait()
             finally:
                 asking.cancel()
-            self.started = True
-            self.ready = "readinessProbe" not in self.spec
             self._around.changed()
         async with asyncio.TaskGroup() as group:
             if "readinessProbe" in self.spec:

@@ -12,6 +12,7 @@ from tests.cluster.rig.agent.fields import CAPACITY
 
 VERSION = "v1.36.4"
 _ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+_SINCE = timestamp()
 _RENEW = 5.0
 """Seconds between two signs of life: the node controller is content with 40."""
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -70,5 +71,5 @@ def _status(name: str, address: str) -> Object:
         "allocatable": CAPACITY,
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
         "nodeInfo": info,
-        "conditions": [{**condition, "lastHeartbeatTime": now} for condition in (ready, *calm)],
+        "conditions": [{**condition, "lastHeartbeatTime": now, "lastTransitionTime": _SINCE} for condition in (ready, *calm)],
     }

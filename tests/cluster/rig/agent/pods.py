@@ -17,9 +17,6 @@ from tests.cluster.rig.agent.sandbox import Network, SandboxFailed
 from tests.cluster.rig.agent.status import conditions, differs, phase
 from tests.cluster.rig.agent.volumes import NotYet, Volumes
 
-_LOOK = 0.05
-"""Seconds between two looks at whether a sidecar has started."""
-
 log = logging.getLogger(__name__)
 
 
@@ -124,8 +121,7 @@ class Pod:
         for container in self._inits:
             task = container.begin(around)
             if container.policy == "Always":
-                while not container.started:
-                    await asyncio.sleep(_LOOK)
+                await container.up.wait()
             else:
                 await asyncio.wait({task})
                 if container.code != 0:

@@ -40,7 +40,9 @@ class Network:
         try:
             assert holder.stdout is not None
             await holder.stdout.readline()
-            peer = f"link add {name} type veth peer name eth0 netns {holder.pid}"
+            # An address always has the same hardware address: what neighbours remember of it stays true.
+            hardware = "0a:58:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+            peer = f"link add {name} type veth peer name eth0 address {hardware} netns {holder.pid}"
             await _ip([peer, f"link set {name} master {BRIDGE} up"])
             inside = ["link set lo up", f"address add {address}/{PREFIX} dev eth0", "link set eth0 up"]
             await _ip([*inside, f"route add default via {GATEWAY}"], "/usr/bin/nsenter", f"--net={network.path}")
