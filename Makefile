@@ -17,8 +17,9 @@ demo: .venv/.ready
 
 # What fails fast comes first.
 test: lint
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

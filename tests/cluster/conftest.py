@@ -1,0 +1,36 @@
+"""The cluster that the tests of this folder share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.rig.cluster import Cluster, enter
+
+_NEEDED = {
+    "go": "Go 1.26 or later builds the control plane: see https://go.dev/doc/install",
+    "ip": "apt-get install iproute2 (Debian, Ubuntu)",
+    "openssl": "apt-get install openssl (Debian, Ubuntu)",
+}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One for all tests, which run in its network namespace from here on: Services answer at their addresses."""
+    missing = [f"{program} is not on PATH: {how}" for program, how in _NEEDED.items() if shutil.which(program) is None]
+    if os.geteuid() != 0:
+        missing.append("network namespaces need root: run the tests as root")
+    if missing:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("; ".join(missing))
+    cluster = Cluster.start(tmp_path_factory.mktemp("cluster"))
+    try:
+        with open("/proc/thread-self/ns/net") as outside:
+            enter(cluster.netns)
+            yield cluster
+            enter(Path(f"/proc/self/fd/{outside.fileno()}"))
+    finally:
+        cluster.stop()
