@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
+
 from deployer.spec import KIND, ModelDeployment
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,8 +19,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @cache
 def schema() -> dict[str, Any]:
     """The whole schema. It is shared: don't change it."""
-    raw = ModelDeployment.model_json_schema(by_alias=True)
-    return {"$schema": DIALECT, "title": KIND, **_clean(raw, raw.get("$defs", {}))}
+    return {"$schema": DIALECT, "title": KIND, **written_out(ModelDeployment)}
+
+
+def written_out(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of `model`, without references, titles and nulls."""
+    raw = model.model_json_schema(by_alias=True)
+    return _clean(raw, raw.get("$defs", {}))
 
 
 def at(path: tuple[str | int, ...]) -> dict[str, Any]:

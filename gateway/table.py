@@ -16,8 +16,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 
 # What a header can carry: x-turnout-version has the one, x-turnout-deployment two of the other with a slash between.
-VersionName = Annotated[str, Field(pattern=r"^[!-~]{1,253}$")]
-Name = Annotated[str, Field(pattern=r"^[!-.0-~]{1,253}$")]
+# The custom resource's status holds a Deployment, so each part of one has a bound.
+VersionName = Annotated[str, Field(max_length=253, pattern=r"^[!-~]{1,253}$")]
+Name = Annotated[str, Field(max_length=253, pattern=r"^[!-.0-~]{1,253}$")]
 
 
 class TableError(ValueError):
@@ -42,7 +43,7 @@ class Version(_Frozen):
     name: VersionName
     servable: int | None = None
     """TensorFlow Serving's own integer for this version, which its pins carry."""
-    service: str | None = None
+    service: Host | None = None
     """On Kubernetes: the Service, in the deployment's namespace, whose EndpointSlices hold the endpoints."""
     endpoints: tuple[Endpoint, ...] = ()
 
@@ -57,11 +58,11 @@ class Deployment(_Frozen):
     namespace: Name
     name: Name
     runtime: Runtime
-    stable: str
-    canary: str | None = None
+    stable: VersionName
+    canary: VersionName | None = None
     weight: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0
-    epoch: int = 0
-    versions: tuple[Version, ...]
+    epoch: Annotated[int, Field(ge=0)] = 0
+    versions: Annotated[tuple[Version, ...], Field(max_length=256)]
 
     @model_validator(mode="after")
     def _roles_name_versions(self) -> Deployment:

@@ -67,7 +67,7 @@ def test_what_is_no_json_or_no_table_is_refused(value: bytes) -> None:
         ({"canary": "v2", "weight": -1}, "deployments.0.weight: "),
         ({"canary": "v2", "weight": float("nan")}, "deployments.0.weight: "),
         ({"canary": "v2", "weight": float("inf")}, "deployments.0.weight: "),
-        ({"runtime": "oip"}, "deployments.0.runtime: "),
+        ({"runtime": "onnx"}, "deployments.0.runtime: "),
         ({"name": "a/b"}, "deployments.0.name: "),
         ({"name": ""}, "deployments.0.name: "),
         ({"namespace": "a\n"}, "deployments.0.namespace: "),

@@ -1,0 +1,230 @@
+"""The rules of a ModelDeployment that the API server checks, in its expression language CEL. Pure.
+
+They say what `rules.py` says, as far as CEL can: the cost of each is bounded, so amounts of resources, whose texts may
+be of any length to it, are compared by the operator only. What may not change is said here alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from deployer.model_path import REMOTE
+from deployer.pod_rules import RESERVED
+from deployer.rules import SELDON_SERVERS
+
+
+class Rule(NamedTuple):
+    """A CEL rule of one node of the schema."""
+
+    expression: str
+    message: str
+    field: str = ""
+    """What the message is about, seen from the node; "" for the node itself."""
+    value: str = ""
+    """A CEL expression whose text follows the message."""
+
+
+def _list(words: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f"'{word}'" for word in words) + "]"
+
+
+def _no_version(condition: str, message: str) -> Rule:
+    """No version `v` may meet `condition`. The message can't name those that do: that would cost too much."""
+    return Rule(f"!self.versions.exists(v, {condition})", message, ".versions")
+
+
+def _has_one(names: tuple[str, ...]) -> str:
+    return f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(there, there)"
+
+
+def _fixed(field: str) -> str:
+    return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+
+
+_SERVER = "(has(self.oip) && has(self.oip.server) ? self.oip.server : 'mlserver')"
+_NUMBER = (
+    "has(v.servable) ? string(v.servable) : self.runtime == 'tfserving' && has(v.model)"
+    " ? v.model.find('[1-9][0-9]{0,17}/*$').find('[0-9]+') : ''"
+)
+_SCHEMES = ", ".join(f"{name}://" for name in REMOTE)
+_WEIGHTS = "since what was measured under its name holds for those weights only; add a version of another name"
+
+Node = tuple[str, ...]
+"""The path of a node of the schema; "[]" stands for the items of a list."""
+
+_SPEC: tuple[Rule, ...] = (
+    Rule(
+        "!has(self.seldon) || self.runtime == 'seldon'",
+        "only the runtime seldon has spec.seldon; leave it out",
+        ".seldon",
+    ),
+    Rule("!has(self.oip) || self.runtime == 'oip'", "only the runtime oip has spec.oip; leave it out", ".oip"),
+    Rule(
+        "self.versions.exists(v, v.name == self.traffic.stable)",
+        "stable names none of the versions: ",
+        ".traffic.stable",
+        "self.traffic.stable",
+    ),
+    Rule(
+        "!has(self.traffic.canary) || self.versions.exists(v, v.name == self.traffic.canary)",
+        "canary names none of the versions: ",
+        ".traffic.canary",
+        "self.traffic.canary",
+    ),
+    _no_version(
+        "self.runtime == 'tfserving' && !has(v.model)", "tfserving needs a model; write model: in each version"
+    ),
+    _no_version(
+        "self.runtime != 'tfserving' && !has(v.model) && !has(v.image)",
+        "there is neither a model nor an image; write model: or image: in each version",
+    ),
+    _no_version(
+        f"self.runtime == 'oip' && {_SERVER} == 'other' && !has(v.image)",
+        "another server than mlserver and triton needs an image; write image: in each version",
+    ),
+    _no_version(
+        f"has(v.implementation) && (self.runtime == 'tfserving' || self.runtime == 'oip' && {_SERVER} != 'mlserver')",
+        "only seldon and oip's mlserver have a choice of implementations; leave it out of the versions",
+    ),
+    _no_version(
+        "has(v.implementation) && !has(v.model)",
+        "an implementation loads a model, and there is none; write model: beside it",
+    ),
+    _no_version(
+        f"self.runtime == 'seldon' && has(v.implementation) && !(v.implementation in {_list(SELDON_SERVERS)})",
+        f"implementation is none of Seldon's prepackaged servers, {', '.join(SELDON_SERVERS)}",
+    ),
+    _no_version(
+        f"has(v.servable) && !(self.runtime == 'tfserving' || self.runtime == 'oip' && {_SERVER} == 'triton')",
+        "only tfserving and oip's triton have servable numbers; leave servable out of the versions",
+    ),
+    _no_version(
+        "self.runtime == 'tfserving' && !has(v.servable) && has(v.model)"
+        " && !v.model.matches('(^|/)0{0,17}[1-9][0-9]{0,17}/*$')",
+        "the model's folder is not named by a number, which TensorFlow Serving needs; write servable: beside model:",
+    ),
+    Rule(
+        f"[self.versions.map(v, {_NUMBER}).filter(n, n != '')].all(ns, ns.all(n, ns.exists_one(m, m == n)))",
+        "two versions have the same servable number; give one another by servable:",
+        ".versions",
+    ),
+)
+
+_VERSION: tuple[Rule, ...] = (
+    Rule(_fixed("model"), f"a version's model can't be changed, {_WEIGHTS}", ".model"),
+    Rule(_fixed("servable"), f"a version's servable can't be changed, {_WEIGHTS}", ".servable"),
+    Rule(
+        "!has(self.autoscaling) || !has(self.autoscaling.target) || !has(self.autoscaling.target.cpu)"
+        " || has(self.resources) && has(self.resources.requests) && has(self.resources.requests.cpu)",
+        "target.cpu is a percentage of the CPU requested, and none is; write resources.requests.cpu",
+        ".autoscaling.target.cpu",
+    ),
+)
+
+RULES: dict[Node, tuple[Rule, ...]] = {
+    (): (
+        Rule(
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63",
+            "metadata.name may have 63 lower-case letters, digits and '-', no '.'",
+        ),
+    ),
+    ("spec",): _SPEC,
+    ("spec", "runtime"): (
+        Rule("self == oldSelf", "the runtime can't be changed; make a ModelDeployment of another name for it"),
+    ),
+    ("spec", "oip"): (
+        Rule(
+            "!has(self.server) || self.server != 'other' || has(self.ports)",
+            "of another server the ports can't be known; write ports",
+            ".ports",
+        ),
+    ),
+    ("spec", "oip", "ports"): (
+        Rule(
+            "self.rest != self.grpc && (!has(self.metrics) || self.metrics != self.rest && self.metrics != self.grpc)",
+            "two of rest, grpc and metrics are the same port; write another",
+        ),
+    ),
+    ("spec", "versions", "[]"): _VERSION,
+    ("spec", "versions", "[]", "model"): (
+        Rule(
+            "!self.matches('^[A-Za-z][A-Za-z0-9+.-]*://')"
+            f" || self.matches('^(?i:{'|'.join(('file', *REMOTE))})://.*[^/ ]')",
+            f"there are no such models; model may be a path in the image, or begin with {_SCHEMES}",
+        ),
+        Rule("self.matches('[^ ]')", "model names no folder; write a path such as models/digits/1"),
+    ),
+    ("spec", "versions", "[]", "autoscaling"): (
+        Rule(
+            "!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",
+            "maxReplicas is below minReplicas; write as many or more",
+            ".maxReplicas",
+        ),
+    ),
+    ("spec", "versions", "[]", "autoscaling", "target"): (
+        Rule(_has_one(("inFlight", "cpu")), "target needs one of inFlight and cpu; write one, and only one"),
+    ),
+    ("spec", "versions", "[]", "resources"): (
+        Rule(
+            "!has(self.requests) || !has(self.requests.gpu)",
+            "GPUs are not shared, so there is only a limit of them; write limits.gpu",
+            ".requests.gpu",
+        ),
+    ),
+    ("spec", "versions", "[]", "env"): (
+        Rule(
+            "self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$'))",
+            "env has a name that is no variable's; use letters, digits and '_', not beginning with a digit",
+        ),
+    ),
+    ("spec", "versions", "[]", "pod", "tolerations", "[]"): (
+        Rule(
+            "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+            "Exists takes any value; leave value out, or write operator: Equal",
+            ".value",
+        ),
+        Rule(
+            "has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",
+            "there is no key to compare the value of; write key, or operator: Exists",
+            ".key",
+        ),
+        Rule(
+            "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+            "only NoExecute ends pods after a time (tolerationSeconds); write effect: NoExecute",
+            ".tolerationSeconds",
+        ),
+    ),
+    ("spec", "versions", "[]", "pod", "envFrom", "[]"): (
+        Rule(_has_one(("secret", "configMap")), "envFrom needs one of secret and configMap; write one, and only one"),
+    ),
+    ("spec", "versions", "[]", "pod", "volumes", "[]"): (
+        Rule(
+            _has_one(("secret", "configMap", "pvc")),
+            "a volume needs one of secret, configMap and pvc; write one, and only one",
+        ),
+        Rule(
+            f"!{_list(RESERVED)}.exists(taken, self.path == taken || self.path.startsWith(taken + '/'))",
+            f"path is taken, by the system or by Turnout, as are {', '.join(RESERVED)}; mount it elsewhere",
+            ".path",
+        ),
+    ),
+    ("spec", "traffic"): (
+        Rule(
+            "!has(self.canary) || self.canary != self.stable",
+            "canary is stable already; leave it out, or name another version",
+            ".canary",
+        ),
+        Rule(
+            "has(self.canary) || !has(self.weight) || self.weight == 0.0",
+            "weight is the canary's share, and there is no canary; name one, or leave weight out",
+            ".weight",
+        ),
+    ),
+    ("spec", "traffic", "weight"): (
+        Rule(
+            "double(int(self * 100.0 + 0.5)) / 100.0 == self",
+            "weight has more than two decimals; write two at most",
+        ),
+    ),
+}
+"""The rules by the node that they are of."""

@@ -1,0 +1,165 @@
+"""The custom resource's definition, from the models of the document and of its status. Pure but for its `main`.
+
+The API server takes structural schemas only: no references, no nulls, no constants (decision 20). There are no
+defaults: what a person left out stays out, so that what is applied and what is stored are the same.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from deployer.kubernetes.cel import RULES, Node, Rule
+from deployer.kubernetes.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
+from deployer.kubernetes.status import DeploymentStatus
+from deployer.schema import schema, written_out
+
+_FILE = Path(__file__).parents[2] / "charts/turnout/templates/crd.yaml"
+
+_KEPT = (
+    "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
+    "maxItems", "maxProperties", "required",
+)  # fmt: skip
+
+_LISTS: dict[Node, dict[str, Any]] = {
+    ("spec", "versions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    ("spec", "versions", "[]", "pod", "pullSecrets"): {"x-kubernetes-list-type": "set"},
+    ("spec", "versions", "[]", "pod", "volumes"): {
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["path"],
+    },
+    ("status", "versions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    ("status", "conditions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ("status", "route", "versions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+}
+"""How lists merge. Those that aren't here are replaced whole."""
+
+_COLUMNS = (
+    ("Runtime", "string", ".spec.runtime", 1),
+    ("Stable", "string", ".status.stable", 0),
+    ("Canary", "string", ".status.canary", 0),
+    ("Weight", "number", ".status.weight", 0),
+    ("Phase", "string", ".status.phase", 0),
+    ("Ready", "string", ".status.ready", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+"""What `kubectl get` shows: name, type, path, and 1 for those that only `-o wide` shows."""
+
+
+def crd() -> dict[str, Any]:
+    """The CustomResourceDefinition `modeldeployments.turnout.dev`."""
+    document = schema()
+    root: dict[str, Any] = {
+        "description": document["description"],
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": _structural(document["properties"]["spec"], ("spec",)),
+            "status": _structural(_without_endpoints(written_out(DeploymentStatus)), ("status",)),
+        },
+        **_validations(()),
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{PLURAL}.{GROUP}",
+            "annotations": {"helm.sh/resource-policy": "keep"},
+            "labels": {"app.kubernetes.io/name": "turnout"},
+        },
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": [SHORT_NAME],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path} | ({"priority": priority} if priority else {})
+                        for name, kind, path, priority in _COLUMNS
+                    ],
+                    "schema": {"openAPIV3Schema": root},
+                }
+            ],
+        },
+    }
+
+
+def template() -> str:
+    """The definition as a template of the chart, in YAML. Helm leaves it when the chart is removed."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the order of the fields is kept
+    yaml.width = 160
+    stream = io.StringIO()
+    yaml.dump(crd(), stream)
+    text = stream.getvalue().replace("{{", '{{ "{{" }}')
+    return f"# Written by `python -m deployer.kubernetes.crd` from the models of the document: change those.\n{text}"
+
+
+def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
+    """`node` of a JSON Schema as a structural one."""
+    result = {word: node[word] for word in _KEPT if word in node}
+    if "anyOf" in node:  # a whole number, or a text of a pattern
+        number, text = node["anyOf"]
+        result |= {"minimum": number["minimum"], "maximum": number["maximum"], "pattern": text["pattern"]}
+        result["x-kubernetes-int-or-string"] = True
+    elif result["type"] == "integer":
+        result["format"] = "int64"
+    elif result["type"] == "array":
+        result |= {"items": _structural(node["items"], (*path, "[]")), **_LISTS.get(path, {})}
+    elif "properties" in node:
+        result["properties"] = {name: _structural(part, (*path, name)) for name, part in node["properties"].items()}
+    elif result["type"] == "object":
+        values = node["additionalProperties"]
+        if "type" in values:
+            result["additionalProperties"] = _structural(values, (*path, "{}"))
+        else:  # any JSON
+            result["x-kubernetes-preserve-unknown-fields"] = True
+    return result | _validations(path)
+
+
+def _validations(path: Node) -> dict[str, Any]:
+    rules = [_validation(rule) for rule in RULES.get(path, ())]
+    return {"x-kubernetes-validations": rules} if rules else {}
+
+
+def _validation(rule: Rule) -> dict[str, Any]:
+    result = {"rule": rule.expression, "message": rule.message.rstrip(": ")}
+    if rule.value:
+        quoted = rule.message.replace("\\", "\\\\").replace('"', '\\"')
+        result["messageExpression"] = f'"{quoted}" + {rule.value}'
+    if rule.field:
+        result["fieldPath"] = rule.field
+    return result
+
+
+def _without_endpoints(status: dict[str, Any]) -> dict[str, Any]:
+    """A route in the status names Services, and no endpoints."""
+    del status["properties"]["route"]["properties"]["versions"]["items"]["properties"]["endpoints"]
+    return status
+
+
+def main() -> None:
+    """Write the chart's template."""
+    _FILE.parent.mkdir(parents=True, exist_ok=True)
+    _FILE.write_text(template())
+
+
+if __name__ == "__main__":
+    main()
