@@ -9,6 +9,7 @@ import click
 import uvloop
 
 from gateway import logs
+from gateway.discovery.access import ConfigError
 from gateway.listen import PortUnavailable
 from gateway.parent import Parent
 from gateway.settings import Settings
@@ -28,6 +29,13 @@ _DEFAULT = Settings()
 )
 @click.option("--workers", type=click.IntRange(1), default=_DEFAULT.workers, help="Data processes.")
 @click.option("--state", type=click.Path(path_type=Path), default=_DEFAULT.state, help="Folder for what is kept.")
+@click.option(
+    "--discovery",
+    type=click.Choice(["file", "kubernetes"]),
+    default=_DEFAULT.discovery,
+    help="Where route tables come from: a file, or the API server of this pod's cluster or of KUBECONFIG.",
+)
+@click.option("--namespace", help="Follow this namespace of the cluster only.  [default: all]")
 @click.option("--table", type=click.Path(path_type=Path), help="The route table.  [default: routes.json in --state]")
 @click.option(
     "--timeout",
@@ -60,7 +68,7 @@ def main(**options: object) -> None:
 async def _serve(settings: Settings) -> None:
     try:
         parent = Parent(settings)
-    except PortUnavailable as error:
+    except (PortUnavailable, ConfigError) as error:
         raise click.ClickException(str(error)) from None
     await parent.serve()
 

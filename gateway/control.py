@@ -1,6 +1,7 @@
 """What parent and worker say to each other: one JSON object a line over a socket pair, used by both sides.
 
-The parent sends `table` and `drain`; the worker sends `ready`, `in_force` (a table's revision) and `drained`.
+The parent sends a `table`, then each `change` of it, and `drain`; the worker sends `ready`, `in_force` (a table's
+revision) and `drained`.
 End of stream means that the other side is gone.
 """
 
@@ -16,6 +17,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gateway.change import Change
 from gateway.settings import Settings
 from gateway.table import RouteTable
 
@@ -30,6 +32,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: RouteTable | None = None
+    change: Change | None = None
     drain: bool = False
     ready: bool = False
     in_force: int | None = None

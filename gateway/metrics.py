@@ -50,7 +50,11 @@ class View:
     rejected: int
     """Tables that were not served."""
     rejecting: bool
-    """Whether what is in the file now is not served."""
+    """Whether what the source of tables says now is not served, or not all of it."""
+    connected: bool | None
+    """Whether changes at the source are heard of; None where there is no connection to lose."""
+    silence: float | None
+    """Seconds since the source last said anything; None as before."""
     workers: dict[str, int]
     """How many are `ready` and `starting`."""
     restarts: int
@@ -186,8 +190,19 @@ def _table(view: View) -> Iterator[Metric]:
     )
     yield _gauge(
         "turnout_table_rejecting",
-        "1 while the route table's file can't be served and the last good table is in force, else 0.",
+        "1 while the source's route table, or one deployment's part of it, can't be served and the last good one is in "
+        "force, else 0.",
         view.rejecting,
+    )
+    yield _gauge(
+        "turnout_discovery_connected",
+        "On Kubernetes: 1 while the API server is heard, 0 while the last known table is served without it.",
+        view.connected,
+    )
+    yield _gauge(
+        "turnout_discovery_silence_seconds",
+        "On Kubernetes: time since the API server last said anything. It speaks once a minute where nothing changes.",
+        view.silence,
     )
 
 

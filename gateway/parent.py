@@ -11,8 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.admin import Server
+from gateway.change import difference
 from gateway.control import Message
+from gateway.discovery import access
 from gateway.discovery.file import TableFile
+from gateway.discovery.kubernetes import KubernetesTables
+from gateway.discovery.saved import Saved
+from gateway.discovery.source import Source
 from gateway.listen import open_listeners
 from gateway.metrics import View
 from gateway.process import Sent, Worker
@@ -30,8 +35,9 @@ class Parent:
     """`command` starts a worker; its start's argument is added to it."""
 
     def __init__(self, settings: Settings, command: Sequence[str] = WORKER) -> None:
-        """Opens the ports. Raises PortUnavailable."""
+        """Opens the ports. Raises PortUnavailable, ConfigError."""
         self._settings = settings
+        self._source = _source(settings)
         listeners = open_listeners(settings.host, settings.port, settings.workers, settings.backlog, "data")
         try:
             self._admin = open_listeners(settings.admin_host, settings.admin_port, 1, settings.backlog, "admin")[0]
@@ -40,9 +46,9 @@ class Parent:
                 listener.close()
             raise
         self._workers = [Worker(index, listener, settings, command) for index, listener in enumerate(listeners)]
-        self._file = TableFile(settings.table_path, settings.state / "routes.last-good.json")
         self._totals = Totals()
         self._sent = 0
+        self._given: RouteTable | None = None
         self._in_force: Sent | None = None
         self._stop = asyncio.Event()
 
@@ -54,10 +60,10 @@ class Parent:
         server = Server(self)
         admin = spawn(server.serve(sockets=[self._admin]), "admin")
         # The table first, so that each worker finds it at its start.
-        watch = spawn(self._file.watch(self._settings.poll_interval, self._found), "discovery")
+        watch = spawn(self._source.watch(self._found), "discovery")
         places = [spawn(worker.keep(self._changed, self._died), f"worker-{worker.index}") for worker in self._workers]
         addresses = {"data": _address(self._workers[0].listener), "admin": _address(self._admin)}
-        log.info("listening", extra={**addresses, "workers": len(self._workers), "table": self._file.path})
+        log.info("listening", extra={**addresses, "workers": len(self._workers), "table": self._source.name})
 
         await self._stop.wait()
         watch.cancel()
@@ -70,21 +76,23 @@ class Parent:
         ready = sum(worker.ready for worker in self._workers)
         return View(
             sums=self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None),
-            newest=None if self._file.table is None else self._file.table.revision,
+            newest=None if self._source.table is None else self._source.table.revision,
             in_force=None if self._in_force is None else self._in_force.table.revision,
-            age=None if self._file.read_at is None else max(0.0, time.time() - self._file.read_at),
-            rejected=self._file.rejected,
-            rejecting=self._file.problem is not None,
+            age=None if self._source.read_at is None else max(0.0, time.time() - self._source.read_at),
+            rejected=self._source.rejected,
+            rejecting=self._source.rejecting,
+            connected=self._source.connected,
+            silence=None if self._source.heard_at is None else max(0.0, time.time() - self._source.heard_at),
             workers={"ready": ready, "starting": len(self._workers) - ready},
             restarts=sum(worker.restarts for worker in self._workers),
             draining=self._stop.is_set(),
         )
 
     def readiness(self) -> tuple[bool, str]:
-        problem = self._file.problem and f"{self._file.path}: {self._file.problem}"
+        problem = self._source.problem and f"{self._source.name}: {self._source.problem}"
         if self._stop.is_set():
             return False, "draining: this gateway was told to end"
-        if self._file.table is None:
+        if self._source.table is None:
             return False, f"there is no route table yet ({problem or 'it has not been read'})"
         waiting = [str(worker.index) for worker in self._workers if not worker.ready or worker.in_force is None]
         if waiting:
@@ -95,8 +103,8 @@ class Parent:
         in_force = None if self._in_force is None else self._in_force.table
         return {
             "revision": None if in_force is None else in_force.revision,
-            "newest": None if self._file.table is None else self._file.table.revision,
-            "problem": self._file.problem,
+            "newest": None if self._source.table is None else self._source.table.revision,
+            "problem": self._source.problem,
             "workers": [
                 {
                     "worker": worker.index,
@@ -113,9 +121,11 @@ class Parent:
     def _found(self, table: RouteTable) -> None:
         self._totals.follow(table)
         self._sent += 1
-        message = Message(table=table)
+        whole = Message(table=table)
+        change = None if self._given is None else Message(change=difference(self._given, table))
+        self._given = table
         for worker in self._workers:
-            worker.give(Sent(self._sent, table), message)
+            worker.give(Sent(self._sent, table), whole, change)
 
     def _changed(self) -> None:
         """The table in force is the one of the worker that lags most; there is none while any worker has none."""
@@ -149,6 +159,13 @@ class Parent:
             for worker in self._workers:
                 worker.kill()
             await asyncio.wait(left)
+
+
+def _source(settings: Settings) -> Source:
+    saved = Saved(settings.last_good)
+    if settings.discovery == "kubernetes":
+        return KubernetesTables(access.find(), settings.namespace, saved)
+    return TableFile(settings.table_path, settings.poll_interval, saved)
 
 
 def _address(listener: Any) -> str:

@@ -81,11 +81,13 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause)
 
-    def give(self, sent: Sent, message: Message) -> None:
-        """The newest table, for the process here and those after it. `message` carries it, encoded once for all."""
-        self._latest = sent, message
+    def give(self, sent: Sent, whole: Message, change: Message | None) -> None:
+        """The newest table, for the process here and those after it: whole, and as a change of the one given before.
+        Messages are encoded once for all workers."""
+        first = self._latest is None
+        self._latest = sent, whole
         if self._channel is not None:
-            self._send_table()
+            self._send(sent, whole if first or change is None else change)
 
     def drain(self) -> None:
         self._ending.set()
@@ -126,7 +128,7 @@ class Worker:
         await channel.open(ours)
         self._channel = channel
         if self._latest is not None:
-            self._send_table()
+            self._send(*self._latest)
         if self._ending.is_set():  # while it was being started
             channel.send(Message(drain=True))
         code = await process.wait()
@@ -136,10 +138,8 @@ class Worker:
         self.ready, self.in_force = False, None
         return code
 
-    def _send_table(self) -> None:
-        assert self._latest is not None
+    def _send(self, sent: Sent, message: Message) -> None:
         assert self._channel is not None
-        sent, message = self._latest
         self._unconfirmed.append(sent)
         self._channel.send(message)
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -41,6 +41,12 @@ class Settings:
 
     state: Path = field(default_factory=state_folder)
     """Keeps the last good route table, so that a restart does not depend on whoever writes tables."""
+
+    discovery: Literal["file", "kubernetes"] = "file"
+    """Where route tables come from: a deployer's file, or a cluster's API server."""
+
+    namespace: str | None = None
+    """Of Kubernetes: the only one that is looked at; all where nothing is said."""
 
     table: Path | None = None
     """The route table's file; `routes.json` in the state folder where nothing is said."""
@@ -91,6 +97,11 @@ class Settings:
 
     log_failures_per_second: float = 5.0
     """Failed requests logged with their reason, per worker. More tell nothing new and fill the disk in an outage."""
+
+    @property
+    def last_good(self) -> Path:
+        """The saved route table: one for each source, since one says nothing of the other's."""
+        return self.state / ("routes.last-good.json" if self.discovery == "file" else "routes.kubernetes.json")
 
     @property
     def table_path(self) -> Path:

@@ -13,10 +13,12 @@ from time import monotonic
 import uvloop
 
 from gateway import counters, logs
+from gateway.change import apply
 from gateway.control import Channel, Message, Start
 from gateway.forward import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
+from gateway.table import RouteTable
 from gateway.tasks import spawn
 
 TABLE_SECONDS = 0.5
@@ -55,11 +57,17 @@ class Worker:
 
     def _heard(self, message: Message) -> None:
         if message.table is not None:
-            self._forwarder.swap(message.table)
-            self._tabled.set()
-            self._channel.send(Message(in_force=message.table.revision))
+            self._swap(message.table)
+        if message.change is not None:
+            assert self._forwarder.table is not None
+            self._swap(apply(self._forwarder.table, message.change))
         if message.drain:
             self._drain()
+
+    def _swap(self, table: RouteTable) -> None:
+        self._forwarder.swap(table)
+        self._tabled.set()
+        self._channel.send(Message(in_force=table.revision))
 
     def _front(self) -> Front:
         return Front(self._forwarder, self._clients)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway import table
+from gateway.discovery.saved import Saved
 from gateway.table import RouteTable, TableError
 
 log = logging.getLogger(__name__)
@@ -22,11 +23,16 @@ Signature = tuple[int, int, int]
 
 
 class TableFile:
-    """The newest good table of `path`, of the copy in `last_good` until there is one."""
+    """The newest good table of `path`, the saved one until there is one."""
 
-    def __init__(self, path: Path, last_good: Path) -> None:
+    connected = None
+    heard_at = None
+
+    def __init__(self, path: Path, interval: float, saved: Saved) -> None:
+        """`interval`: seconds between two looks at the file."""
         self.path = path
-        self.last_good = last_good
+        self._interval = interval
+        self._saved = saved
         self.table: RouteTable | None = None
         self.read_at: float | None = None
         """When the table was read from `path`, in seconds since 1970; of a saved one, when it was saved."""
@@ -36,12 +42,20 @@ class TableFile:
         """How often the file changed into something that is not served."""
         self._seen: Signature | str | None = None
 
-    async def watch(self, interval: float, on_table: Callable[[RouteTable], None]) -> None:
-        """Call `on_table` with each new table, for ever. Looks at the file every `interval` seconds."""
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def rejecting(self) -> bool:
+        return self.problem is not None
+
+    async def watch(self, on_table: Callable[[RouteTable], None]) -> None:
+        """Call `on_table` with each new table, for ever."""
         if (new := self.poll() or self.recall()) is not None:
             on_table(new)
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self._interval)
             if (new := self.poll()) is not None:
                 on_table(new)
 
@@ -69,20 +83,14 @@ class TableFile:
         if new == self.table:
             return None
         self.table = new
-        self._save(new)
+        self._saved.write(new)
         return new
 
     def recall(self) -> RouteTable | None:
         """The last good table, from before a restart."""
-        try:
-            with self.last_good.open("rb") as file:
-                self.table = table.read(file.read())
-                self.read_at = os.fstat(file.fileno()).st_mtime
-        except FileNotFoundError:
+        if (found := self._saved.read()) is None:
             return None
-        except (OSError, TableError) as error:
-            log.warning("the saved route table can't be used", extra={"path": self.last_good, "reason": error})
-            return None
+        self.table, self.read_at = found
         log.warning("serving by the last good route table", extra=self._about(self.table))
         return self.table
 
@@ -91,18 +99,6 @@ class TableFile:
         self.rejected += 1
         extra = {"path": self.path, "reason": reason, **self._about(self.table)}
         log.error("the route table is not served, the last good one stays", extra=extra)
-
-    def _save(self, new: RouteTable) -> None:
-        temporary = self.last_good.with_suffix(f".{os.getpid()}.new")
-        try:
-            self.last_good.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(table.write(new))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.last_good)
-        except OSError as error:
-            log.warning("the route table can't be saved for a restart", extra={"path": temporary, "reason": error})
 
     @staticmethod
     def _about(served: RouteTable | None) -> dict[str, object]:

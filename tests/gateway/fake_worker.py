@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-from gateway import control, counters, table
+from gateway import change, control, counters, table
 
 
 class Worker:
@@ -36,10 +36,15 @@ class Worker:
         channel.close()
 
     def heard(self, message: control.Message) -> None:
-        if message.table is not None:
-            self.table = message.table
-            self.counters.retain(message.table)
-            self.channel.send(control.Message(in_force=message.table.revision))
+        if message.table is not None or message.change is not None:
+            if message.table is not None:
+                self.table = message.table
+            else:
+                assert message.change is not None
+                assert self.table is not None
+                self.table = change.apply(self.table, message.change)
+            self.counters.retain(self.table)
+            self.channel.send(control.Message(in_force=self.table.revision))
         if message.drain:
             self.draining.set()
 

@@ -22,6 +22,8 @@ class Gateway:
             age=0.0,
             rejected=0,
             rejecting=False,
+            connected=None,
+            silence=None,
             workers={"ready": 1},
             restarts=0,
             draining=False,

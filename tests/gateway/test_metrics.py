@@ -68,6 +68,8 @@ def view() -> View:
         age=1.5,
         rejected=2,
         rejecting=True,
+        connected=False,
+        silence=2.5,
         workers={"ready": 1, "starting": 1},
         restarts=3,
         draining=False,

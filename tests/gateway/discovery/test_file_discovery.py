@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.discovery.file import TableFile
+from gateway.discovery.saved import Saved
 from gateway.table import RouteTable, write
 from gateway.tasks import spawn
 from tests.gateway.parent_process import route_table
@@ -23,7 +24,11 @@ def found(tmp_path: Path) -> TableFile:
 
 def again(folder: Path) -> TableFile:
     """As after a restart."""
-    return TableFile(folder / "routes.json", folder / "state" / "last-good.json")
+    return TableFile(folder / "routes.json", 0.001, Saved(last_good(folder)))
+
+
+def last_good(folder: Path) -> Path:
+    return folder / "state" / "last-good.json"
 
 
 def replace(found: TableFile, content: bytes) -> None:
@@ -153,8 +158,8 @@ def test_a_file_that_comes_back_unchanged_is_read(found: TableFile, tmp_path: Pa
 @pytest.mark.parametrize("saved", [None, b"", b"{"])
 def test_without_a_good_copy_there_is_no_table(found: TableFile, saved: bytes | None) -> None:
     if saved is not None:
-        found.last_good.parent.mkdir()
-        found.last_good.write_bytes(saved)
+        last_good(found.path.parent).parent.mkdir()
+        last_good(found.path.parent).write_bytes(saved)
     assert found.poll() is None
     assert found.recall() is None
     assert found.table is None
@@ -163,14 +168,14 @@ def test_without_a_good_copy_there_is_no_table(found: TableFile, saved: bytes | 
 def test_the_copy_is_as_old_as_it_says(found: TableFile) -> None:
     replace(found, GOOD)
     found.poll()
-    os.utime(found.last_good, (1_000, 1_000))
+    os.utime(last_good(found.path.parent), (1_000, 1_000))
     after = again(found.path.parent)
     after.recall()
     assert after.read_at == 1_000
 
 
 def test_a_copy_that_cannot_be_written_stops_nothing(found: TableFile, caplog: pytest.LogCaptureFixture) -> None:
-    found.last_good.parent.write_text("a file where the folder should be")
+    last_good(found.path.parent).parent.write_text("a file where the folder should be")
     replace(found, GOOD)
     assert found.poll() == route_table(3, "v1")
     assert "can't be saved" in caplog.text
@@ -179,13 +184,13 @@ def test_a_copy_that_cannot_be_written_stops_nothing(found: TableFile, caplog: p
 def test_nothing_half_written_is_left_beside_the_copy(found: TableFile) -> None:
     replace(found, GOOD)
     found.poll()
-    assert [path.name for path in found.last_good.parent.iterdir()] == ["last-good.json"]
+    assert [path.name for path in last_good(found.path.parent).parent.iterdir()] == ["last-good.json"]
 
 
 def watched(found: TableFile, do: Callable[[asyncio.Queue[RouteTable]], Awaitable[object]]) -> None:
     async def run() -> None:
         tables: asyncio.Queue[RouteTable] = asyncio.Queue()
-        watch = spawn(found.watch(0.001, tables.put_nowait), "watch")
+        watch = spawn(found.watch(tables.put_nowait), "watch")
         try:
             await asyncio.wait_for(do(tables), 20)
         finally:

@@ -1,0 +1,54 @@
+"""Where route tables come from, as the parent sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.table import RouteTable
+
+
+class Source(Protocol):
+    @property
+    def name(self) -> str:
+        """What is followed, for logs and messages."""
+        ...
+
+    @property
+    def table(self) -> RouteTable | None:
+        """The newest table that can be served."""
+        ...
+
+    @property
+    def read_at(self) -> float | None:
+        """When `table` was read at its source, in seconds since 1970."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why `table` is not, or not for sure, what the source says now; None if it is."""
+        ...
+
+    @property
+    def rejected(self) -> int:
+        """How often the source said something that is not served."""
+        ...
+
+    @property
+    def rejecting(self) -> bool:
+        """Whether what the source says now is not served, or not all of it."""
+        ...
+
+    @property
+    def connected(self) -> bool | None:
+        """Whether changes at the source are heard of; None where there is no connection to lose."""
+        ...
+
+    @property
+    def heard_at(self) -> float | None:
+        """When the source last said anything, in seconds since 1970; None where there is no connection to lose."""
+        ...
+
+    async def watch(self, on_table: Callable[[RouteTable], None]) -> None:
+        """Call `on_table` with each new table, for ever."""
+        ...
