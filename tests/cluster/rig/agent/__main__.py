@@ -59,12 +59,19 @@ class Agent:
         elif known is not None:
             known.update(pod)
         else:
-            # The oldest free address: one that was given back may still be in somebody's table.
-            new = Pod(self._api, pod, self._addresses.pop(0), self._host, self._folder)
+            new = Pod(self._api, pod, self._address(pod), self._host, self._folder)
             self._pods[uid] = new
             task = spawn(new.run(), f"pod {pod['metadata']['name']}")
             self._running.add(task)
             task.add_done_callback(lambda task: self._ended(task, uid))
+
+    def _address(self, pod: Object) -> str:
+        """Its own of before this agent started, or the one that is free for longest: others may still be in a table."""
+        address: str = pod.get("status", {}).get("podIP", "")
+        if address not in self._addresses:
+            address = self._addresses[0]
+        self._addresses.remove(address)
+        return address
 
     def _ended(self, task: asyncio.Task[None], uid: str) -> None:
         self._running.discard(task)

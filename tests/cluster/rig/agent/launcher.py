@@ -1,7 +1,8 @@
 """The first process of a container: makes its root, then becomes its command. Knows nothing but the standard library.
 
-Started as root in new mount, process and UTS namespaces: `python -I -S launcher.py FD SPECIFICATION`. It writes its
-process id on this machine and a newline to FD once the command is about to run, or why it can't, and ends.
+Started as root: `python -I -S launcher.py FD SPECIFICATION`. It forks, and waits to end with the command's exit code,
+or 128 and the signal's number. The child writes its process id on this machine and a newline to FD once the command is
+about to run; or why it can't, and ends.
 """
 
 from __future__ import annotations
@@ -15,22 +16,30 @@ import stat
 import sys
 from typing import Any
 
-READ_ONLY, REMOUNT, BIND, RECURSIVE = 1, 32, 4096, 16384
+READ_ONLY, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _DETACH = 2
 _PDEATHSIG, _NO_NEW_PRIVILEGES, _SIGKILL = 1, 38, 9
+_NEW_MOUNTS, _NEW_NAME, _NEW_PROCESSES, _NEW_NETWORK = 0x20000, 0x4000000, 0x20000000, 0x40000000
+_OLD = "/.rig"
+"""Where this machine's root is seen while the container's is made."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
     report, told = int(sys.argv[1]), json.loads(sys.argv[2])
+    _end_with_parent()
+    network = os.open(told["network"], os.O_RDONLY)
+    if _libc.setns(network, _NEW_NETWORK) or _libc.unshare(_NEW_MOUNTS | _NEW_NAME | _NEW_PROCESSES):
+        sys.exit(f"{_failed('the namespaces')}")
+    if child := os.fork():
+        os.close(report)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(code if code >= 0 else 128 - code)
+    _end_with_parent()
     os.set_inheritable(report, False)
     pid = os.readlink("/proc/self")  # of this machine's /proc: our own is mounted below
     try:
         _make_root(told)
-        os.umask(0o022)
-        os.makedirs(told["folder"], exist_ok=True)
-        if told["readOnlyRoot"]:
-            mount(None, "/", None, REMOUNT | BIND | READ_ONLY)
         os.chdir(told["folder"])
         _become(told)
         program = shutil.which(told["argv"][0], path=told["env"].get("PATH", os.defpath))
@@ -52,48 +61,55 @@ def mount(source: str | None, target: str, kind: str | None, flags: int = 0, opt
 def _make_root(told: dict[str, Any]) -> None:
     """This machine's root with a layer over it that ends with the container, and what is to be mounted in it."""
     scratch = told["scratch"]
+    mount(None, "/", None, PRIVATE | RECURSIVE)
     mount("tmpfs", scratch, "tmpfs")
     upper, work, root = (f"{scratch}/{name}" for name in ("upper", "work", "root"))
     for folder in (upper, work, root):
         os.mkdir(folder)
     mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
-    mount("proc", f"{root}/proc", "proc")
-    for folder in ("dev", "sys"):
-        mount(f"/{folder}", f"{root}/{folder}", None, BIND | RECURSIVE)
-    mount("tmpfs", f"{root}/dev/shm", "tmpfs", 0, "mode=1777")
-    for path in told["needed"]:
-        _bring(path, root)
-    for path, text in told["files"].items():
-        _write(root + path, text, 0o644)
-    for path, text in told["scripts"].items():
-        _write(root + path, text, 0o755)
-    for source, path, read_only in told["mounts"]:
-        target = root + os.path.normpath("/" + path)
-        if os.path.isdir(source):
-            os.makedirs(target, exist_ok=True)
-        elif not os.path.exists(target):
-            _write(target, "", 0o644)
-        mount(source, target, None, BIND | RECURSIVE)
-        if read_only:
-            mount(None, target, None, REMOUNT | BIND | READ_ONLY)
-    os.chdir(root)
-    if _libc.pivot_root(b".", b"."):
+    os.mkdir(root + _OLD)
+    if _libc.pivot_root(root.encode(), (root + _OLD).encode()):
         raise _failed("pivot_root")
-    if _libc.umount2(b".", _DETACH):
-        raise _failed("umount of the old root")
+    # From here on links lead to where they lead in the container.
     os.chdir("/")
+    os.umask(0o022)
+    mount("proc", "/proc", "proc")
+    for folder in ("/dev", "/sys"):
+        mount(_OLD + folder, folder, None, BIND | RECURSIVE)
+    mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777")
+    for path in told["needed"]:
+        _bring(path)
+    for path, text in told["files"].items():
+        _write(path, text, 0o644)
+    for path, text in told["scripts"].items():
+        _write(path, text, 0o755)
+    for source, path, read_only in told["mounts"]:
+        source = _OLD + source
+        if os.path.isdir(source):
+            os.makedirs(path, exist_ok=True)
+        elif not os.path.exists(path):
+            _write(path, "", 0o644)
+        mount(source, path, None, BIND | RECURSIVE)
+        if read_only:
+            mount(None, path, None, REMOUNT | BIND | READ_ONLY)
+    os.makedirs(told["folder"], exist_ok=True)
+    if _libc.umount2(_OLD.encode(), _DETACH):
+        raise _failed(f"umount {_OLD}")
+    os.rmdir(_OLD)
+    if told["readOnlyRoot"]:
+        mount(None, "/", None, REMOUNT | BIND | READ_ONLY)
 
 
-def _bring(path: str, root: str) -> None:
+def _bring(path: str) -> None:
     """Let the container see `path` whatever file system it is on, and users other than root reach it."""
-    if os.stat(path).st_dev != os.stat("/").st_dev:
-        os.makedirs(root + path, exist_ok=True)
-        mount(path, root + path, None, BIND | RECURSIVE)
+    if os.stat(_OLD + path).st_dev != os.stat(_OLD).st_dev:
+        os.makedirs(path, exist_ok=True)
+        mount(_OLD + path, path, None, BIND | RECURSIVE)
     folder = path
     while (folder := os.path.dirname(folder)) != "/":
-        mode = stat.S_IMODE(os.stat(root + folder).st_mode)
+        mode = stat.S_IMODE(os.stat(folder).st_mode)
         if mode & 0o055 != 0o055:
-            os.chmod(root + folder, mode | 0o055)
+            os.chmod(folder, mode | 0o055)
 
 
 def _write(path: str, text: str, mode: int) -> None:
@@ -106,14 +122,18 @@ def _write(path: str, text: str, mode: int) -> None:
 
 
 def _become(told: dict[str, Any]) -> None:
-    """Take the container's name and user; end when the node's agent does."""
+    """Take the container's name and user."""
     socket.sethostname(told["hostname"])
     os.setgroups(told["groups"])
     os.setgid(told["gid"])
     os.setuid(told["uid"])
-    _libc.prctl(_PDEATHSIG, _SIGKILL, 0, 0, 0)  # after setuid, which clears it
+    _end_with_parent()  # again: setuid has cleared it
     if told["noNewPrivileges"]:
         _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
 def _failed(what: str) -> OSError:

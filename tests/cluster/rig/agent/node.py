@@ -71,5 +71,7 @@ def _status(name: str, address: str) -> Object:
         "allocatable": CAPACITY,
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
         "nodeInfo": info,
-        "conditions": [{**condition, "lastHeartbeatTime": now, "lastTransitionTime": _SINCE} for condition in (ready, *calm)],
+        "conditions": [
+            {**condition, "lastHeartbeatTime": now, "lastTransitionTime": _SINCE} for condition in (ready, *calm)
+        ],
     }

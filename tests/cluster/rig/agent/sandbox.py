@@ -87,10 +87,8 @@ class Process:
         with _opened(log) as output, os.fdopen(read, "rb") as answer:
             try:
                 outer = await asyncio.create_subprocess_exec(
-                    *_DIES_WITH_US,
-                    *("/usr/bin/nsenter", f"--net={network.path}"),
-                    *("/usr/bin/unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child"),
-                    *(sys.executable, "-I", "-S", str(LAUNCHER), str(write), json.dumps(specification)),
+                    *(sys.executable, "-I", "-S", str(LAUNCHER), str(write)),
+                    json.dumps({**specification, "network": network.path}),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -113,9 +111,8 @@ class Process:
         return Process(outer, int(said), (specification["uid"], specification["gid"]), specification["env"])
 
     async def wait(self) -> int:
-        """The exit code as a shell tells it: 128 and the signal's number for one that a signal ended."""
-        code = await self._outer.wait()
-        return code if code >= 0 else 128 - code
+        """The exit code: 128 and the signal's number for one that a signal ended."""
+        return await self._outer.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """To the first process; SIGKILL ends all of the container's."""

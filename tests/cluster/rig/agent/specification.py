@@ -12,7 +12,7 @@ from tests.cluster.rig.agent.fields import expanded
 from tests.cluster.rig.images import CHECKOUT, Image
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-_NEEDED = tuple(str(path) for path in (CHECKOUT, _CACHE, sys.prefix, sys.base_prefix))
+_NEEDED = tuple(os.path.realpath(path) for path in (CHECKOUT, _CACHE, sys.prefix, sys.base_prefix))
 
 
 class NotAllowed(Exception):
@@ -42,15 +42,17 @@ def specification(
     argv = [*command, *(arguments or [])] if command else [*image.entrypoint, *(arguments or image.command)]
     name = pod["metadata"]["name"]
     hostname = pod["spec"].get("hostname") or name[:63].rstrip("-.")
+    binds = [*((str(source), path, True) for path, source in image.folders.items()), *mounts]
     return {
-        "scratch": str(scratch),
+        "scratch": os.path.realpath(scratch),
         "needed": _NEEDED,
         "files": {
             "/etc/hostname": f"{hostname}\n",
             "/etc/hosts": f"127.0.0.1 localhost\n{pod['status']['podIP']} {hostname}\n",
         },
         "scripts": dict(image.scripts),
-        "mounts": [*((str(source), path, True) for path, source in image.folders.items()), *mounts],
+        # As they are on this machine without links: those would lead elsewhere in the container.
+        "mounts": [(os.path.realpath(source), path, read_only) for source, path, read_only in binds],
         "readOnlyRoot": security.get("readOnlyRootFilesystem", False),
         "noNewPrivileges": security.get("allowPrivilegeEscalation") is False,
         "hostname": hostname,
