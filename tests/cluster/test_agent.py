@@ -28,17 +28,17 @@ class Space:
         self.cluster = cluster
         self.name = f"agent-{uuid.uuid4().hex[:8]}"
         cluster.kubectl("create", "namespace", self.name)
-        until(lambda: self.list("serviceaccounts"), "the default service account is there")
-        until(lambda: self.list("configmaps"), "the certificate of the API server is there")
+        until(lambda: self.items("serviceaccounts"), "the default service account is there")
+        until(lambda: self.items("configmaps"), "the certificate of the API server is there")
 
     def apply(self, *objects: Object) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.cluster.kubectl("apply", "--namespace", self.name, "--filename", "-", input=text)
 
-    def list(self, kind: str, *options: str) -> list[Any]:
+    def items(self, kind: str, *options: str) -> list[Any]:
         text = self.cluster.kubectl("get", kind, "--namespace", self.name, "--output", "json", *options)
-        items: list[Any] = json.loads(text)["items"]
-        return items
+        found: list[Any] = json.loads(text)["items"]
+        return found
 
     def get(self, kind: str, name: str) -> Any:
         return json.loads(self.cluster.kubectl("get", kind, name, "--namespace", self.name, "--output", "json"))
@@ -63,14 +63,14 @@ class Space:
         """So many ready pods, once there are no others."""
 
         def found() -> list[Any] | None:
-            pods = self.list("pods", "--selector", selector)
+            pods = self.items("pods", "--selector", selector)
             return pods if len(pods) == count and all(map(is_ready, pods)) else None
 
         pods: list[Any] = until(found, f"{count} pods are ready")
         return pods
 
     def endpoints(self, service: str) -> list[Any]:
-        slices = self.list("endpointslices", "--selector", f"kubernetes.io/service-name={service}")
+        slices = self.items("endpointslices", "--selector", f"kubernetes.io/service-name={service}")
         return [endpoint for found in slices for endpoint in found["endpoints"] or []]
 
 
@@ -162,7 +162,7 @@ def test_a_deleted_pod_serves_on_as_a_terminating_endpoint_until_its_hook_is_ove
     )
     assert endpoint["conditions"] == {"ready": False, "serving": True, "terminating": True}
     assert answer(pod)["pod"] == pod["metadata"]["name"]
-    until(lambda: not space.list("pods") and not space.endpoints("web"), "the pod is gone")
+    until(lambda: not space.items("pods") and not space.endpoints("web"), "the pod is gone")
     with pytest.raises(httpx.TransportError):
         answer(pod)
 
@@ -177,7 +177,7 @@ def test_one_that_ignores_the_signal_is_killed_with_all_it_started(space: Space)
 
     until(lambda: len(running()) == 2, "both processes run")
     space.cluster.kubectl("delete", "pod", "one", "--namespace", space.name, "--wait=false")
-    until(lambda: not space.list("pods"), "the pod is gone")
+    until(lambda: not space.items("pods"), "the pod is gone")
     assert running() == []
 
 
@@ -230,7 +230,7 @@ def test_an_unknown_image_is_waited_for(space: Space) -> None:
         lambda: space.container().get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff",
         "the image can't be had",
     )
-    events = until(lambda: space.list("events", "--field-selector", "reason=Failed"), "an event tells it")
+    events = until(lambda: space.items("events", "--field-selector", "reason=Failed"), "an event tells it")
     assert "nobody/knows:1" in events[0]["message"]
 
 
@@ -326,7 +326,7 @@ config.load_incluster_config()
 review = client.AuthenticationV1Api().create_self_subject_review({})
 pathlib.Path("/out/user").write_text(review.status.user_info.username)
 """
-    container = {"image": "test/http", "command": [sys.executable, "-c", program]}
+    container: Object = {"image": "test/http", "command": [sys.executable, "-c", program]}
     container["volumeMounts"] = [{"name": "out", "mountPath": "/out"}]
     volumes = [{"name": "out", "hostPath": {"path": str(tmp_path)}}]
     space.pod(container, restartPolicy="Never", volumes=volumes)

@@ -41,7 +41,8 @@ class Agent:
                     found = {pod["metadata"]["uid"] for pod in pods}
                     for uid in self._pods.keys() - found:
                         self._pods[uid].kill()
-                for pod in pods:
+                # Those that have an address first: it is theirs.
+                for pod in sorted(pods, key=lambda pod: "podIP" not in pod.get("status", {})):
                     self._seen(pod, deleted=kind == "DELETED")
         finally:
             keeping.cancel()
