@@ -33,7 +33,8 @@ def make() -> Path:
     try:
         for command in (
             "link set lo up",
-            "link add pods type bridge",
+            # An address of its own: it would else change with the pods that hang on it, and none would find it for a while.
+            "link add pods address 0a:58:0a:f4:00:01 type bridge",
             f"address add {ADDRESS}/16 dev pods",
             "link set pods up",
             f"route add local {SERVICES} dev lo",
