@@ -29,6 +29,8 @@ class GrpcFront(asyncio.Protocol):
         self.paused = False  # the client does not read
         self._leave_by: float | None = None  # it has been asked to go
         self._left = False  # and will send no more calls
+        self._waiting = (0, 0)  # what it takes of its answers, as of the last sweep
+        self._took = self.now  # when that changed, or nothing was waiting
         self.wire.start()
         if clients.draining:
             self.drain()
@@ -78,6 +80,13 @@ class GrpcFront(asyncio.Protocol):
         self.touch()
 
     def sweep(self, now: float) -> None:
+        waiting = (self.wire.let_go, self._transport.get_write_buffer_size())
+        if waiting != self._waiting or not (self.wire.blocked or waiting[1]):
+            self._waiting = waiting
+            self._took = now
+        elif now - self._took > self.forwarder.settings.timeout:
+            self._transport.abort()  # it reads nothing or grants no window, and its answers take up memory
+            return
         if self._calls:
             return
         if self._leave_by is None:

@@ -49,6 +49,7 @@ class Sending:
         "_unconsumed",
         "_window",
         "closed",
+        "let_go",
         "reason",
     )
 
@@ -57,6 +58,7 @@ class Sending:
             raise ValueError(f"a window in {limits} is less than the {frames.DEFAULT_WINDOW} that each peer may assume")
         self.closed = False
         self.reason = ""
+        self.let_go = 0  # frames that the peer's windows held back, and then did not
         self._handler = handler
         self._client = client
         self._limits = limits
@@ -253,6 +255,7 @@ class Sending:
         stream.window -= size
         self._window -= size
         stream.queued -= size
+        self.let_go += 1
         end = stream.finishing and not queue and stream.trailers is None
         self._out.append(write_head(size << 8, end, stream.id))
         self._out.append(chunk)

@@ -87,6 +87,7 @@ class GrpcClient:
         self.answers: dict[int, Answer] = {}
         self.goaways: list[tuple[int, int]] = []
         """Last stream and code of each GOAWAY."""
+        self.pongs = 0
         self.greedy = greedy
         self.corked = False
         """What is to be sent is kept: the next `flush` without it sends all in one piece."""
@@ -217,7 +218,8 @@ class GrpcClient:
 
     def on_settings(self) -> None: ...
 
-    def on_pong(self) -> None: ...
+    def on_pong(self) -> None:
+        self.pongs += 1
 
 
 def _texts(fields: Sequence[Field]) -> dict[str, str]:

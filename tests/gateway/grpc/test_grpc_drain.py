@@ -9,7 +9,8 @@ from gateway import counters
 from gateway.dialects.grpc_message import frame
 from gateway.errors import Code
 from gateway.wire import frames
-from gateway.wire.frames import MAX_STREAM_ID, ErrorCode
+from gateway.wire.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode
+from gateway.wire.http2 import Limits
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import HEALTH, PREDICT, GrpcClient, predict
@@ -17,6 +18,8 @@ from tests.support.grpc_servers import GrpcServer, answering, silent
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]
+
+NARROW = Limits(stream_window=DEFAULT_WINDOW, connection_window=DEFAULT_WINDOW)
 
 ASKED = (MAX_STREAM_ID, ErrorCode.NO_ERROR)
 """The first GOAWAY, that takes what is under way still."""
@@ -150,6 +153,55 @@ def test_idle_connections_of_clients_that_say_nothing(start_gateway: StartGatewa
     assert gateway.snapshot().worker[counters.OPEN_CONNECTIONS] == 1
     gateway.sweep(now + 72)
     eventually(lambda: gateway.snapshot().worker[counters.OPEN_CONNECTIONS], lambda left: left == 0)
+
+
+def test_finished_answers_that_a_client_grants_no_window_for(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering(bytes(60_000)))]), timeout=60.0, idle_timeout=1000.0)
+    client = gateway.grpc_client(limits=NARROW, greedy=False)
+    for _ in range(5):  # the connection's window has room for one answer
+        client.start(PREDICT, predict())
+    eventually(lambda: gateway.outcomes("v1").get("success"), lambda ended: ended == 5)
+    gateway.sweep(now := monotonic())
+    gateway.sweep(now + 59)
+    client.wire.ping()
+    client.flush()
+    client.until(lambda: client.pongs == 1)
+    assert gateway.snapshot().worker[counters.OPEN_CONNECTIONS] == 1
+    gateway.sweep(now + 61)
+    client.until_ended()
+
+
+def test_finished_answers_that_a_client_does_not_read(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering(bytes(60_000)))]), timeout=60.0, idle_timeout=1000.0)
+    client = gateway.grpc_client(receive_buffer=4096)
+    for _ in range(80):  # more than the buffers on their way take
+        client.start(PREDICT, predict())
+    eventually(lambda: gateway.outcomes("v1").get("success", 0), lambda ended: ended > 20)
+    now = monotonic()
+
+    def open_connections() -> int:
+        nonlocal now
+        gateway.sweep(now := now + 61)
+        return gateway.snapshot().worker[counters.OPEN_CONNECTIONS]
+
+    eventually(open_connections, lambda left: left == 0)
+
+
+def test_a_slow_client_is_not_one_that_takes_nothing(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(table(v1=[grpc_servers(answering(bytes(60_000)))]), timeout=60.0, idle_timeout=1000.0)
+    client = gateway.grpc_client(limits=NARROW, greedy=False)
+    streams = [client.start(PREDICT, predict()) for _ in range(3)]
+    eventually(lambda: gateway.outcomes("v1").get("success"), lambda ended: ended == 3)
+    now = monotonic()
+    for taken in (60_000, 120_000, 150_000):
+        gateway.sweep(now := now + 40)
+        client.until(lambda: sum(len(answer.data) for answer in client.answers.values()) >= taken)  # noqa: B023
+        for stream in streams:
+            client.wire.consumed(stream, DEFAULT_WINDOW)  # all that it holds
+        client.flush()
+    client.until(lambda: all(client.answers[stream].over for stream in streams))
 
 
 def test_calls_are_not_idle(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
