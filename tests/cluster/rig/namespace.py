@@ -33,7 +33,7 @@ def make() -> Path:
     try:
         for command in (
             "link set lo up",
-            # An address of its own: it would else change with the pods that hang on it, and none would find it for a while.
+            # With an address of its own: it would else change with the pods that hang on it, and be lost to the others.
             "link add pods address 0a:58:0a:f4:00:01 type bridge",
             f"address add {ADDRESS}/16 dev pods",
             "link set pods up",
