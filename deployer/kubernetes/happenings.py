@@ -1,0 +1,91 @@
+"""What of a change people would want to know, as Events. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.status import ConditionType, DeploymentStatus
+
+REPORTER = "turnout-operator"
+_LONGEST = 1024  # a longer note is refused
+
+_WARNINGS: tuple[ConditionType, ...] = (
+    "Degraded",
+    "Unschedulable",
+    "ForeignObject",
+    "AutoscalerMissing",
+    "NameTaken",
+    "StableOutdated",
+)
+
+
+class Happening(NamedTuple):
+    """One Event to be."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:
+    """What happened between the two: a version became ready, weight is in force, a warning came or changed."""
+    was = {version.name: version.ready for version in before.versions} if before else {}
+    for version in after.versions:
+        if version.ready and not was.get(version.name):
+            yield Happening("Normal", "VersionReady", f"version {version.name} is ready")
+    yield from _traffic(before, after)
+    known = {c.type: c for c in before.conditions} if before else {}
+    for condition in after.conditions:
+        bad = "False" if condition.type == "Accepted" else "True"
+        if condition.type not in (*_WARNINGS, "Accepted") or condition.status != bad:
+            continue
+        if condition.type == "Degraded" and any(
+            other.message == condition.message and other.type != "Degraded" for other in after.conditions
+        ):
+            continue  # said by the other one
+        earlier = known.get(condition.type)
+        if earlier is None or (earlier.status, earlier.message) != (condition.status, condition.message):
+            yield Happening("Warning", condition.reason, condition.message)
+
+
+def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:
+    old, new = before.route if before else None, after.route
+    if new is None or (old is not None and old.epoch == new.epoch):
+        return
+    if old is not None and old.stable != new.stable:
+        yield Happening("Normal", "Promoted", f"version {new.stable} is stable now, instead of {old.stable}")
+    if new.canary is not None and (new.weight or (old is not None and old.weight)):
+        share = f"{new.weight:g} % of the requests go to {new.canary}, the others to {new.stable}"
+        yield Happening("Normal", "WeightInForce", share)
+    elif old is not None and old.weight:
+        yield Happening("Normal", "WeightInForce", f"all requests go to {new.stable}")
+
+
+def event(happening: Happening, resource: Object, now: str) -> Object:
+    """The Event for `resource`. Its name follows from what it says, so that the same one said twice is one Event."""
+    metadata = resource["metadata"]
+    digest = hashlib.sha256("\n".join((metadata["uid"], *happening)).encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": resource["apiVersion"],
+            "kind": resource["kind"],
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        },
+        "type": happening.type,
+        "reason": happening.reason,
+        "message": happening.message[:_LONGEST],
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+        "source": {"component": REPORTER},
+        "reportingComponent": REPORTER,
+        "reportingInstance": "",
+    }
