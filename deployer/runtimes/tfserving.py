@@ -53,7 +53,7 @@ def command(launch: Launch) -> Process:
         ),
         env={"TF_CPP_MIN_LOG_LEVEL": "1", **launch.env},
         cwd=launch.folder,
-        files={config: _config(launch.deployment, base, number)},
+        files={config: model_config(launch.deployment, str(base), number)},
         links=links,
         rest=launch.rest,
         grpc=launch.grpc,
@@ -103,11 +103,12 @@ def _metadata_call(name: str, number: int) -> GrpcCall:
     return GrpcCall(methods.GET_MODEL_METADATA.path, request.SerializeToString())
 
 
-def _config(name: str, base: Path, number: int) -> str:
+def model_config(name: str, base: str, number: int) -> str:
+    """The text of `--model_config_file`: servable `number` of the folder or address `base`, served under `name`."""
     labels = "".join(f'    version_labels {{ key: "{label}" value: {number} }}\n' for label in ("stable", "canary"))
     return (
         "model_config_list {\n  config {\n"
-        f"    name: {_quoted(name)}\n    base_path: {_quoted(str(base))}\n"
+        f"    name: {_quoted(name)}\n    base_path: {_quoted(base)}\n"
         '    model_platform: "tensorflow"\n'
         f"    model_version_policy {{ specific {{ versions: {number} }} }}\n"
         f"{labels}  }}\n}}\n"

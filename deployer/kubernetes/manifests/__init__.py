@@ -6,10 +6,18 @@ objects have more fields, never other values.
 
 from __future__ import annotations
 
-from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, Owner
+from collections.abc import Callable, Mapping
+
+from deployer.kubernetes.manifests import pod, tfserving, workload
+from deployer.kubernetes.manifests.autoscaling import autoscaler
+from deployer.kubernetes.manifests.autoscaling import missing as autoscaler_missing
+from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, Owner, metadata
+from deployer.kubernetes.manifests.server import Server
 from deployer.spec import ModelDeployment, Version
 
 __all__ = ["CannotRender", "Object", "Options", "Owner", "autoscaler_missing", "manifests", "version_objects"]
+
+_SERVERS: Mapping[str, Callable[[ModelDeployment, Version], Server]] = {"tfserving": tfserving.server}
 
 
 def manifests(deployment: ModelDeployment, options: Options, owner: Owner | None = None) -> tuple[Object, ...]:
@@ -29,9 +37,14 @@ def version_objects(
     deployment: ModelDeployment, version: Version, options: Options, owner: Owner | None = None
 ) -> tuple[Object, ...]:
     """The objects of one version of `deployment`, all with the name `names.version_name` gives. Raises as above."""
-    raise NotImplementedError
-
-
-def autoscaler_missing(deployment: ModelDeployment, version: Version, options: Options) -> str | None:
-    """Why `version` has no autoscaler although it asks for one; None where it has one, or wants none."""
-    raise NotImplementedError
+    head = metadata(deployment, version, owner)
+    server = _SERVERS[deployment.spec.runtime](deployment, version)
+    files = pod.files(server, version)
+    made = (
+        workload.config_map(files, head) if files else None,
+        workload.deployment_object(deployment, version, server, head),
+        workload.service(deployment, version, (server.rest, server.grpc, server.metrics), head),
+        workload.disruption_budget(deployment, version, head),
+        autoscaler(deployment, version, options, head),
+    )
+    return tuple(item for item in made if item is not None)

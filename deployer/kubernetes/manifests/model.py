@@ -1,0 +1,136 @@
+"""How a model gets to where its server looks for it. Pure.
+
+A path in the image is used as it is, a claim is mounted, and the rest is fetched by a container that runs before the
+server. That one is rclone's: one small, well-known image, which has clients of S3, Google's storage and HTTP, a shell
+and tar. Its credentials are those of the pod: its service account, and variables from `pod.envFrom` such as
+AWS_ACCESS_KEY_ID or RCLONE_S3_ENDPOINT.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from deployer.kubernetes.manifests.basics import Object
+from deployer.model_path import absolute, is_local
+from deployer.spec import LABEL_PATTERN
+
+FOLDER = "/mnt/models"
+"""Below it lies what is mounted, fetched or linked."""
+FETCHER = "rclone/rclone:1.71.1"
+
+_VOLUME = "model"
+_ARCHIVE = re.compile(r"\.(?:tar(?P<gzip>\.gz)?|(?P<tgz>tgz))$")
+
+# Each starts anew: after a failure the folder holds what was there then. None has $(…), which Kubernetes would expand.
+_COPY = """\
+set -eu
+rm -rf "$2"
+export RCLONE_S3_ENV_AUTH=true RCLONE_GCS_ENV_AUTH=true RCLONE_S3_PROVIDER="${RCLONE_S3_PROVIDER:-AWS}"
+rclone copy "$1" "$2"
+"""
+_UNPACK = """\
+set -euo pipefail
+rm -rf "$2" "$2.unpacked"
+mkdir -p "$2.unpacked"
+rclone copyurl "$1" --stdout | tar "$3" - -C "$2.unpacked"
+cd "$2.unpacked"
+# An archive of one folder is an archive of what is in that folder.
+inside=`ls -A`
+if [ -d "$inside" ]; then cd "$inside"; fi
+mv "$PWD" "$2"
+"""
+_DOWNLOAD = """\
+set -eu
+mkdir -p "$2"
+rclone copyurl "$1" "$2/$3"
+"""
+_LINK = """\
+set -eu
+mkdir -p "${2%/*}"
+ln -sfn "$1" "$2"
+"""
+
+
+class NoSuchPlace(ValueError):
+    """A model that can't be brought where its server needs it; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A model in the pod.
+
+    `path` is where the server finds it. `before` are containers that run before the server, without what all containers
+    of the pod have in common.
+    """
+
+    path: str
+    before: tuple[Object, ...] = ()
+    volumes: tuple[Object, ...] = ()
+    mounts: tuple[Object, ...] = ()
+
+
+def placed(model: str, image: str, name: str | None = None, folder: bool = False) -> Placed:
+    """`model` in a pod whose server is `image`.
+
+    Where `name` is given, the path ends in it, since the server looks for that name; `folder` says that a single file
+    won't do.
+
+    Raises:
+        NoSuchPlace: as it says.
+    """
+    target = f"{FOLDER}/{name or 'model'}"
+    if is_local(model):
+        path = absolute(model, "/")
+        if name is None or path.endswith(f"/{name}"):
+            return Placed(path)
+        return _made(target, {"name": "model", "image": image, **_script(_LINK, path, target)})
+    scheme, rest = model.split("://", 1)
+    match scheme.lower():
+        case "pvc":
+            return _claimed(rest, target)
+        case "s3" | "gs" as store:
+            remote = f":{'gcs' if store == 'gs' else store}:{rest}"
+            return _made(target, {"name": "model", "image": FETCHER, **_script(_COPY, remote, target)})
+    return _downloaded(model, target, name is None, folder)
+
+
+def _claimed(rest: str, target: str) -> Placed:
+    claim, _, path = rest.partition("/")
+    path = posixpath.normpath(path.strip("/"))
+    if not all(re.fullmatch(LABEL_PATTERN, part) for part in claim.split(".")) or len(claim) > 253:
+        raise NoSuchPlace(f"{claim!r} is no claim's name; write pvc://CLAIM/PATH")
+    if path.startswith(".."):
+        raise NoSuchPlace(f"{path} leads out of the claim; write a path in it")
+    mount: Object = {"name": _VOLUME, "mountPath": target, "readOnly": True}
+    if path != ".":
+        mount["subPath"] = path
+    return Placed(target, volumes=({"name": _VOLUME, "persistentVolumeClaim": {"claimName": claim}},), mounts=(mount,))
+
+
+def _downloaded(url: str, target: str, file_will_do: bool, folder: bool) -> Placed:
+    path = unquote(urlsplit(url).path)
+    if archive := _ARCHIVE.search(path.lower()):
+        unpack = "-xzf" if archive["gzip"] or archive["tgz"] else "-xf"
+        return _made(target, {"name": "model", "image": FETCHER, **_script(_UNPACK, url, target, unpack)})
+    file = posixpath.basename(path)
+    if folder or not file:
+        raise NoSuchPlace("over HTTP a folder comes packed; write the address of a .tar, .tar.gz or .tgz")
+    made = _made(target, {"name": "model", "image": FETCHER, **_script(_DOWNLOAD, url, target, file)})
+    return Placed(f"{target}/{file}", made.before, made.volumes, made.mounts) if file_will_do else made
+
+
+def _made(target: str, container: Object) -> Placed:
+    mount = {"name": _VOLUME, "mountPath": FOLDER}
+    return Placed(
+        target,
+        before=({**container, "volumeMounts": [mount]},),
+        volumes=({"name": _VOLUME, "emptyDir": {}},),
+        mounts=({**mount, "readOnly": True},),
+    )
+
+
+def _script(script: str, *arguments: str) -> Object:
+    return {"command": ["sh", "-c", script, "model", *arguments]}

@@ -1,0 +1,53 @@
+"""The warm-up on a cluster: a small container beside the server, which is ready once the server has answered it. Pure.
+
+A pod takes traffic when all its containers are ready, so each new replica is warmed, whoever asked for it, with no part
+of Turnout running. Model servers' images mostly have no HTTP client of their own, so it is another container. The
+kubelet repeats it until it succeeds, and tells why not in the pod's events.
+"""
+
+from __future__ import annotations
+
+import json
+
+from deployer.kubernetes.manifests.basics import Object
+from deployer.kubernetes.manifests.server import CONFIG_FOLDER
+from deployer.spec import Version
+
+IMAGE = "busybox:1.37"
+FILE = "warmup.json"
+
+_TIMEOUT = 60
+"""Seconds that the first prediction may take."""
+_WAIT = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
+# A file in the container: it is gone when that is started again, and then the server is warmed again.
+_WARM = """\
+[ -e /tmp/warm ] || {
+  wget -q -T "$2" -O /tmp/answer --header 'Content-Type: application/json' --post-file "$1/$3" "$4" && : > /tmp/warm
+}
+"""
+
+
+def files(version: Version) -> dict[str, str]:
+    """What is written for the container: nothing where there is no warm-up."""
+    return {} if version.warmup is None else {FILE: json.dumps(version.warmup, sort_keys=True)}
+
+
+def containers(version: Version, port: int, path: str) -> list[Object]:
+    """The container that sends the warm-up to `path` at `port`, where there is one."""
+    if version.warmup is None:
+        return []
+    url = f"http://127.0.0.1:{port}{path}"
+    return [
+        {
+            "name": "warmup",
+            "image": IMAGE,
+            "command": ["sh", "-c", _WAIT],
+            "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}},
+            "readinessProbe": {
+                "exec": {"command": ["sh", "-c", _WARM, "warmup", CONFIG_FOLDER, str(_TIMEOUT), FILE, url]},
+                "periodSeconds": 2,
+                # More than wget's, so that what it says is told.
+                "timeoutSeconds": _TIMEOUT + 5,
+            },
+        }
+    ]
