@@ -1,0 +1,185 @@
+"""Documents that can't be carried out: what is wrong with each, and the field that whoever applies it is told."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+TFSERVING: dict[str, Any] = {
+    "runtime": "tfserving",
+    "versions": [{"name": "v1", "model": "models/digits/1"}, {"name": "v2", "model": "models/digits/2"}],
+    "traffic": {"stable": "v1", "canary": "v2", "weight": 10},
+}
+SELDON: dict[str, Any] = {
+    "runtime": "seldon",
+    "versions": [{"name": "v1", "image": "test/digits:1"}],
+    "traffic": {"stable": "v1"},
+}
+OIP: dict[str, Any] = {
+    "runtime": "oip",
+    "versions": [{"name": "v1", "model": "s3://models/digits/1"}],
+    "traffic": {"stable": "v1"},
+}
+
+NOTHING = object()
+"""In the place of a value: the field is taken away."""
+
+
+class Bad(NamedTuple):
+    """A spec with one mistake."""
+
+    spec: dict[str, Any]
+    """The spec before the change."""
+    path: str
+    """Of the field that is changed: versions/0/name."""
+    value: object
+    told: tuple[str, ...]
+    """What the refusal has to say, among it the field's name."""
+    name: str = "bad"
+
+    def document(self) -> dict[str, Any]:
+        """The whole document."""
+        spec = copy.deepcopy(self.spec)
+        change(spec, self.path, self.value)
+        return document(self.name, spec)
+
+
+def document(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """A ModelDeployment."""
+    return {
+        "apiVersion": "turnout.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+
+
+def change(spec: dict[str, Any], path: str, value: object) -> None:
+    """Set the field at `path` of `spec`, whose parents are made where they are missing."""
+    *parents, last = path.split("/")
+    part: Any = spec
+    for name in parents:
+        part = part[int(name)] if isinstance(part, list) else part.setdefault(name, {})
+    if value is NOTHING:
+        del part[last]
+    elif isinstance(part, list) and int(last) == len(part):
+        part.append(value)
+    else:
+        part[int(last) if isinstance(part, list) else last] = value
+
+
+_VOLUMES = "versions/0/pod/volumes"
+_TOLERATIONS = "versions/0/pod/tolerations"
+
+REFUSED: tuple[Bad, ...] = (
+    # Names
+    Bad(TFSERVING, "traffic/weight", 10, ("metadata.name", "no '.'"), "digits.v1"),
+    Bad(TFSERVING, "traffic/weight", 10, ("metadata.name", "63"), "d" * 64),
+    Bad(TFSERVING, "versions/0/name", "V1", ("spec.versions[0].name",)),
+    Bad(TFSERVING, "versions/0/name", "", ("spec.versions[0].name",)),
+    Bad(TFSERVING, "versions/1/name", "v1", ("spec.versions[1]", "Duplicate value", "name")),
+    # Misspelt, missing, of the wrong kind
+    Bad(TFSERVING, "versions/0/modle", "models/digits/1", ("spec.versions[0].modle", "unknown field")),
+    Bad(TFSERVING, "rollout", {"steps": [5]}, ("spec.rollout", "unknown field")),
+    Bad(TFSERVING, "runtime", NOTHING, ("spec.runtime", "Required value")),
+    Bad(TFSERVING, "runtime", "tf-serving", ("spec.runtime", '"tfserving"')),
+    Bad(TFSERVING, "traffic", NOTHING, ("spec.traffic", "Required value")),
+    Bad(TFSERVING, "traffic/stable", NOTHING, ("spec.traffic.stable", "Required value")),
+    Bad(TFSERVING, "versions", [], ("spec.versions", "at least 1")),
+    Bad(TFSERVING, "versions/0/servable", "1", ("spec.versions[0].servable", "integer")),
+    Bad(TFSERVING, "versions/0/servable", 0, ("spec.versions[0].servable", "greater than or equal to 1")),
+    Bad(TFSERVING, "versions/0/warmup", [1], ("spec.versions[0].warmup", "object")),
+    Bad(TFSERVING, "versions/0/image", "my image", ("spec.versions[0].image",)),
+    # Where models lie
+    Bad(TFSERVING, "versions/0/model", NOTHING, ("spec.versions", "write model:")),
+    Bad(TFSERVING, "versions/0/model", "ftp://models/1", ("spec.versions[0].model", "s3://")),
+    Bad(TFSERVING, "versions/0/model", "models/new", ("spec.versions", "write servable:")),
+    Bad(TFSERVING, "versions/1/model", "other/1", ("spec.versions", "servable")),
+    Bad(TFSERVING, "versions/1/servable", 1, ("spec.versions", "servable")),
+    Bad(SELDON, "versions/0/image", NOTHING, ("spec.versions", "model: or image:")),
+    # What belongs to another runtime
+    Bad(TFSERVING, "seldon", {"operator": True}, ("spec.seldon", "leave it out")),
+    Bad(TFSERVING, "oip", {"server": "triton"}, ("spec.oip", "leave it out")),
+    Bad(TFSERVING, "versions/0/implementation", "SKLEARN_SERVER", ("spec.versions", "implementation")),
+    Bad(SELDON, "versions/0/servable", 1, ("spec.versions", "servable")),
+    Bad(SELDON, "versions/0", {"name": "v1", "model": "s3://m/1", "implementation": "SKLEARN"},
+        ("spec.versions", "implementation", "SKLEARN_SERVER")),
+    Bad(SELDON, "versions/0/implementation", "SKLEARN_SERVER", ("spec.versions", "implementation", "model:")),
+    Bad(SELDON, "seldon/protocol", "grpc", ("spec.seldon.protocol", '"tensorflow"')),
+    Bad(OIP, "oip/server", "other", ("spec.oip.ports", "ports")),
+    Bad(OIP, "oip", {"server": "other", "ports": {"rest": 8080, "grpc": 8081}}, ("spec.versions", "write image:")),
+    Bad(OIP, "oip/ports", {"rest": 8080, "grpc": 8080}, ("spec.oip.ports", "same port")),
+    Bad(OIP, "oip/ports", {"rest": 0, "grpc": 8080}, ("spec.oip.ports.rest",)),
+    # Traffic
+    Bad(TFSERVING, "traffic/stable", "v3", ("spec.traffic.stable", "v3")),
+    Bad(TFSERVING, "traffic/canary", "v3", ("spec.traffic.canary", "v3")),
+    Bad(TFSERVING, "traffic/canary", "v1", ("spec.traffic.canary", "stable already")),
+    Bad(TFSERVING, "traffic/canary", NOTHING, ("spec.traffic.weight", "no canary")),
+    Bad(TFSERVING, "traffic/weight", 101, ("spec.traffic.weight", "100")),
+    Bad(TFSERVING, "traffic/weight", "10", ("spec.traffic.weight", "number")),
+    Bad(TFSERVING, "traffic/weight", 33.333, ("spec.traffic.weight", "two decimals")),
+    Bad(TFSERVING, "traffic/weight", 1e-9, ("spec.traffic.weight", "two decimals")),
+    # Replicas and what each may use
+    Bad(TFSERVING, "versions/0/autoscaling", {"minReplicas": 3, "maxReplicas": 2},
+        ("spec.versions[0].autoscaling.maxReplicas", "minReplicas")),
+    Bad(TFSERVING, "versions/0/autoscaling", {"minReplicas": 3},
+        ("spec.versions[0].autoscaling.maxReplicas", "Required value")),
+    Bad(TFSERVING, "versions/0/autoscaling", {"maxReplicas": 2, "target": {}},
+        ("spec.versions[0].autoscaling.target", "inFlight", "cpu")),
+    Bad(TFSERVING, "versions/0/autoscaling", {"maxReplicas": 2, "target": {"inFlight": 2, "cpu": 70}},
+        ("spec.versions[0].autoscaling.target", "only one")),
+    Bad(TFSERVING, "versions/0/autoscaling", {"maxReplicas": 2, "target": {"cpu": 70}},
+        ("spec.versions[0].autoscaling.target.cpu", "resources.requests.cpu")),
+    Bad(TFSERVING, "versions/0/resources/requests/cpu", "half", ("spec.versions[0].resources.requests.cpu",)),
+    Bad(TFSERVING, "versions/0/resources/requests/cpu", 0.5, ("spec.versions[0].resources.requests.cpu",)),
+    Bad(TFSERVING, "versions/0/resources/limits/memory", "1GB", ("spec.versions[0].resources.limits.memory",)),
+    Bad(TFSERVING, "versions/0/resources/requests/gpu", 1, ("spec.versions[0].resources.requests.gpu", "limits.gpu")),
+    # What pods need
+    Bad(TFSERVING, "versions/0/env", {"1A": "x"}, ("spec.versions[0].env", "digit")),
+    Bad(TFSERVING, "versions/0/env", {"A": 1}, ("spec.versions[0].env.A", "string")),
+    Bad(TFSERVING, "versions/0/pod/envFrom", [{}], ("spec.versions[0].pod.envFrom[0]", "secret and configMap")),
+    Bad(TFSERVING, _VOLUMES, [{"path": "/data"}], (
+        "spec.versions[0].pod.volumes[0]", "pvc")),
+    Bad(TFSERVING, _VOLUMES, [{"path": "/data", "pvc": "a", "secret": "b"}],
+        ("spec.versions[0].pod.volumes[0]", "only one")),
+    Bad(TFSERVING, _VOLUMES, [{"path": "data", "pvc": "a"}], ("spec.versions[0].pod.volumes[0].path",)),
+    Bad(TFSERVING, _VOLUMES, [{"path": "/proc/a", "pvc": "a"}],
+        ("spec.versions[0].pod.volumes[0].path", "mount it elsewhere")),
+    Bad(TFSERVING, _VOLUMES, [{"path": "/a", "pvc": "a"}, {"path": "/a", "pvc": "b"}],
+        ("spec.versions[0].pod.volumes[1]", "Duplicate value", "path")),
+    Bad(TFSERVING, "versions/0/pod/serviceAccount", "Reader", ("spec.versions[0].pod.serviceAccount",)),
+    Bad(TFSERVING, _TOLERATIONS, [{"operator": "Exists", "value": "a"}],
+        ("spec.versions[0].pod.tolerations[0].value",)),
+    Bad(TFSERVING, _TOLERATIONS, [{"value": "a"}], ("spec.versions[0].pod.tolerations[0].key",)),
+    Bad(TFSERVING, _TOLERATIONS, [{"key": "a", "value": "b", "tolerationSeconds": 5}],
+        ("spec.versions[0].pod.tolerations[0].tolerationSeconds",)),
+)  # fmt: skip
+"""What the API server refuses."""
+
+ANSWERED: tuple[Bad, ...] = (
+    Bad(TFSERVING, "versions/0/resources/requests/cpu", "0", ("spec.versions[0].resources.requests.cpu", "nothing")),
+    Bad(TFSERVING, "versions/0/resources/requests/memory", "0Gi",
+        ("spec.versions[0].resources.requests.memory", "nothing")),
+    Bad(TFSERVING, "versions/0/resources", {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}},
+        ("spec.versions[0].resources.requests.cpu", "limit of 1500m")),
+    Bad(TFSERVING, "versions/0/resources", {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}},
+        ("spec.versions[0].resources.requests.memory", "limit of 1G")),
+)  # fmt: skip
+"""What the API server can't see, and the operator answers by the condition Accepted, False for InvalidSpec."""
+
+FIXED: tuple[Bad, ...] = (
+    Bad(SELDON, "runtime", "oip", ("spec.runtime", "can't be changed")),
+    Bad(TFSERVING, "versions/0/model", "retrained/1", ("spec.versions[0].model", "another name")),
+    Bad(TFSERVING, "versions/0/servable", 7, ("spec.versions[0].servable", "another name")),
+    Bad(SELDON, "versions/0/model", "s3://models/digits/1", ("spec.versions[0].model", "another name")),
+)
+"""Changes of a deployment that the API server refuses; each would do for a new one."""
+
+ALLOWED: tuple[tuple[dict[str, Any], str, object], ...] = (
+    (SELDON, "versions/0/image", "test/digits:2"),
+    (TFSERVING, "traffic/weight", 33.33),
+    (TFSERVING, "versions/2", {"name": "v3", "model": "models/digits/3"}),
+    (TFSERVING, "versions/0/warmup", {"instances": [[0.5, None]]}),
+    (TFSERVING, "versions/0/pod", {"volumes": [{"path": "/models", "pvc": "models"}], "nodeSelector": {"a": "b"}}),
+)
+"""Changes of a deployment that are taken."""

@@ -1,0 +1,118 @@
+"""The API server, by the custom resource's definition: what it takes, and what it says of what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.document import dump, read
+from deployer.kubernetes.crd import crd
+from tests.cluster.bad_documents import (
+    ALLOWED,
+    ANSWERED,
+    FIXED,
+    OIP,
+    REFUSED,
+    SELDON,
+    TFSERVING,
+    Bad,
+    change,
+    document,
+)
+from tests.cluster.rig.cluster import Cluster, CommandFailed
+
+pytestmark = pytest.mark.cluster
+
+TOP = Path(__file__).parents[2]
+EXAMPLES = [*sorted((TOP / "examples").glob("*.yaml")), TOP / "tests/deployer/valid.yaml"]
+
+
+@pytest.fixture(scope="module")
+def defined(cluster: Cluster) -> Cluster:
+    """The cluster with the definition as the sources have it now."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", input=json.dumps(crd()))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd()['metadata']['name']}", "--timeout=60s")
+    return cluster
+
+
+@pytest.fixture
+def made(defined: Cluster) -> Iterator[list[str]]:
+    """The names of the ModelDeployments that a test made, which are deleted after it."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        defined.kubectl("delete", "modeldeployment", name, "--ignore-not-found")
+
+
+def apply(cluster: Cluster, resource: dict[str, Any], *options: str) -> str:
+    return cluster.kubectl("apply", *options, "--filename", "-", input=json.dumps(resource))
+
+
+def refusal(cluster: Cluster, resource: dict[str, Any], *options: str) -> str:
+    """What the API server says; `apply` has to fail."""
+    with pytest.raises(CommandFailed) as raised:
+        apply(cluster, resource, *options)
+    return str(raised.value)
+
+
+def told(bad: Bad) -> str:
+    return f"{bad.path}-{'-'.join(bad.told)}"
+
+
+@pytest.mark.parametrize("bad", REFUSED, ids=told)
+def test_a_bad_document_is_refused(bad: Bad, defined: Cluster) -> None:
+    said = refusal(defined, bad.document(), "--dry-run=server")
+    assert [word for word in bad.told if word not in said] == [], said
+
+
+@pytest.mark.parametrize("bad", ANSWERED, ids=told)
+def test_what_only_the_operator_can_see_is_taken(bad: Bad, defined: Cluster) -> None:
+    apply(defined, bad.document(), "--dry-run=server")
+
+
+@pytest.mark.parametrize("bad", FIXED, ids=told)
+def test_a_forbidden_change_is_refused(bad: Bad, defined: Cluster, made: list[str]) -> None:
+    made.append("fixed")
+    apply(defined, document("fixed", bad.spec))
+    said = refusal(defined, bad._replace(name="fixed").document())
+    assert [word for word in bad.told if word not in said] == [], said
+
+
+def test_changes_are_taken(defined: Cluster, made: list[str]) -> None:
+    for number, (before, path, value) in enumerate(ALLOWED):
+        name = f"allowed-{number}"
+        made.append(name)
+        apply(defined, document(name, before))
+        after = copy.deepcopy(before)
+        change(after, path, value)
+        apply(defined, document(name, after))
+        stored = json.loads(defined.kubectl("get", "md", name, "--output", "json"))
+        assert stored["spec"] == after
+
+
+@pytest.mark.parametrize("spec", [TFSERVING, SELDON, OIP], ids=["tfserving", "seldon", "oip"])
+def test_what_the_bad_documents_were_made_from_is_taken(spec: dict[str, Any], defined: Cluster) -> None:
+    apply(defined, document("good", spec), "--dry-run=server")
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: str(file.name))
+def test_examples_are_taken(file: Path, defined: Cluster) -> None:
+    deployments = read([str(file)], models=False)
+    for namespace in {deployment.metadata.namespace for deployment in deployments}:
+        apply(defined, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    assert "created" in defined.kubectl("apply", "--dry-run=server", "--filename", str(file))
+    for deployment in deployments:
+        defined.kubectl("apply", "--dry-run=server", "--filename", "-", input=dump(deployment))
+
+
+def test_weights_of_two_decimals_are_taken(defined: Cluster) -> None:
+    weighed = []
+    for hundredths in [*range(0, 10_001, 101), 7, 29, 115, 1007, 3333, 5730, 6667, 9999, 10_000]:
+        weighed.append(document(f"weighed-{hundredths}", copy.deepcopy(TFSERVING)))
+        weighed[-1]["spec"]["traffic"]["weight"] = hundredths / 100
+    apply(defined, {"apiVersion": "v1", "kind": "List", "items": weighed}, "--dry-run=server")
