@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.installed import Installed
 from tests.cluster.rig.cluster import Cluster, enter
 
 _NEEDED = {
@@ -19,7 +20,14 @@ _NEEDED = {
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def outside() -> Iterator[Path]:
+    """The network namespace that the tests were started in."""
+    with open("/proc/thread-self/ns/net") as namespace:
+        yield Path(f"/proc/{os.getpid()}/fd/{namespace.fileno()}")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Iterator[Cluster]:
     """One for all tests, which run in its network namespace from here on: Services answer at their addresses."""
     missing = [f"{program} is not on PATH: {how}" for program, how in _NEEDED.items() if shutil.which(program) is None]
     if os.geteuid() != 0:
@@ -28,9 +36,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("; ".join(missing))
     cluster = Cluster.start(tmp_path_factory.mktemp("cluster"))
     try:
-        with open("/proc/thread-self/ns/net") as outside:
-            enter(cluster.netns)
-            yield cluster
-            enter(Path(f"/proc/self/fd/{outside.fileno()}"))
+        enter(cluster.netns)
+        yield cluster
     finally:
+        enter(outside)
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Installed:
+    """The chart, as a newcomer installs it: what a test declares it has to remove again."""
+    return Installed(cluster, "gateway.workers=1")
