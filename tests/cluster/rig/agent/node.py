@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tests.cluster.rig.agent.api import AGAIN, Api, Object, Refused, Unreachable, timestamp
@@ -20,14 +21,14 @@ _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 log = logging.getLogger(__name__)
 
 
-async def keep(api: Api, name: str, address: str, cidr: str) -> None:
+async def keep(api: Api, name: str, address: str, cidr: str, capacity: Mapping[str, str] = CAPACITY) -> None:
     """Register the node and keep it ready, until cancelled."""
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": _ARCHITECTURE}
     node = {"metadata": {"name": name, "labels": labels}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}
     while True:
         try:
             found = await _made(api, "/api/v1/nodes", node)
-            await api.patch(f"/api/v1/nodes/{name}/status", {"status": _status(name, address)})
+            await api.patch(f"/api/v1/nodes/{name}/status", {"status": _status(name, address, capacity)})
             await _renew(api, found)
             await asyncio.sleep(_RENEW)
         except (Refused, Unreachable) as error:
@@ -56,7 +57,7 @@ async def _renew(api: Api, node: Object) -> None:
     await api.patch(f"{_LEASES}/{metadata['name']}", {"spec": spec})
 
 
-def _status(name: str, address: str) -> Object:
+def _status(name: str, address: str, capacity: Mapping[str, str]) -> Object:
     now = timestamp()
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the rig's agent runs"}
     calm = [
@@ -67,8 +68,8 @@ def _status(name: str, address: str) -> Object:
     info |= {"kubeletVersion": VERSION, "containerRuntimeVersion": "rig://1", "osImage": "Linux", "bootID": name}
     info |= {"machineID": name, "systemUUID": name, "kubeProxyVersion": ""}
     return {
-        "capacity": CAPACITY,
-        "allocatable": CAPACITY,
+        "capacity": capacity,
+        "allocatable": capacity,
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
         "nodeInfo": info,
         "conditions": [
