@@ -21,7 +21,7 @@ class Rule(NamedTuple):
     field: str = ""
     """What the message is about, seen from the node; "" for the node itself."""
     value: str = ""
-    """A CEL expression whose text follows the message."""
+    """A CEL expression whose text follows the message and a colon."""
 
 
 def _list(words: tuple[str, ...]) -> str:
@@ -61,13 +61,13 @@ _SPEC: tuple[Rule, ...] = (
     Rule("!has(self.oip) || self.runtime == 'oip'", "only the runtime oip has spec.oip; leave it out", ".oip"),
     Rule(
         "self.versions.exists(v, v.name == self.traffic.stable)",
-        "stable names none of the versions: ",
+        "stable names none of the versions",
         ".traffic.stable",
         "self.traffic.stable",
     ),
     Rule(
         "!has(self.traffic.canary) || self.versions.exists(v, v.name == self.traffic.canary)",
-        "canary names none of the versions: ",
+        "canary names none of the versions",
         ".traffic.canary",
         "self.traffic.canary",
     ),

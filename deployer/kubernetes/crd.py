@@ -121,6 +121,8 @@ def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
         result["x-kubernetes-int-or-string"] = True
     elif result["type"] == "integer":
         result["format"] = "int64"
+        if result.get("maximum") == 2**63 - 1:  # the form's own; the API server reads bounds as floats, as too much
+            del result["maximum"]
     elif result["type"] == "array":
         result |= {"items": _structural(node["items"], (*path, "[]")), **_LISTS.get(path, {})}
     elif "properties" in node:
@@ -140,10 +142,10 @@ def _validations(path: Node) -> dict[str, Any]:
 
 
 def _validation(rule: Rule) -> dict[str, Any]:
-    result = {"rule": rule.expression, "message": rule.message.rstrip(": ")}
+    result = {"rule": rule.expression, "message": rule.message}
     if rule.value:
         quoted = rule.message.replace("\\", "\\\\").replace('"', '\\"')
-        result["messageExpression"] = f'"{quoted}" + {rule.value}'
+        result["messageExpression"] = f'"{quoted}: " + {rule.value}'
     if rule.field:
         result["fieldPath"] = rule.field
     return result

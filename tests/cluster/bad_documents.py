@@ -21,6 +21,72 @@ OIP: dict[str, Any] = {
     "traffic": {"stable": "v1"},
 }
 
+WHOLE: tuple[dict[str, Any], ...] = (
+    {
+        "runtime": "tfserving",
+        "versions": [
+            {
+                "name": "v1",
+                "model": "gs://models/digits",
+                "image": "tensorflow/serving:2.19.1",
+                "args": ["--enable_batching=true"],
+                "servable": 2**63 - 1,
+                "resources": {
+                    "requests": {"cpu": 2, "memory": "1.5Gi"},
+                    "limits": {"cpu": "2500m", "memory": 4294967296, "gpu": 1},
+                },
+                "autoscaling": {"minReplicas": 1, "maxReplicas": 1000, "target": {"inFlight": 0.5}},
+                "warmup": {"instances": [[0.5, None, {"b64": "AA=="}]], "signature_name": "serving_default"},
+                "env": {"OMP_NUM_THREADS": "1"},
+                "pod": {
+                    "nodeSelector": {"example.com/gpu": "a100"},
+                    "tolerations": [
+                        {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
+                        {"key": "example.com/gpu", "operator": "Equal", "value": "a100"},
+                    ],
+                    "serviceAccount": "models.reader",
+                    "pullSecrets": ["registry"],
+                    "envFrom": [{"secret": "bucket"}, {"configMap": "settings"}],
+                    "volumes": [
+                        {"path": "/data/a", "secret": "a"},
+                        {"path": "/data/b", "configMap": "b", "readOnly": True},
+                        {"path": "/data/c", "pvc": "c", "readOnly": False},
+                    ],
+                },
+            },
+            {"name": "v2", "model": "pvc://models/digits/2"},
+        ],
+        "traffic": {"stable": "v1", "canary": "v2", "weight": 0.01},
+    },
+    {
+        "runtime": "seldon",
+        "seldon": {"operator": False, "protocol": "v2"},
+        "versions": [
+            {"name": "v1", "model": "s3://models/iris", "implementation": "SKLEARN_SERVER"},
+            {"name": "v2", "image": "test/iris@sha256:abc"},
+        ],
+        "traffic": {"stable": "v1"},
+    },
+    {
+        "runtime": "oip",
+        "oip": {"server": "other", "ports": {"rest": 8080, "grpc": 8081, "metrics": 8082}},
+        "versions": [{"name": "v1", "image": "test/iris"}],
+        "traffic": {"stable": "v1", "weight": 0},
+    },
+    {
+        "runtime": "oip",
+        "oip": {"server": "triton"},
+        "versions": [{"name": "v1", "model": "https://example.com/digits.tar", "servable": 3}],
+        "traffic": {"stable": "v1"},
+    },
+    {
+        "runtime": "oip",
+        "versions": [{"name": "v1", "model": "s3://models/iris", "implementation": "mlserver_sklearn.SKLearnModel"}],
+        "traffic": {"stable": "v1"},
+    },
+)
+"""Specs that are right, with each field of the document in one of them."""
+
 NOTHING = object()
 """In the place of a value: the field is taken away."""
 

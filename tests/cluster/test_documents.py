@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from deployer.document import dump, read
+from deployer.kubernetes import resource
 from deployer.kubernetes.crd import crd
+from deployer.kubernetes.status import Condition, DeploymentStatus, VersionStatus
+from gateway import table
 from tests.cluster.bad_documents import (
     ALLOWED,
     ANSWERED,
@@ -20,6 +23,7 @@ from tests.cluster.bad_documents import (
     REFUSED,
     SELDON,
     TFSERVING,
+    WHOLE,
     Bad,
     change,
     document,
@@ -98,6 +102,57 @@ def test_changes_are_taken(defined: Cluster, made: list[str]) -> None:
 @pytest.mark.parametrize("spec", [TFSERVING, SELDON, OIP], ids=["tfserving", "seldon", "oip"])
 def test_what_the_bad_documents_were_made_from_is_taken(spec: dict[str, Any], defined: Cluster) -> None:
     apply(defined, document("good", spec), "--dry-run=server")
+
+
+def test_each_field_is_stored_as_it_is_written(defined: Cluster, made: list[str]) -> None:
+    for number, spec in enumerate(WHOLE):
+        made.append(f"whole-{number}")
+        apply(defined, document(made[-1], spec))
+        stored = json.loads(defined.kubectl("get", "md", made[-1], "--output", "json"))
+        assert stored["spec"] == spec
+        resource.read(stored)
+
+
+def test_the_status_is_stored_and_shown(defined: Cluster, made: list[str]) -> None:
+    made.append("told")
+    apply(defined, document("told", TFSERVING))
+    versions = tuple(
+        VersionStatus(name=name, role=role, share=share, ready=1, desired=2, message="m" * 2000)
+        for name, role, share in (("v1", "stable", 87.5), ("v2", "canary", 12.5))
+    )
+    condition = Condition(type="Ready", status="False", reason="Replicas", last_transition_time="2026-01-02T03:04:05Z")
+    route = table.Deployment(
+        namespace="default",
+        name="told",
+        runtime="tfserving",
+        stable="v1",
+        canary="v2",
+        weight=12.5,
+        epoch=3,
+        versions=tuple(table.Version(name=f"v{n}", servable=n, service=f"told-v{n}") for n in (1, 2)),
+    )
+    status = DeploymentStatus(
+        observed_generation=1,
+        phase="Progressing",
+        stable="v1",
+        canary="v2",
+        weight=12.5,
+        ready="1/2",
+        route=route,
+        versions=versions,
+        conditions=(condition,),
+    )
+    written = status.model_dump(
+        mode="json", exclude_none=True, exclude={"route": {"versions": {"__all__": {"endpoints"}}}}
+    )
+    patch = json.dumps({"status": written})
+    defined.kubectl("patch", "md", "told", "--subresource=status", "--type=merge", "--patch", patch)
+    stored = json.loads(defined.kubectl("get", "md", "told", "--output", "json"))["status"]
+    assert stored == written
+    assert DeploymentStatus.model_validate(stored) == status
+    shown = defined.kubectl("get", "modeldeployments").splitlines()
+    assert shown[0].split() == ["NAME", "STABLE", "CANARY", "WEIGHT", "PHASE", "READY", "AGE"]
+    assert shown[1].split()[:-1] == ["told", "v1", "v2", "12.5", "Progressing", "1/2"]
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: str(file.name))
