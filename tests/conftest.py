@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def demo_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `examples/demo/train.py` fills: digits.npz, models/digits/{1,2}, models/digits-seldon/{v1,v2}."""
+    """The folder that `examples/demo/train.py` fills: digits.npz, models/digits/{1,2}, models/digits-seldon/{v1,v2},
+    models/digits-oip/{v1,v2}.pickle."""
     folder = tmp_path_factory.mktemp("demo")
     train = ROOT / "examples" / "demo" / "train.py"
     subprocess.run([sys.executable, train, folder], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 
 from deployer.commands import options
 from deployer.errors import TurnoutError
+from deployer.local import oip_tensors
 from deployer.local.following import named, status, supervised
 from deployer.local.state import State
 from deployer.local.tensors import columns, nested, tensor
@@ -84,6 +85,8 @@ def _body(runtime: str, data: Any) -> dict[str, Any]:
     if isinstance(data, dict):
         return data
     rows = data if isinstance(data, list) else [data]
+    if runtime == "oip":
+        return oip_tensors.body(rows)
     return {"instances": rows} if runtime == "tfserving" else {"data": {"ndarray": rows}}
 
 
@@ -92,6 +95,7 @@ def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pi
     path = {
         "tfserving": f"/v1/models/{name}:predict",
         "seldon": f"/seldon/{document.metadata.namespace}/{name}/api/v1.0/predictions",
+        "oip": f"/v2/models/{name}/infer",
     }[document.spec.runtime]
     try:
         answer = httpx.post(f"http://{address}{path}", json=body, headers=pins, timeout=TIMEOUT, trust_env=False)
@@ -107,7 +111,7 @@ def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pi
 
 
 def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
-    ask = _ask_tfserving if document.spec.runtime == "tfserving" else _ask_seldon
+    ask = {"tfserving": _ask_tfserving, "seldon": _ask_seldon, "oip": _ask_oip}[document.spec.runtime]
     try:
         with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
             return ask(channel, document, body, pins)
@@ -153,6 +157,13 @@ def _ask_seldon(channel: grpc.Channel, document: ModelDeployment, body: dict[str
     address = {"seldon": document.metadata.name, "namespace": document.metadata.namespace}
     answer, version = _call(channel, methods.SELDON_PREDICT, request, pins | address)
     return Answer(version, json_format.MessageToDict(answer))
+
+
+def _ask_oip(channel: grpc.Channel, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
+    request = oip_tensors.request(body)
+    request.model_name = document.metadata.name
+    answer, version = _call(channel, methods.OIP_MODEL_INFER, request, pins)
+    return Answer(version, oip_tensors.response(answer))
 
 
 def _call(

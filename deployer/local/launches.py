@@ -59,6 +59,7 @@ class Launches:
             return None
         launch = Launch(
             deployment=document.metadata.name,
+            version=version,
             servable=spec.number if runtime == "tfserving" else None,
             model=located(runtime, Path(spec.path)),
             rest=ports["rest"],
@@ -67,5 +68,6 @@ class Launches:
             program=self._programs[runtime],
             warmup=spec.warmup,
             env=spec.env,
+            implementation=spec.implementation,
         )
         return COMMANDS[runtime](launch)

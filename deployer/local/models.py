@@ -15,7 +15,8 @@ class ModelMissing(TurnoutError):
 
 def located(runtime: str, path: Path) -> Path:
     """What a runtime loads of the model at `path`: a SavedModel's folder for `tfserving`, a model class's file for
-    `seldon`, which may be named itself or be the one file in its folder whose stem is a class's name.
+    `seldon`, which may be named itself or be the one file in its folder whose stem is a class's name, and for `oip`
+    whatever is there: its server knows.
 
     Raises:
         ModelMissing: it isn't there, or can't be told.
@@ -23,7 +24,9 @@ def located(runtime: str, path: Path) -> Path:
     if not path.exists():
         near = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else None
         there = f"did you mean {path.parent / near}?" if near else _first_missing(path)
-        raise ModelMissing(f"{path}: no such model folder; {there}")
+        raise ModelMissing(f"{path}: no such model{'' if runtime == 'oip' else ' folder'}; {there}")
+    if runtime == "oip":
+        return path
     return _saved_model(path) if runtime == "tfserving" else _class_file(path)
 
 

@@ -67,7 +67,7 @@ def tensor(value: Any, dtype: DataType.ValueType, name: str) -> TensorProto:
     for size in shape:
         message.tensor_shape.dim.add(size=size)
     try:
-        getattr(message, _FIELDS[dtype][0]).extend(_scalar(item) for item in _flat(value, shape))
+        getattr(message, _FIELDS[dtype][0]).extend(_scalar(item) for item in flat(value, shape))
     except (TypeError, ValueError) as error:
         raise TurnoutError(f"input {name} can't be a tensor of type {DataType.Name(dtype)}: {error}") from None
     return message
@@ -88,7 +88,7 @@ def nested(message: TensorProto) -> Any:
         values = [value for (value,) in struct.iter_unpack(f"<{code}", message.tensor_content)]
     if values and len(values) < prod(shape):  # TensorFlow writes equal last values once
         values += values[-1:] * (prod(shape) - len(values))
-    return _nest(iter([_plain(value) for value in values]), shape)
+    return _nest(iter([plain(value) for value in values]), shape)
 
 
 def _single(value: Any, names: list[str]) -> dict[str, Any]:
@@ -97,7 +97,8 @@ def _single(value: Any, names: list[str]) -> dict[str, Any]:
     return {names[0]: value}
 
 
-def _flat(value: Any, shape: list[int]) -> Iterator[Any]:
+def flat(value: Any, shape: list[int]) -> Iterator[Any]:
+    """The values of nested lists in order. Raises ValueError: they are not of that shape."""
     if not shape:
         if isinstance(value, list):
             raise ValueError("its lists are not nested alike")
@@ -106,7 +107,7 @@ def _flat(value: Any, shape: list[int]) -> Iterator[Any]:
     if not isinstance(value, list) or len(value) != shape[0]:
         raise ValueError(f"its lists have different lengths: {shape[0]} values were expected in each at one depth")
     for item in value:
-        yield from _flat(item, shape[1:])
+        yield from flat(item, shape[1:])
 
 
 def _scalar(value: Any) -> Any:
@@ -115,7 +116,8 @@ def _scalar(value: Any) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON has for a value: text for bytes, or {"b64": …} where they are none."""
     if not isinstance(value, bytes):
         return value
     try:

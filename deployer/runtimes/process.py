@@ -15,13 +15,14 @@ HOST = "127.0.0.1"
 class Launch:
     """One replica of a version, as the supervisor wants it run.
 
-    `model` is what `deployer.local.models.located` gave: the SavedModel's folder, or the file of the model class.
-    `folder` is the replica's own, absolute and writable. `program` is what `deployer.local.environments.program` gave:
-    a model server, or the Python of the runtime's environment. `warmup` is the body of a prediction in the runtime's
-    REST form.
+    `version` is the version's name. `model` is what `deployer.local.models.located` gave: the SavedModel's folder, the
+    file of the model class, or whatever MLServer's `implementation` loads. `folder` is the replica's own, absolute and
+    writable. `program` is what `deployer.local.environments.program` gave: a model server, or the Python of the
+    runtime's environment. `warmup` is the body of a prediction in the runtime's REST form.
     """
 
     deployment: str
+    version: str
     servable: int | None
     model: Path
     rest: int
@@ -30,6 +31,7 @@ class Launch:
     program: Path
     warmup: Mapping[str, Any] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    implementation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Process:
     """
 
     server: str
-    """What people see in `status`: `tensorflow_model_server`, `stand-in` or `seldon-core-microservice`."""
+    """What people see in `status`: `tensorflow_model_server`, `stand-in`, `seldon-core-microservice` or `mlserver`."""
     argv: tuple[str, ...]
     env: Mapping[str, str]
     """What is added to the supervisor's own environment."""

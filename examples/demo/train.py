@@ -3,6 +3,7 @@
     FOLDER/digits.npz                        the digits, split into train and unseen
     FOLDER/models/digits/1, …/2              two SavedModels for tfserving
     FOLDER/models/digits-seldon/v1, …/v2     two model classes for seldon
+    FOLDER/models/digits-oip/v1.pickle, …    two scikit-learn models for oip
 
 Each pair is of different quality. What is there already is not trained again. The same seed gives the same models.
 """
@@ -10,6 +11,7 @@ Each pair is of different quality. What is there already is not trained again. T
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from deployer.local import environments
 from examples.demo.digits import save
@@ -40,6 +44,8 @@ def train(folder: Path) -> None:
         save(folder)
     if not (models / "digits-seldon").exists():
         _seldon(digits, models / "digits-seldon")
+    if not (models / "digits-oip").exists():
+        _oip(digits, models / "digits-oip")
     if not (models / "digits").exists():
         # TensorFlow lives in an environment of its own.
         partial = _partial(models / "digits")
@@ -73,6 +79,19 @@ def _seldon(digits: Path, folder: Path) -> None:
             f"seldon model {version}: {accuracy_score(unseen_labels, answers):.1%} of the unseen digits right",
             flush=True,
         )
+    partial.rename(folder)
+
+
+def _oip(digits: Path, folder: Path) -> None:
+    with np.load(digits) as data:
+        images, labels = data["train_images"], data["train_labels"]
+        unseen_images, unseen_labels = data["unseen_images"], data["unseen_labels"]
+    partial = _partial(folder)
+    for version, model in (("v1", DecisionTreeClassifier(max_depth=6, random_state=20)), ("v2", SVC())):
+        model.fit(images, labels)
+        (partial / f"{version}.pickle").write_bytes(pickle.dumps(model))
+        score = accuracy_score(unseen_labels, model.predict(unseen_images))
+        print(f"oip model {version}: {score:.1%} of the unseen digits right", flush=True)
     partial.rename(folder)
 
 

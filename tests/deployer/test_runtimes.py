@@ -10,9 +10,9 @@ import pytest
 from google.protobuf import json_format
 
 from deployer.local import models
-from deployer.runtimes import COMMANDS, seldon, tfserving
+from deployer.runtimes import COMMANDS, oip, seldon, tfserving
 from deployer.runtimes.process import Launch, Process, RestCall
-from protos import methods, seldon_pb2, tfs_pb2
+from protos import methods, oip_pb2, seldon_pb2, tfs_pb2
 
 PYTHON = Path("/cache/environments/tfserving-1/bin/python")
 
@@ -20,6 +20,7 @@ PYTHON = Path("/cache/environments/tfserving-1/bin/python")
 def launch(**changes: Any) -> Launch:
     values: dict[str, Any] = {
         "deployment": "digits",
+        "version": "v2",
         "servable": 2,
         "model": Path("/models/digits/2"),
         "rest": 8501,
@@ -94,9 +95,9 @@ def test_the_questions_to_tfserving_name_the_version() -> None:
     assert list(asked.metadata_field) == ["signature_def"]
 
 
-@pytest.mark.parametrize("runtime", ["tfserving", "seldon"])
+@pytest.mark.parametrize("runtime", ["tfserving", "seldon", "oip"])
 def test_the_users_environment_reaches_the_process(runtime: str) -> None:
-    process = COMMANDS[runtime](launch(env={"TF_CPP_MIN_LOG_LEVEL": "3", "A": "b"}))
+    process = COMMANDS[runtime](launch(env={"TF_CPP_MIN_LOG_LEVEL": "3", "A": "b"}, implementation="own.Model"))
     assert process.env["A"] == "b"
     assert process.env["TF_CPP_MIN_LOG_LEVEL"] == "3"
 
@@ -238,3 +239,41 @@ def test_models_are_found_or_the_mistake_is_named(tmp_path: Path) -> None:
         with pytest.raises(models.ModelMissing) as caught:
             models.located(runtime, path)
         assert mistake in str(caught.value)
+
+
+def test_mlserver_serves_one_model_in_one_version() -> None:
+    process = oip.command(launch(implementation="own.Model", warmup={"inputs": []}))
+    files = {path: json.loads(text) for path, text in process.files.items()}
+    settings = files.pop(Path("/state/replica/settings.json"))
+    assert (settings["host"], settings["http_port"], settings["grpc_port"]) == ("127.0.0.1", 8501, 8500)
+    assert files == {
+        Path("/state/replica/digits/model-settings.json"): {
+            "name": "digits",
+            "implementation": "own.Model",
+            "parameters": {"uri": "/models/digits/2", "version": "v2"},
+        }
+    }
+    assert process.argv[-2:] == ("start", "/state/replica")
+    assert process.ready == RestCall("GET", "/v2/models/digits/versions/v2/ready")
+    assert process.warmup == RestCall("POST", "/v2/models/digits/infer", b'{"inputs": []}')
+    assert process.ready_grpc.path == methods.OIP_MODEL_READY.path
+    assert oip_pb2.ModelReadyRequest.FromString(process.ready_grpc.message) == oip_pb2.ModelReadyRequest(
+        name="digits", version="v2"
+    )
+
+
+def test_mlserver_needs_an_implementation() -> None:
+    with pytest.raises(ValueError, match="digits: MLServer has to be told by an implementation what loads the model"):
+        oip.command(launch())
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_mlserver_loads_a_file_or_a_folder_and_runs_there(tmp_path: Path, folder: bool) -> None:
+    model = tmp_path / "model"
+    if folder:
+        model.mkdir()
+    else:
+        model.write_text("")
+    located = models.located("oip", model)
+    assert located == model
+    assert oip.command(launch(model=located, implementation="own.Model")).cwd == (model if folder else tmp_path)

@@ -29,7 +29,7 @@ def launched(folder: Path, model: Path, warmup: dict[str, Any] | None = None) ->
     folder.mkdir(exist_ok=True)
     program = environments.program("seldon")
     located = models.located("seldon", model)
-    return seldon.command(Launch("digits", None, located, rest, grpc_port, folder, program, warmup))
+    return seldon.command(Launch("digits", "v1", None, located, rest, grpc_port, folder, program, warmup))
 
 
 def started(process: Process, folder: Path) -> ModelServer:

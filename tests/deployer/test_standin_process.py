@@ -23,7 +23,7 @@ ZERO = [0.0] * 64
 def launched(folder: Path, model: Path, servable: int) -> Process:
     rest, grpc_port = free_ports(2)
     program = environments.python("tfserving")
-    return tfserving.command(Launch("my model", servable, model, rest, grpc_port, folder, program))
+    return tfserving.command(Launch("my model", "v1", servable, model, rest, grpc_port, folder, program))
 
 
 def test_as_the_deployer_starts_it(demo_models: Path, tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""JSON as the Open Inference Protocol's REST API has it, to and from the messages of its gRPC API. Pure, and for
+requests that a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+from deployer.errors import TurnoutError
+from deployer.local.tensors import flat, plain
+from protos.oip_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
+
+# By data type: the list that carries its values. FP16 and BF16 have none.
+_FIELDS = {
+    "BOOL": "bool_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
+    "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+
+
+def body(rows: list[Any]) -> dict[str, Any]:
+    """The REST body that asks for one prediction a row, with all rows in one tensor: texts as BYTES, truth values as
+    BOOL, numbers as FP64.
+
+    Raises:
+        TurnoutError: the rows have different lengths.
+    """
+    shape: list[int] = []
+    inner: Any = rows
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    try:
+        values = list(flat(rows, shape))
+    except ValueError as error:
+        raise TurnoutError(f"the data can't be a tensor: {error}") from None
+    kind = "BYTES" if isinstance(inner, str) else "BOOL" if isinstance(inner, bool) else "FP64"
+    return {"inputs": [{"name": "input-0", "shape": shape, "datatype": kind, "data": values}]}
+
+
+def request(body: Mapping[str, Any]) -> ModelInferRequest:
+    """The message that says what the REST body does.
+
+    Raises:
+        TurnoutError: the body is none of the protocol's, or of a data type that JSON can't carry.
+    """
+    message = ModelInferRequest()
+    try:
+        message.id = body.get("id", "")
+        _set(message.parameters, body)
+        for given in body["inputs"]:
+            tensor = message.inputs.add(name=given["name"], datatype=given["datatype"], shape=given["shape"])
+            _set(tensor.parameters, given)
+            values = [value.encode() if isinstance(value, str) else value for value in _leaves(given["data"])]
+            if len(values) != prod(tensor.shape):
+                raise TurnoutError(f"input {tensor.name} has {len(values)} values, but the shape {given['shape']}")
+            getattr(tensor.contents, _field(tensor.datatype)).extend(values)
+        for given in body.get("outputs", ()):
+            _set(message.outputs.add(name=given["name"]).parameters, given)
+    except KeyError as error:
+        raise TurnoutError(f"the data needs {error.args[0]}, as the Open Inference Protocol has it") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TurnoutError(f"the data is no request of the Open Inference Protocol: {error}") from None
+    return message
+
+
+def response(message: ModelInferResponse) -> dict[str, Any]:
+    """The REST body that says what the message does.
+
+    Raises:
+        TurnoutError: an output is of a data type that JSON can't carry.
+    """
+    outputs = [
+        {
+            "name": output.name,
+            "shape": list(output.shape),
+            "datatype": output.datatype,
+            "data": [plain(value) for value in getattr(output.contents, _field(output.datatype))],
+        }
+        for output in message.outputs
+    ]
+    return {"model_name": message.model_name, "model_version": message.model_version, "outputs": outputs}
+
+
+def _field(datatype: str) -> str:
+    if datatype not in _FIELDS:
+        raise TurnoutError(f"the data type {datatype} is for programs; known here: {', '.join(_FIELDS)}")
+    return _FIELDS[datatype]
+
+
+def _set(parameters: Any, given: Mapping[str, Any]) -> None:
+    for name, value in given.get("parameters", {}).items():
+        kind = {bool: "bool_param", int: "int64_param", float: "double_param"}.get(type(value), "string_param")
+        parameters[name].CopyFrom(InferParameter(**{kind: value}))
+
+
+def _leaves(data: Any) -> Iterator[Any]:
+    """The values of nested lists, or of a flat one, in order."""
+    if isinstance(data, list):
+        for item in data:
+            yield from _leaves(item)
+    else:
+        yield data
