@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench protos locks
+.PHONY: help demo cluster test lint bench protos locks
 
 help:
 	@echo "make demo     serve two versions of a model while traffic moves between them  (ARGS=--once: end by itself)"
+	@echo "make cluster  run a Kubernetes cluster as processes, to try things on; needs root and Go"
 	@echo "make test     lint, then all tests, with real processes of both runtimes      (ARGS=-x: options of pytest)"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
@@ -15,10 +16,14 @@ help:
 demo: .venv/.ready
 	@$(BIN)/python -m examples.demo $(ARGS)
 
+cluster: .venv/.ready
+	@$(BIN)/python -m tests.cluster.rig
+
 # What fails fast comes first.
 test: lint
 	$(BIN)/python -m pytest -m "not slow and not cluster" $(ARGS)
 	$(BIN)/python -m pytest -m "slow and not cluster" $(ARGS)
+	$(BIN)/python -m tests.cluster.rig.build
 	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 lint: .venv/.ready
