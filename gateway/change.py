@@ -3,6 +3,8 @@ Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict
 
 from gateway.table import Deployment, RouteTable
@@ -42,3 +44,9 @@ def apply(old: RouteTable, change: Change) -> RouteTable:
     keys = tuple(before) if change.keys is None else change.keys
     deployments = tuple(changed.get(key) or before[key] for key in keys)
     return RouteTable(revision=change.revision, deployments=deployments)
+
+
+def departed(old: Iterable[Deployment], new: RouteTable) -> list[Deployment]:
+    """Those of `old` that are not the very same objects in `new`."""
+    kept = set(map(id, new.deployments))
+    return [deployment for deployment in old if id(deployment) not in kept]

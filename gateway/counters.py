@@ -9,10 +9,11 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.slots import WORD, Area, Key, Slot, Slots
-from gateway.table import Endpoint, RouteTable
+from gateway.table import Deployment, Endpoint, RouteTable
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "deadline", "cancelled", "unavailable", "refused")
 SUCCESS, CLIENT_ERROR, SERVER_ERROR, DEADLINE, CANCELLED, UNAVAILABLE, REFUSED = range(7)
@@ -168,11 +169,13 @@ class Counters:
     def refusal(self, dialect: str, reason: str) -> RefusalSlot:
         return self._refusals.get((dialect, reason))
 
-    def retain(self, table: RouteTable) -> None:
-        """Free the slots of versions and endpoints that are not in `table`, once nothing is in flight there."""
-        versions, endpoints = members(table)
-        self._requests.retain(lambda key: key[:3] in versions)
-        self._endpoints.retain(lambda key: key in endpoints)
+    def retain(self, table: RouteTable, departed: Iterable[Deployment]) -> None:
+        """Free the slots of versions and endpoints of `departed` that are not in `table`, once nothing is in flight
+        there."""
+        names = {(deployment.namespace, deployment.name) for deployment in departed}
+        versions, endpoints = members(table.by_key[name] for name in names if name in table.by_key)
+        self._requests.retain(lambda key: key[:2] not in names or key[:3] in versions)
+        self._endpoints.retain(lambda key: key[:2] not in names or key in endpoints)
 
 
 def endpoint_label(endpoint: Endpoint) -> str:
@@ -181,11 +184,11 @@ def endpoint_label(endpoint: Endpoint) -> str:
     return f"{host}:{endpoint.rest}"
 
 
-def members(table: RouteTable) -> tuple[set[Key], set[Key]]:
-    """The first three labels of each version in `table`, and the labels of each endpoint."""
+def members(deployments: Iterable[Deployment]) -> tuple[set[Key], set[Key]]:
+    """The first three labels of each version, and the labels of each endpoint."""
     versions: set[Key] = set()
     endpoints: set[Key] = set()
-    for deployment in table.deployments:
+    for deployment in deployments:
         for version in deployment.versions:
             key = (deployment.namespace, deployment.name, version.name)
             versions.add(key)

@@ -80,8 +80,7 @@ class Forwarder:
     def swap(self, table: RouteTable) -> None:
         """`table` is in force for every request that is routed from now on; the others keep the version they have."""
         self.table = table
-        self.upstreams.swap(table)
-        self.counters.retain(table)
+        self.counters.retain(table, self.upstreams.swap(table))
 
     def gather(self, size: int) -> None:
         """Account for `size` more bytes of requests held (fewer, where negative).

@@ -85,7 +85,7 @@ class Totals:
     def follow(self, table: RouteTable) -> None:
         """Forget what is not in `table`. To be called when a table is read and again when every worker has it: between
         the two, a version that had left and came back may still be summed with its former count."""
-        self._versions, self._endpoints = counters.members(table)
+        self._versions, self._endpoints = counters.members(table.deployments)
         self._floor.clear()
         for key in [key for key in self._base.requests if not self._has_version(key)]:
             del self._base.requests[key]

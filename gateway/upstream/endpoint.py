@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import table
+from gateway import change, table
 from gateway.counters import Counters, EndpointSlot, RequestSlot
 from gateway.settings import Settings
 from gateway.upstream.ejection import Ejection
@@ -86,18 +86,28 @@ class Upstreams:
         self._settings = settings
         self._endpoints: dict[tuple[str, str, str, table.Endpoint], Endpoint] = {}
         self._upstreams: dict[int, Upstream] = {}
+        self._table = table.RouteTable(revision=0)
+        self._strays: list[table.Deployment] = []
+        """Deployments that had departed when a call that began before was sent on."""
 
-    def swap(self, new: table.RouteTable) -> None:
-        """Let go of the endpoints that are not in `new`; those it adds are made when first asked for."""
-        members = {
-            (deployment.namespace, deployment.name, version.name, endpoint)
-            for deployment in new.deployments
-            for version in deployment.versions
-            for endpoint in version.endpoints
-        }
-        for key in [key for key in self._endpoints if key not in members]:
-            self._endpoints.pop(key).close()
-        self._upstreams = {}
+    def swap(self, new: table.RouteTable) -> list[table.Deployment]:
+        """Let go of the endpoints that are not in `new`; those it adds are made when first asked for.
+
+        Returns what has departed. All else costs nothing, however much it is.
+        """
+        departed = change.departed((*self._table.deployments, *self._strays), new)
+        for deployment in departed:
+            after = new.by_key.get((deployment.namespace, deployment.name))
+            for version in deployment.versions:
+                self._upstreams.pop(id(version), None)
+                stays = None if after is None else after.by_name.get(version.name)
+                for address in set(version.endpoints).difference(() if stays is None else stays.endpoints):
+                    key = (deployment.namespace, deployment.name, version.name, address)
+                    if (endpoint := self._endpoints.pop(key, None)) is not None:
+                        endpoint.close()
+        self._table = new
+        self._strays = []
+        return departed
 
     def of(self, deployment: table.Deployment, version: table.Version) -> Upstream:
         # By identity: hashing a version hashes all its endpoints. The upstream keeps it from being another's.
@@ -106,6 +116,8 @@ class Upstreams:
             endpoints = tuple(self._endpoint(deployment, version, address) for address in version.endpoints)
             upstream = Upstream(deployment, version, endpoints, self._counters)
             self._upstreams[id(version)] = upstream
+            if self._table.by_key.get((deployment.namespace, deployment.name)) is not deployment:
+                self._strays.append(deployment)
         return upstream
 
     def _endpoint(self, deployment: table.Deployment, version: table.Version, address: table.Endpoint) -> Endpoint:

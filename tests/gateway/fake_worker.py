@@ -37,13 +37,14 @@ class Worker:
 
     def heard(self, message: control.Message) -> None:
         if message.table is not None or message.change is not None:
+            before = () if self.table is None else self.table.deployments
             if message.table is not None:
                 self.table = message.table
             else:
                 assert message.change is not None
                 assert self.table is not None
                 self.table = change.apply(self.table, message.change)
-            self.counters.retain(self.table)
+            self.counters.retain(self.table, before)
             self.channel.send(control.Message(in_force=self.table.revision))
         if message.drain:
             self.draining.set()

@@ -8,12 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.change import difference
 from gateway.control import Channel, ControlError, Message, Start
 from gateway.settings import Settings
+from gateway.table import RouteTable
 from tests.gateway.parent_process import route_table
 
 MESSAGES = [
     Message(table=route_table(0, "v1", "v2")),
+    Message(change=difference(route_table(0, "v1", "v2"), route_table(1, "v1"))),
+    Message(change=difference(route_table(0, "v1"), RouteTable(revision=1))),
     Message(drain=True),
     Message(ready=True),
     Message(in_force=0),
@@ -50,7 +54,9 @@ def test_messages_arrive_in_order_however_they_are_cut(messages: list[Message], 
 
 
 def test_a_table_larger_than_the_socket_holds_arrives_and_the_end_is_told() -> None:
-    large = Message(table=route_table(5, *(f"v{number}" for number in range(20_000))))
+    one = route_table(5, *(f"v{number}" for number in range(100))).deployments[0]
+    many = tuple(one.model_copy(update={"name": f"digits-{number}"}) for number in range(200))
+    large = Message(table=RouteTable(revision=5, deployments=many))
 
     async def run() -> None:
         ours, theirs = socket.socketpair()

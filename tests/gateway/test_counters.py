@@ -157,6 +157,7 @@ import itertools, sys, time
 from gateway import counters, table
 made = counters.Counters(counters.attach(int(sys.argv[1])))
 empty = table.RouteTable(revision=0)
+versions = (table.Version(name="v"),)
 clock = lambda: time.monotonic_ns() // 1000
 for turn in itertools.count():
     # Names of different lengths in slots used again and again: a torn label would be no JSON, or another's name.
@@ -169,7 +170,7 @@ for turn in itertools.count():
     began = clock()
     slot.started(began)
     if turn % 2:
-        made.retain(empty)
+        made.retain(empty, [table.Deployment(namespace=name, name=name, runtime="oip", stable="v", versions=versions)])
     slot.finished(began, clock(), counters.SUCCESS)
 """
 
@@ -242,7 +243,7 @@ def test_what_left_the_table_is_forgotten_but_for_what_is_in_flight() -> None:
         sums = summed(total, buffer)
         assert leaving not in sums.present.requests
         assert sums.leaving.requests[leaving][IN_FLIGHT] == 1
-        made.retain(route_table("v1"))
+        made.retain(route_table("v1"), route_table("v1", "v2").deployments)
     total.follow(route_table("v1", "v2"))
     assert summed(total, buffer).present.requests[leaving][OUTCOMES][0] == 0
 
@@ -255,11 +256,11 @@ def test_an_endpoint_that_left_is_seen_until_its_last_connection_closes() -> Non
     slot.sent()
     other = route_table("v1", endpoints=(Endpoint(host="127.0.0.1", rest=1, grpc=2),))
     total.follow(other)
-    made.retain(other)
+    made.retain(other, route_table("v1").deployments)
     assert summed(total, buffer).leaving.endpoints == {(*KEY[:3], "127.0.0.1:8501"): [0, 0, 1, 1, 0]}
     slot.done()
     slot.disconnected()
-    made.retain(other)
+    made.retain(other, route_table("v1").deployments)
     assert summed(total, buffer).leaving.endpoints == {}
 
 
