@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from deployer.commands import change, documents, predict, show, up
+from deployer.commands import change, documents, operator, predict, show, up
 from deployer.errors import TurnoutError
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -32,7 +32,14 @@ def cli() -> None:
     """Run versions of models, and move traffic between them."""
 
 
-for _command in (*documents.COMMANDS, *up.COMMANDS, *show.COMMANDS, *change.COMMANDS, *predict.COMMANDS):
+for _command in (
+    *documents.COMMANDS,
+    *up.COMMANDS,
+    *show.COMMANDS,
+    *change.COMMANDS,
+    *predict.COMMANDS,
+    *operator.COMMANDS,
+):
     cli.add_command(_command)
 
 

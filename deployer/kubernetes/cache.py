@@ -76,7 +76,7 @@ class Cache:
         with self._lock:
             return list(self._objects.get(key, {}).values())
 
-    def keys(self) -> list[Key]:
+    def deployments(self) -> list[Key]:
         """The ModelDeployments that there are objects of."""
         with self._lock:
             return list(self._objects)

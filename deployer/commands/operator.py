@@ -1,0 +1,41 @@
+"""`turnout operator`: looks after the ModelDeployments of a cluster."""
+
+from __future__ import annotations
+
+import errno
+
+import click
+
+from deployer.errors import TurnoutError
+
+
+@click.command(context_settings={"auto_envvar_prefix": "TURNOUT_OPERATOR", "show_default": True})
+@click.option("--namespace", help="The namespace to look after.  [default: all]")
+@click.option("--lease-namespace", help="Where the Lease lies that makes one operator the active one.  [default: ours]")
+@click.option("--prometheus", help="Address of the Prometheus that has the gateways' metrics, as KEDA reaches it.")
+@click.option("--host", default="0.0.0.0", help="Address of metrics and health.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8082, help="Their port; 0: any free one.")
+def operator(namespace: str | None, lease_namespace: str | None, prometheus: str | None, host: str, port: int) -> None:
+    """Make what runs on a Kubernetes cluster follow its ModelDeployments.
+
+    In a pod by its service account, elsewhere by the kubeconfig. Of several operators one is active. Each option can be
+    set in the environment too, as TURNOUT_OPERATOR_NAMESPACE and so on.
+    """
+    try:
+        from deployer.kubernetes import logs
+        from deployer.kubernetes.operator import Operator
+    except ModuleNotFoundError as error:
+        raise TurnoutError(f"{error.name} is not installed; pip install 'turnout[kubernetes]'") from None
+    logs.set_up()
+    looking = Operator(namespace, lease_namespace, prometheus)
+    try:
+        looking.run(host, port)
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        raise TurnoutError(
+            f"{host}:{port} can't be had: {error.strerror}; choose another by --host and --port"
+        ) from None
+
+
+COMMANDS: tuple[click.Command, ...] = (operator,)

@@ -1,0 +1,86 @@
+"""The operator: the deployer's loop over a cluster, with its Lease, its health and its metrics."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import time
+import uuid
+from types import FrameType
+
+from deployer import reconcile
+from deployer.kubernetes import health
+from deployer.kubernetes.client import Client, configuration
+from deployer.kubernetes.lease import Lease
+from deployer.kubernetes.metrics import Metrics
+from deployer.kubernetes.names import LEASE
+from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.store import Store
+from deployer.kubernetes.target import KubernetesTarget
+
+log = logging.getLogger(__name__)
+
+STUCK = 120.0
+"""Seconds for one round. It has a few requests, each with a time limit of its own."""
+DEAF = 300.0
+"""Seconds without a word from a watch, or with no request answered, after which a new process may do better: one that
+reads its credentials anew. A watch that is silent is begun anew long before."""
+
+
+class Operator:
+    """`namespace`: the one to look after; None: all. `lease_namespace`: None: our own."""
+
+    def __init__(self, namespace: str | None, lease_namespace: str | None, prometheus: str | None) -> None:
+        """
+        Raises:
+            TurnoutError: there is no way to a cluster.
+        """
+        how, home = configuration()
+        self._metrics = Metrics()
+        client = Client(how, self._metrics.requested)
+        queue = Queue()
+        self._store = Store(client, namespace, queue)
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        self._lease = Lease(client, lease_namespace or home, LEASE, identity, self._store.look_again)
+        self._target = KubernetesTarget(client, self._store, queue, self._lease, prometheus, self._metrics)
+        self._metrics.look(self._lease.held, queue.__len__, self._phases, self._store.silences)
+
+    def run(self, host: str, port: int) -> None:
+        """Until SIGTERM or SIGINT.
+
+        Raises:
+            OSError: the port can't be had.
+        """
+        bound = health.serve(host, port, self._live, self._ready, self._metrics.registry)
+        log.info("the operator begins", extra={"host": host, "port": bound})
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+        self._store.start()
+        self._lease.start()
+        reconcile.run(self._target, 0)
+        self._lease.stop()
+        log.info("the operator has ended")
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._target.stop()
+
+    def _live(self) -> tuple[bool, str]:
+        now = time.monotonic()
+        if now - self._target.moved > STUCK:
+            return False, f"a round has taken {now - self._target.moved:.0f} s"
+        since = self._target.failing_since
+        if since is not None and now - since > DEAF:
+            return False, f"the API server has answered nothing for {now - since:.0f} s"
+        for kind, silence in self._store.silences().items():
+            if silence > DEAF:
+                return False, f"the watch of {kind} has told nothing for {silence:.0f} s"
+        return True, "ok"
+
+    def _ready(self) -> tuple[bool, str]:
+        if not self._store.synced:
+            return False, "what the cluster has is being read"
+        return True, "active" if self._lease.held() else "standing by: another operator is active"
+
+    def _phases(self) -> list[str]:
+        return [resource.get("status", {}).get("phase", "Pending") for resource in self._store.resources()]
