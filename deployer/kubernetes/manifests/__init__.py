@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployer.kubernetes.manifests import pod, tfserving, workload
+from deployer.kubernetes.manifests import oip, pod, seldon, seldon_operator, tfserving, workload
 from deployer.kubernetes.manifests.autoscaling import autoscaler
 from deployer.kubernetes.manifests.autoscaling import missing as autoscaler_missing
 from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, Owner, metadata
@@ -17,7 +17,11 @@ from deployer.spec import ModelDeployment, Version
 
 __all__ = ["CannotRender", "Object", "Options", "Owner", "autoscaler_missing", "manifests", "version_objects"]
 
-_SERVERS: Mapping[str, Callable[[ModelDeployment, Version], Server]] = {"tfserving": tfserving.server}
+_SERVERS: Mapping[str, Callable[[ModelDeployment, Version], Server]] = {
+    "tfserving": tfserving.server,
+    "seldon": seldon.server,
+    "oip": oip.server,
+}
 
 
 def manifests(deployment: ModelDeployment, options: Options, owner: Owner | None = None) -> tuple[Object, ...]:
@@ -38,13 +42,16 @@ def version_objects(
 ) -> tuple[Object, ...]:
     """The objects of one version of `deployment`, all with the name `names.version_name` gives. Raises as above."""
     head = metadata(deployment, version, owner)
-    server = _SERVERS[deployment.spec.runtime](deployment, version)
+    by_seldon = seldon_operator.is_used(deployment, options)
+    server = (seldon_operator.server if by_seldon else _SERVERS[deployment.spec.runtime])(deployment, version)
     files = pod.files(server, version)
     made = (
         workload.config_map(files, head) if files else None,
-        workload.deployment_object(deployment, version, server, head),
-        workload.service(deployment, version, (server.rest, server.grpc, server.metrics), head),
+        seldon_operator.seldon_deployment(deployment, version, server, options, head)
+        if by_seldon
+        else workload.deployment_object(deployment, version, server, head),
+        workload.service(deployment, version, server, head),
         workload.disruption_budget(deployment, version, head),
-        autoscaler(deployment, version, options, head),
+        None if by_seldon else autoscaler(deployment, version, options, head),
     )
     return tuple(item for item in made if item is not None)

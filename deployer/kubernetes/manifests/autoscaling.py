@@ -81,12 +81,24 @@ def autoscaler(deployment: ModelDeployment, version: Version, options: Options, 
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
         "metadata": metadata,
-        "spec": {"scaleTargetRef": subject, **_keda(deployment, version, wanted, options)},
+        "spec": {
+            "scaleTargetRef": subject,
+            **_keda(deployment, version, wanted, options),
+            # Without an answer of Prometheus, no version loses replicas.
+            "fallback": {
+                "failureThreshold": 3,
+                "replicas": wanted.min_replicas,
+                "behavior": "currentReplicasIfHigher",
+            },
+        },
     }
 
 
 def seldon_autoscaling(deployment: ModelDeployment, version: Version, options: Options) -> Object:
-    """The same as the part of a SeldonDeployment's `componentSpecs`, where Seldon's operator makes the autoscaler."""
+    """The same as the part of a SeldonDeployment's `componentSpecs`, where Seldon's operator makes the autoscaler.
+
+    Seldon's resource has no fallback that keeps replicas, so KEDA has none: without one, the replicas stay as they are.
+    """
     wanted = _wanted(version)
     if wanted is None or missing(deployment, version, options):
         return {}
@@ -116,12 +128,6 @@ def _keda(deployment: ModelDeployment, version: Version, wanted: Autoscaling, op
         "pollingInterval": 15,
         "minReplicaCount": wanted.min_replicas,
         "maxReplicaCount": wanted.max_replicas,
-        # Without an answer of Prometheus, no version loses replicas.
-        "fallback": {
-            "failureThreshold": 3,
-            "replicas": wanted.min_replicas,
-            "behavior": "currentReplicasIfHigher",
-        },
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _BEHAVIOR}},
         "triggers": [
             {

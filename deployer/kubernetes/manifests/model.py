@@ -90,20 +90,21 @@ def placed(model: str, image: str, name: str | None = None, folder: bool = False
     scheme, rest = model.split("://", 1)
     match scheme.lower():
         case "pvc":
-            return _claimed(rest, target)
+            return _claimed(rest, name)
         case "s3" | "gs" as store:
             remote = f":{'gcs' if store == 'gs' else store}:{rest}"
             return _made(target, {"name": "model", "image": FETCHER, **_script(_COPY, remote, target)})
     return _downloaded(model, target, name is None, folder)
 
 
-def _claimed(rest: str, target: str) -> Placed:
+def _claimed(rest: str, name: str | None) -> Placed:
     claim, _, path = rest.partition("/")
     path = posixpath.normpath(path.strip("/"))
     if not all(re.fullmatch(LABEL_PATTERN, part) for part in claim.split(".")) or len(claim) > 253:
         raise NoSuchPlace(f"{claim!r} is no claim's name; write pvc://CLAIM/PATH")
-    if path.startswith(".."):
-        raise NoSuchPlace(f"{path} leads out of the claim; write a path in it")
+    if path.startswith("..") or ":" in path:
+        raise NoSuchPlace(f"{path!r} is no path in a claim; write one without .. and colons")
+    target = f"{FOLDER}/{name or posixpath.basename(path)}" if path != "." or name else FOLDER
     mount: Object = {"name": _VOLUME, "mountPath": target, "readOnly": True}
     if path != ".":
         mount["subPath"] = path

@@ -144,6 +144,7 @@ def _volumes(version: Version, server: Server, config: str) -> tuple[list[Object
     mounts: list[Object] = []
     if files(server, version):
         volumes.append({"name": "config", "configMap": {"name": config}})
+    if server.files:
         mounts.append({"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True})
     if server.model is not None:
         volumes += server.model.volumes

@@ -35,14 +35,12 @@ def config_map(files: dict[str, str], metadata: Object) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files}
 
 
-def service(
-    deployment: ModelDeployment, version: Version, ports: tuple[int, int, int | None], metadata: Object
-) -> Object:
-    """The headless Service by whose EndpointSlices gateways find the pods, at the `ports` of REST, gRPC and metrics."""
-    rest, grpc, metrics = ports
-    listed = [(names.REST_PORT, rest, rest), (names.GRPC_PORT, grpc, grpc)]
-    if metrics is not None:
-        listed.append((names.METRICS_PORT, _METRICS_BESIDE_REST if metrics == rest else metrics, metrics))
+def service(deployment: ModelDeployment, version: Version, server: Server, metadata: Object) -> Object:
+    """The headless Service by whose EndpointSlices gateways find the pods, and Prometheus their metrics."""
+    listed = [(names.REST_PORT, server.rest, server.rest), (names.GRPC_PORT, server.grpc, server.grpc)]
+    if server.metrics is not None:
+        number = _METRICS_BESIDE_REST if server.metrics == server.rest else server.metrics
+        listed.append((names.METRICS_PORT, number, server.metrics))
     return {
         "apiVersion": "v1",
         "kind": "Service",
