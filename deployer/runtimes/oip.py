@@ -42,7 +42,9 @@ def command(launch: Launch) -> Process:
         cwd=launch.model if launch.model.is_dir() else launch.model.parent,
         files={
             launch.folder / "settings.json": json.dumps(_settings(launch)),
-            launch.folder / launch.deployment / "model-settings.json": _described(launch),
+            launch.folder / launch.deployment / "model-settings.json": model_settings(
+                launch.deployment, launch.version, launch.implementation, str(launch.model)
+            ),
         },
         links={},
         rest=launch.rest,
@@ -65,11 +67,6 @@ def _settings(launch: Launch) -> dict[str, object]:
         "debug": False,
         "logging_settings": _QUIET,
     }
-
-
-def _described(launch: Launch) -> str:
-    assert launch.implementation is not None
-    return model_settings(launch.deployment, launch.version, launch.implementation, str(launch.model))
 
 
 def model_settings(name: str, version: str, implementation: str, uri: str) -> str:
