@@ -55,6 +55,14 @@ def wrk() -> str:
     return _found("wrk", "apt-get install wrk (Debian, Ubuntu)")
 
 
+def prometheus() -> str:
+    return _found("prometheus", "apt-get install prometheus (Debian, Ubuntu)")
+
+
+def promtool() -> str:
+    return _found("promtool", "apt-get install prometheus (Debian, Ubuntu)")
+
+
 def go() -> str:
     return _found("go", "see https://go.dev/doc/install (1.26 or later)")
 

@@ -101,7 +101,10 @@ def crd() -> dict[str, Any]:
 
 
 def template() -> str:
-    """The definition as a template of the chart, in YAML. Helm leaves it when the chart is removed."""
+    """The definition as a template of the chart, in YAML. Helm leaves it when the chart is removed.
+
+    The condition stands in comments, so that the file as it is can be given to kubectl, too.
+    """
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the order of the fields is kept
@@ -109,7 +112,8 @@ def template() -> str:
     stream = io.StringIO()
     yaml.dump(crd(), stream)
     text = stream.getvalue().replace("{{", '{{ "{{" }}')
-    return f"# Written by `python -m deployer.kubernetes.crd` from the models of the document: change those.\n{text}"
+    written = "# Written by `python -m deployer.kubernetes.crd` from the models of the document: change those.\n"
+    return f"{written}# {{{{ if .Values.crd.install }}}}\n{text}# {{{{ end }}}}\n"
 
 
 def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""The chart under Helm: it lints, renders, and refuses values that it doesn't know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.chart.renders import CHART, NAMESPACE, VALUES, HelmFailed, Object, helm, named, render
+
+# The first use builds Helm.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+each = pytest.mark.parametrize("values", VALUES, ids=lambda path: path.name.removesuffix("-values.yaml"))
+
+
+def pods(objects: list[Object]) -> dict[str, Any]:
+    """The specs of all pods by the name of what makes them."""
+    templates = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in objects if "template" in one["spec"]
+    }
+    return templates | {one["metadata"]["name"]: one["spec"] for one in objects if one["kind"] == "Pod"}
+
+
+def with_spec(objects: list[Object]) -> list[Object]:
+    return [one for one in objects if "spec" in one]
+
+
+@each
+def test_it_lints(values: Path) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", "--values", values, CHART)
+
+
+@each
+def test_every_pod_is_hardened(values: Path) -> None:
+    found = pods(with_spec(render("--values", values)))
+    assert set(found) == {"turnout-gateway", "turnout-operator", "turnout-test"}
+    for spec in found.values():
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"]
+
+
+@each
+def test_a_gateway_has_time_to_drain(values: Path) -> None:
+    spec = pods(with_spec(render("--values", values)))["turnout-gateway"]
+    (container,) = spec["containers"]
+    (drain,) = (arg.partition("=")[2] for arg in container["args"] if arg.startswith("--drain-seconds"))
+    hook = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert hook + float(drain) < spec["terminationGracePeriodSeconds"]
+
+
+@each
+def test_everything_is_labelled_and_in_its_namespace(values: Path) -> None:
+    watched = YAML(typ="safe").load(values).get("watchNamespace")
+    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    for one in render("--values", values):
+        assert one["metadata"]["labels"]["app.kubernetes.io/name"] == "turnout", one
+        if one["kind"] not in cluster_wide:
+            assert one["metadata"]["namespace"] in (NAMESPACE, watched), one
+        assert not (watched and one["kind"] in cluster_wide)
+
+
+def test_selectors_find_the_pods() -> None:
+    objects = render("--values", CHART / "ci/full-values.yaml")
+    labels = {
+        name: named(objects, "Deployment", f"turnout-{name}")["spec"]["template"]["metadata"]["labels"]
+        for name in ("gateway", "operator")
+    }
+    services = {one["metadata"]["name"]: one for one in objects if one["kind"] == "Service"}
+    for name in ("gateway", "operator"):
+        policy = named(objects, "NetworkPolicy", f"turnout-{name}")["spec"]["podSelector"]["matchLabels"]
+        monitor = named(objects, "ServiceMonitor", f"turnout-{name}")["spec"]
+        metrics = services[f"turnout-{name}-metrics"]
+        assert monitor["selector"]["matchLabels"].items() <= metrics["metadata"]["labels"].items()
+        assert monitor["endpoints"][0]["port"] in {port["name"] for port in metrics["spec"]["ports"]}
+        assert monitor["endpoints"][0]["honorLabels"] is True
+        for selector in (policy, metrics["spec"]["selector"]):
+            assert selector.items() <= labels[name].items()
+            assert not selector.items() <= labels["operator" if name == "gateway" else "gateway"].items()
+    # The Service for predictions has no metrics, and is not scraped.
+    data = services["turnout-gateway"]
+    assert {port["targetPort"] for port in data["spec"]["ports"]} == {"data"}
+    assert "turnout.dev/metrics" not in data["metadata"]["labels"]
+
+
+def test_an_autoscaler_owns_the_number_of_gateways() -> None:
+    objects = render("--values", CHART / "ci/full-values.yaml")
+    assert "replicas" not in named(objects, "Deployment", "turnout-gateway")["spec"]
+    scaler = named(objects, "HorizontalPodAutoscaler", "turnout-gateway")["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 20)
+
+
+def test_one_gateway_may_be_evicted() -> None:
+    """A budget of one replica would let no node be drained, or protect nothing."""
+    kinds = {one["kind"] for one in render("--values", CHART / "ci/minimal-values.yaml")}
+    assert "PodDisruptionBudget" not in kinds
+    assert "PodDisruptionBudget" in {one["kind"] for one in render()}
+
+
+def test_the_longest_names_fit() -> None:
+    release = "a" * 53  # Helm's own bound
+    for one in YAML(typ="safe").load_all(helm("template", release, CHART, "--values", CHART / "ci/full-values.yaml")):
+        assert len(one["metadata"]["name"]) <= 63
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("gatewy.replicas=3", "gatewy"),
+        ("gateway.replica=3", "replica"),
+        ("gateway.replicas=0", "replicas"),
+        ("gateway.workers=two", "workers"),
+        ("gateway.service.type=ExternalName", "type"),
+        ("operator.replicas=3", "replicas"),
+        ("operator.prometheus=prometheus:9090", "prometheus"),
+        ("monitors.intervalSeconds=30", "intervalSeconds"),
+        ("image.pullPolicy=always", "pullPolicy"),
+        ("watchNamespace=Vision", "watchNamespace"),
+    ],
+)
+def test_wrong_values_are_refused(setting: str, told: str) -> None:
+    with pytest.raises(HelmFailed, match=told):
+        render("--set", setting)
+
+
+def test_every_value_is_explained() -> None:
+    """By a comment on it, on the group that it is in, or on the one before it in the same group."""
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    explained: dict[int, bool] = {}
+    for before, line in zip(["", *lines], lines, strict=False):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        depth = (len(line) - len(line.lstrip())) // 2
+        explained[depth] = before.lstrip().startswith("#") or explained.get(depth, False)
+        assert any(explained.get(above, False) for above in range(depth + 1)) or line.endswith(":"), line
+
+
+def test_the_dashboard_and_the_rules_arrive_as_they_are() -> None:
+    objects = render("--values", CHART / "ci/full-values.yaml")
+    dashboard = named(objects, "ConfigMap", "turnout-dashboard")["data"]["turnout.json"]
+    assert json.loads(dashboard) == json.loads((CHART / "dashboards/turnout.json").read_text())
+    rules = named(objects, "PrometheusRule", "turnout")["spec"]
+    assert rules == YAML(typ="safe").load(CHART / "rules/turnout.yaml")
