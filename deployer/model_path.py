@@ -43,7 +43,8 @@ def local_path(model: str) -> str:
     """
     if not is_local(model):
         raise ValueError(f"{model} can be fetched on Kubernetes only; copy it to this machine and write its path")
-    path = model.removeprefix("file://")
+    scheme = _SCHEME.match(model)
+    path = model[scheme.end() :] if scheme else model
     if not path.strip() or "\0" in path:
         raise ValueError(f"{model!r} names no folder; write a path such as models/digits/1")
     return path

@@ -20,15 +20,18 @@ API_VERSION = "turnout.dev/v1alpha1"
 KIND = "ModelDeployment"
 
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
+SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+PATH_PATTERN = r"^(/[^/:\x00]+)+$"
+IMAGE_PATTERN = r"^[!-~]+$"
+CLASS_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
-SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 Subdomain = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN_PATTERN)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Words = Annotated[
     dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)
 ]
-AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=r"^(/[^/:\x00]+)+$")]
+AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=PATH_PATTERN)]
 Replicas = Annotated[int, Field(strict=True, ge=1, le=1000)]
 EnvironmentName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 EnvironmentValue = Annotated[str, Field(max_length=4096)]
@@ -194,13 +197,11 @@ class Version(_Part):
     the image, seen from its root. There also s3://, gs://, http://, https:// and pvc://CLAIM/PATH. For tfserving a
     SavedModel's folder; for seldon a Python file named after the model class in it, or its folder; for oip what the
     server loads. An image of seldon or oip may hold the model itself: then leave it out."""
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")] | None = None
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=IMAGE_PATTERN)] | None = None
     """On Kubernetes: the server's image. Left out, it is the runtime's usual one."""
     args: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = ()
     """On Kubernetes: flags for the server, after our own."""
-    implementation: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] | None = (
-        None
-    )
+    implementation: Annotated[str, Field(min_length=1, max_length=253, pattern=CLASS_PATTERN)] | None = None
     """What loads the model. For seldon one of its prepackaged servers, such as SKLEARN_SERVER; for oip's mlserver the
     class of its runtime, such as mlserver_sklearn.SKLearnModel."""
     servable: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | None = None

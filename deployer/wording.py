@@ -14,7 +14,22 @@ from deployer.errors import nearest
 from deployer.plain import Path
 from deployer.rules import broken
 from deployer.schema import at, schema
-from deployer.spec import LABEL_PATTERN, ModelDeployment
+from deployer.spec import (
+    CLASS_PATTERN,
+    IMAGE_PATTERN,
+    LABEL_PATTERN,
+    PATH_PATTERN,
+    SUBDOMAIN_PATTERN,
+    ModelDeployment,
+)
+
+_FORMS = {
+    LABEL_PATTERN: "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends",
+    SUBDOMAIN_PATTERN: "the name of an object: lower-case letters, digits, '-' and '.', none of those two at its ends",
+    PATH_PATTERN: "an absolute path, without ':' and without '/' at its end",
+    IMAGE_PATTERN: "the name of an image, which has no spaces",
+    CLASS_PATTERN: "the name of a class or of a prepackaged server",
+}
 
 
 class Wrong(NamedTuple):
@@ -152,8 +167,8 @@ def _expected(node: dict[str, Any]) -> str:
         return " or ".join(node["enum"])
     if "anyOf" in node:
         return "text or a whole number"
-    if node.get("pattern") == LABEL_PATTERN:
-        return "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends"
+    if node.get("pattern") in _FORMS:
+        return _FORMS[node["pattern"]]
     if kind == "string":
         return f"text of at most {node['maxLength']} characters"
     if kind in ("integer", "number"):

@@ -38,8 +38,8 @@ def test_a_valid_document(tmp_path: Path) -> None:
     (deployment,) = read([str(file)], models=False)
     assert deployment.key == "default/digits"
     assert [version.model for version in deployment.spec.versions] == [
-        str(tmp_path / "models/digits/1"),
-        str(tmp_path / "models/digits/2"),
+        "models/digits/1",
+        "file://models/digits/2",
     ]
     assert deployment.spec.versions[1].warmup == {"instances": [[0.5, None]]}
 
@@ -135,7 +135,10 @@ def test_two_documents_of_one_name(tmp_path: Path) -> None:
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(VALID.encode())))
-    (deployment,) = read(["-"], models=False)
+    for number in (1, 2):
+        (tmp_path / f"models/digits/{number}").mkdir(parents=True)
+        (tmp_path / f"models/digits/{number}/saved_model.pb").touch()
+    (deployment,) = read(["-"])
     assert deployment.spec.versions[0].model == str(tmp_path / "models/digits/1")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"- 1")))
     with pytest.raises(DocumentError, match=r"^<stdin>:1:1: this is a list"):

@@ -28,7 +28,7 @@ BAD: list[tuple[str, str, str]] = [
     ("spec:\n", "spec:\n  weight: 10\n",
      "6: spec.weight: unknown field 'weight' (it belongs in spec.traffic)"),
     ("spec:\n", "spec:\n  zzz: 10\n",
-     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, versions, traffic)"),
+     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, seldon, oip, versions, traffic)"),
     ("      warmup:", '      "warm up":',
      '15: spec.versions[1]["warm up"]: unknown field \'warm up\' (did you mean \'warmup\'?)'),
     # Missing
@@ -36,7 +36,7 @@ BAD: list[tuple[str, str, str]] = [
      "3: metadata.name: name is missing (The deployment's name, which callers address: TensorFlow Serving's"
      " model name, Seldon's deployment name)"),
     ("  runtime: tfserving\n", "",
-     "5: spec.runtime: runtime is missing (write runtime: tfserving or seldon)"),
+     "5: spec.runtime: runtime is missing (write runtime: tfserving or seldon or oip)"),
     ("    stable: v1\n", "",
      "17: spec.traffic.stable: stable is missing (The version that answers what the canary does not)"),
     ("kind: ModelDeployment\n", "",
@@ -68,9 +68,9 @@ BAD: list[tuple[str, str, str]] = [
      "4: metadata.name: a list of 1 items is not a name: 1 to 63 lower-case letters, digits and '-', no '-'"
      " at its ends ()"),
     ("  runtime: tfserving", "  runtime: tf-serving",
-     "6: spec.runtime: 'tf-serving' is not tfserving or seldon (did you mean 'tfserving'?)"),
+     "6: spec.runtime: 'tf-serving' is not tfserving or seldon or oip (did you mean 'tfserving'?)"),
     ("  runtime: tfserving", "  runtime: TFServing",
-     "6: spec.runtime: 'TFServing' is not tfserving or seldon (did you mean 'tfserving'?)"),
+     "6: spec.runtime: 'TFServing' is not tfserving or seldon or oip (did you mean 'tfserving'?)"),
     ("  versions:\n", "  versions:\n    - {name: v1, model: m/9}\n",
      "9: spec.versions[1].name: two versions are called 'v1' (rename one)"),
     # Versions that traffic names
@@ -130,20 +130,33 @@ BAD: list[tuple[str, str, str]] = [
     ("models/digits/2", "other/1",
      "11: spec.versions[1].model: servable 1 is version 'v1' already (give this version another number by"
      " servable:)"),
+    ("file://models/digits/2", "ftp://models/digits/2",
+     "11: spec.versions[1].model: ftp:// is no place of models (there are file://, gs://, http://, https://, pvc://,"
+     " s3:// and paths such as models/digits/1)"),
+    # What a runtime or a pod can't have
+    ("      model: models/digits/1\n", "      image: a\n",
+     "8: spec.versions[0].model: tfserving needs a model (write model: and a SavedModel's folder)"),
+    ("  versions:\n", "  seldon: {}\n  versions:\n",
+     "7: spec.seldon: only the runtime seldon has this, and the runtime is tfserving (leave it out)"),
+    ("inFlight: 4", "cpu: 7000",
+     "14: spec.versions[1].autoscaling.target.cpu: 7000 is not a whole number from 1 to 1000 ()"),
+    ("target: {inFlight: 4}", "target: {}",
+     "14: spec.versions[1].autoscaling.target: it has no load (write inFlight: or cpu:, or leave target out)"),
+    ("      env:", "      pod: {volumes: [{path: /a, pcv: a}]}\n      env:",
+     "16: spec.versions[1].pod.volumes[0].pcv: unknown field 'pcv' (did you mean 'pvc'?)"),
+    ("      env:", "      pod: {volumes: [{path: a, pvc: a}]}\n      env:",
+     "16: spec.versions[1].pod.volumes[0].path: 'a' is not an absolute path, without ':' and without '/' at its end"
+     " ()"),
+    ("      env:", "      image: my image\n      env:",
+     "16: spec.versions[1].image: 'my image' is not the name of an image, which has no spaces ()"),
+    ("      env:", "      pod: {serviceAccount: Reader}\n      env:",
+     "16: spec.versions[1].pod.serviceAccount: 'Reader' is not the name of an object: lower-case letters, digits,"
+     " '-' and '.', none of those two at its ends ()"),
     # Not yet
-    ("file://models/digits/2", "s3://models/digits/2",
-     "11: spec.versions[1].model: a model in s3:// is not supported yet by this release (copy it to this"
-     " machine and write its path)"),
-    ("  runtime: tfserving", "  runtime: oip",
-     "6: spec.runtime: the runtime oip is not supported yet by this release (the runtimes are tfserving, seldon)"),
     ("  traffic:", "  rollout: {steps: [5]}\n  traffic:",
      "17: spec.rollout: rollout is not supported yet by this release (leave it out)"),
     ("stable: v1", "stable: v1\n    sticky: {header: x-user-id}",
      "19: spec.traffic.sticky: sticky is not supported yet by this release (leave it out)"),
-    ("inFlight: 4", "cpu: 70",
-     "14: spec.versions[1].autoscaling.target.cpu: cpu is not supported yet by this release (leave it out)"),
-    ("metadata:", "metadata:\n  labels: {}",
-     "4: metadata.labels: labels is not supported yet by this release (leave it out)"),
     ("metadata:", "status: {}\nmetadata:",
      "3: status: status is written by Turnout, not by hand (leave it out)"),
     # YAML

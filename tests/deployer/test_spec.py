@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from deployer import quantity
-from deployer.model_path import absolute, folder_number, local_path
+from deployer.model_path import absolute, checked, folder_number, is_local, local_path
 from deployer.rules import broken
 from deployer.spec import ModelDeployment
 
@@ -81,12 +81,19 @@ def test_other_weights_are_refused(weight: object) -> None:
         ("metadata/name", "-a"),
         ("metadata/name", "a\n"),
         ("metadata/namespace", ""),
-        ("spec/runtime", "oip"),
+        ("spec/runtime", "onnx"),
         ("spec/versions", []),
         ("spec/versions", [{"name": f"v{n}", "model": f"m/{n}"} for n in range(1, 34)]),
         ("spec/versions/0/model", ""),
         ("spec/versions/0/model", "file://"),
-        ("spec/versions/0/model", "s3://bucket/1"),
+        ("spec/versions/0/model", "ftp://bucket/1"),
+        ("spec/versions/0/image", "my image"),
+        ("spec/versions/0/pod/volumes", [{"path": "data", "pvc": "a"}]),
+        ("spec/versions/0/pod/volumes", [{"path": "/data/", "pvc": "a"}]),
+        ("spec/versions/0/pod/serviceAccount", "a..b"),
+        ("spec/versions/0/pod/tolerations", [{"key": "a", "effect": "Never"}]),
+        ("spec/seldon", {"protocol": "grpc"}),
+        ("spec/oip", {"ports": {"rest": 8080}}),
         ("spec/versions/0/model", "x" * 1025),
         ("spec/versions/0/servable", 0),
         ("spec/versions/0/servable", 1.0),
@@ -129,6 +136,67 @@ RULES: list[tuple[str, object, str]] = [
         {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}},
         "spec.versions.0.resources.requests.memory 1Gi is above the limit of 1G",
     ),
+    (
+        "spec/versions/0/resources",
+        {"requests": {"gpu": 1}},
+        "spec.versions.0.resources.requests.gpu GPUs are not shared",
+    ),
+    (
+        "spec/versions/0/autoscaling",
+        {"maxReplicas": 2, "target": {}},
+        "spec.versions.0.autoscaling.target it has no load",
+    ),
+    (
+        "spec/versions/0/autoscaling",
+        {"maxReplicas": 2, "target": {"inFlight": 1, "cpu": 50}},
+        "spec.versions.0.autoscaling.target.cpu there are two targets",
+    ),
+    (
+        "spec/versions/0/autoscaling",
+        {"maxReplicas": 2, "target": {"cpu": 50}},
+        "spec.versions.0.autoscaling.target.cpu it is a percentage of the CPU requested",
+    ),
+    ("spec/versions/0", {"name": "v1", "image": "a"}, "spec.versions.0.model tfserving needs a model"),
+    ("spec/versions/0/implementation", "SKLEARN_SERVER", "spec.versions.0.implementation tfserving has no choice"),
+    ("spec/seldon", {}, "spec.seldon only the runtime seldon has this"),
+    ("spec/oip", {"server": "triton"}, "spec.oip only the runtime oip has this"),
+    ("spec/versions/0/pod/envFrom", [{}], "spec.versions.0.pod.envFrom.0 it names no secret or configMap"),
+    (
+        "spec/versions/0/pod/envFrom",
+        [{"secret": "a", "configMap": "b"}],
+        "spec.versions.0.pod.envFrom.0.configMap it names a secret and a configMap",
+    ),
+    (
+        "spec/versions/0/pod/volumes",
+        [{"path": "/a"}],
+        "spec.versions.0.pod.volumes.0 it names no secret, configMap or pvc",
+    ),
+    (
+        "spec/versions/0/pod/volumes",
+        [{"path": "/a", "pvc": "a", "secret": "b"}],
+        "spec.versions.0.pod.volumes.0.pvc it names a secret and a pvc",
+    ),
+    (
+        "spec/versions/0/pod/volumes",
+        [{"path": "/a", "pvc": "a"}, {"path": "/b", "pvc": "a"}, {"path": "/a", "secret": "b"}],
+        "spec.versions.0.pod.volumes.2.path volumes[0] is mounted at /a already",
+    ),
+    (
+        "spec/versions/0/pod/volumes",
+        [{"path": "/sys/a", "pvc": "a"}],
+        "spec.versions.0.pod.volumes.0.path /sys is taken",
+    ),
+    ("spec/versions/0/pod/tolerations", [{"value": "a"}], "spec.versions.0.pod.tolerations.0.key there is no key"),
+    (
+        "spec/versions/0/pod/tolerations",
+        [{"operator": "Exists", "value": "a"}],
+        "spec.versions.0.pod.tolerations.0.value Exists takes any value",
+    ),
+    (
+        "spec/versions/0/pod/tolerations",
+        [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 1}],
+        "spec.versions.0.pod.tolerations.0.tolerationSeconds only NoExecute",
+    ),
     ("spec/traffic/stable", "v3", "spec.traffic.stable no version is called 'v3'"),
     ("spec/traffic/canary", "v", "spec.traffic.canary no version is called 'v'"),
     ("spec/traffic/canary", "v1", "spec.traffic.canary 'v1' is stable already"),
@@ -156,6 +224,69 @@ def test_parts_that_agree() -> None:
     deployment(changed("spec/traffic", {"stable": "v1", "weight": 0}))
     deployment(changed("spec/versions/1", {"name": "v2", "model": "models/b", "servable": 7}))
     deployment(changed("spec/versions/0/resources", {"requests": {"cpu": 1}, "limits": {"cpu": "1000m"}}))
+    deployment(changed("spec/versions/0/pod/volumes", [{"path": "/system", "pvc": "a"}, {"path": "/a", "pvc": "a"}]))
+    deployment(changed("spec/versions/0/pod/tolerations", [{"operator": "Exists"}, {"key": "a", "value": "b"}]))
+    on_cpu = changed("spec/versions/0/autoscaling", {"maxReplicas": 2, "target": {"cpu": 50}})
+    on_cpu["spec"]["versions"][0]["resources"] = {"requests": {"cpu": 1}}
+    deployment(on_cpu)
+
+
+OTHERS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("seldon", {}, {"model": "models/digits"}, ""),
+    ("seldon", {}, {"image": "test/digits"}, ""),
+    ("seldon", {"protocol": "v2"}, {"model": "s3://m", "implementation": "SKLEARN_SERVER"}, ""),
+    ("seldon", {}, {}, "model seldon needs a model, or an image that holds one"),
+    ("seldon", {}, {"model": "m", "servable": 2}, "servable a version of seldon has no servable number"),
+    ("seldon", {}, {"model": "m", "implementation": "SKLEARN"}, "implementation 'SKLEARN' is no prepackaged server"),
+    (
+        "seldon",
+        {},
+        {"image": "a", "implementation": "SKLEARN_SERVER"},
+        "implementation an implementation loads a model",
+    ),
+    ("oip", {}, {"model": "s3://m"}, ""),
+    ("oip", {}, {"model": "s3://m", "implementation": "mlserver_sklearn.SKLearnModel"}, ""),
+    ("oip", {"server": "triton"}, {"model": "s3://m", "servable": 3}, ""),
+    ("oip", {"server": "other", "ports": {"rest": 1, "grpc": 2}}, {"image": "test/digits"}, ""),
+    ("oip", {}, {}, "model oip needs a model, or an image that holds one"),
+    ("oip", {}, {"model": "s3://m", "servable": 3}, "servable a version of mlserver has no servable number"),
+    ("oip", {"server": "triton"}, {"model": "m", "implementation": "a.B"}, "implementation triton has no choice"),
+    ("oip", {"server": "other", "ports": {"rest": 1, "grpc": 2}}, {"model": "m"}, "image another server than mlserver"),
+]
+
+
+@pytest.mark.parametrize(("runtime", "section", "version", "expected"), OTHERS)
+def test_what_the_other_runtimes_need(
+    runtime: str, section: dict[str, Any], version: dict[str, Any], expected: str
+) -> None:
+    document = changed(
+        "spec", {"runtime": runtime, "versions": [{"name": "v1", **version}], "traffic": {"stable": "v1"}}
+    )
+    if section:
+        document["spec"][runtime] = section
+    found = [f"{rule.path[-1]} {rule.message}" for rule in broken(document)]
+    assert [line[: len(expected)] for line in found] == ([expected] if expected else [])
+    if not expected:
+        deployment(document)
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        ({"server": "other"}, ("spec", "oip", "server")),
+        ({"ports": {"rest": 8080, "grpc": 8080}}, ("spec", "oip", "ports", "grpc")),
+        ({"ports": {"rest": 8080, "grpc": 8081, "metrics": 8081}}, ("spec", "oip", "ports", "metrics")),
+    ],
+)
+def test_ports_of_oip(section: dict[str, Any], path: tuple[str, ...]) -> None:
+    document = changed("spec/runtime", "oip")
+    document["spec"] |= {"oip": section, "versions": [{"name": "v1", "image": "a"}], "traffic": {"stable": "v1"}}
+    assert [rule.path for rule in broken(document)] == [path]
+
+
+def test_what_was_left_out_stays_out() -> None:
+    read = deployment(changed("spec/traffic", {"stable": "v1"}))
+    assert deployment(read.model_dump(mode="json", exclude_unset=True)) == read
 
 
 def test_seldon_versions_have_no_servable_number() -> None:
@@ -213,6 +344,8 @@ def test_no_memory(text: str) -> None:
 def test_model_paths() -> None:
     assert local_path("file:///srv/m/1") == "/srv/m/1"
     assert local_path("FILE://m") == "m"
+    assert [checked(model) for model in ("s3://b/1", "PVC://claim/m", "m/1")] == ["s3://b/1", "PVC://claim/m", "m/1"]
+    assert [is_local(model) for model in ("m", "file://m", "FILE://m", "s3://m", "a:/b")] == [True] * 3 + [False, True]
     assert absolute("file://../m/./1", "/a/b") == "/a/m/1"
     assert [folder_number(model) for model in ("m/1", "m/12/", "file://m/007", "1")] == [1, 12, 7, 1]
     assert [folder_number(model) for model in ("m/v1", "m/0", "m/-1", "m/1.5", "m/²", "/")] == [None] * 6
@@ -221,9 +354,9 @@ def test_model_paths() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("s3://b/1", "not supported yet by this release"),
-        ("PVC://b/1", "not supported yet by this release"),
         ("ftp://b/1", "is no place of models"),
+        ("s3://", "names no folder"),
+        ("gs:///", "names no folder"),
         ("file://", "names no folder"),
         ("  ", "names no folder"),
         ("a\0b", "names no folder"),
@@ -231,4 +364,9 @@ def test_model_paths() -> None:
 )
 def test_no_model_path(model: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        local_path(model)
+        checked(model)
+
+
+def test_models_elsewhere_have_no_path_here() -> None:
+    with pytest.raises(ValueError, match="can be fetched on Kubernetes only"):
+        local_path("s3://b/1")
