@@ -38,14 +38,14 @@ def test_both_versions_answer_over_rest_and_grpc_at_their_weights(digits: Instal
     print(f"until both versions were ready: {time.monotonic() - began:.1f} s")
 
     with httpx.Client(base_url=f"http://{digits.address}", trust_env=False) as client:
-        for version in ("v1", "v2"):
+        for version, least in (("v1", 0.5), ("v2", 0.85)):  # of ten digits; v1 is the weaker model
             answer = client.post(
                 "/v1/models/digits:predict", json={"instances": pictures}, headers={"x-turnout-version": version}
             )
             assert answer.headers["x-turnout-version"] == version
             seen = [prediction["classes"] for prediction in answer.json()["predictions"]]
             right = sum(a == b for a, b in zip(seen, shown, strict=True))
-            assert right >= 0.85 * len(shown), f"{version} knows {right} of {len(shown)} digits"
+            assert right >= least * len(shown), f"{version} knows {right} of {len(shown)} digits"
 
     with Load(digits.address, pictures, rate=200) as load:
         until(lambda: load.sent >= 4000, "4,000 predictions are sent", 60)
