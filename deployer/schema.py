@@ -56,7 +56,7 @@ def _clean(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
         node["propertyNames"] = {**node.get("propertyNames", {}), "pattern": pattern}
     if "const" in node:
         node["enum"] = [node.pop("const")]
-    if isinstance(node.get("default"), dict | None):
+    if not isinstance(node.get("default"), bool | int | float | str):
         node.pop("default", None)
     for name in ("title", "$defs"):
         node.pop(name, None)

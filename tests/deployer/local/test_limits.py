@@ -1,0 +1,73 @@
+"""What this machine refuses of documents that Kubernetes could run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployer.local.limits import KubernetesOnly, check
+from deployer.spec import ModelDeployment
+
+
+def deployment(runtime: str, version: dict[str, Any], **sections: Any) -> ModelDeployment:
+    return ModelDeployment.model_validate(
+        {
+            "apiVersion": "turnout.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": "digits"},
+            "spec": {
+                "runtime": runtime,
+                "versions": [{"name": "v1", **version}],
+                "traffic": {"stable": "v1"},
+                **sections,
+            },
+        }
+    )
+
+
+ON_CPU = {
+    "autoscaling": {"maxReplicas": 2, "target": {"cpu": 50}},
+    "resources": {"requests": {"cpu": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (
+            deployment("tfserving", {"model": "s3://m/1"}),
+            "spec.versions[0].model: s3://m/1 can be fetched on Kubernetes",
+        ),
+        (
+            deployment("tfserving", {"model": "m/1", **ON_CPU}),
+            "spec.versions[0].autoscaling.target.cpu: replicas follow",
+        ),
+        (deployment("seldon", {"image": "a"}), "spec.versions[0].image: an image runs on Kubernetes only"),
+        (
+            deployment("seldon", {"model": "m", "implementation": "SKLEARN_SERVER"}),
+            "spec.versions[0].implementation: SKLEARN_SERVER runs on Kubernetes only",
+        ),
+        (deployment("seldon", {"model": "m"}, seldon={"protocol": "v2"}), "spec.seldon.protocol: v2 is spoken on"),
+        (
+            deployment("oip", {"model": "m"}, oip={"server": "triton"}),
+            "spec.oip.server: triton runs on Kubernetes only",
+        ),
+    ],
+)
+def test_refused(document: ModelDeployment, told: str) -> None:
+    with pytest.raises(KubernetesOnly) as raised:
+        check([document])
+    assert str(raised.value).startswith(f"default/digits: {told}")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_all_reasons_of_all_documents_are_told() -> None:
+    with pytest.raises(KubernetesOnly) as raised:
+        check([deployment("tfserving", {"model": "gs://m/1", **ON_CPU}), deployment("seldon", {"image": "a"})])
+    assert len(str(raised.value).splitlines()) == 3
+
+
+def test_what_only_pods_need_is_passed_over() -> None:
+    pods = {"image": "a", "args": ["--b"], "pod": {"volumes": [{"path": "/c", "pvc": "d"}]}}
+    check([deployment("tfserving", {"model": "m/1", **pods}), deployment("seldon", {"model": "m", **pods})])
