@@ -94,7 +94,7 @@ def _digits_seldon(tag: str) -> Image:
         entrypoint=base.entrypoint,
         env={**base.env, "MODEL_NAME": classes[0], "PYTHONDONTWRITEBYTECODE": "1"},
         folder="/microservice",
-        folders={"/microservice": source},
+        folders={"/microservice": source, "/models": models()},
     )
 
 
@@ -111,11 +111,11 @@ def _mlserver(tag: str) -> Image:
 
 
 def _turnout(tag: str) -> Image:
-    """This checkout."""
-    programs = {"turnout": "deployer.cli", "turnout-gateway": "gateway.cli"}
+    """This checkout, with its Python."""
+    programs = {"turnout": " -m deployer.cli", "turnout-gateway": " -m gateway.cli", "python3": ""}
     return Image(
         scripts={
-            f"/usr/local/bin/{program}": f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n'
+            f"/usr/local/bin/{program}": f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n'
             for program, module in programs.items()
         },
         env={"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},

@@ -17,12 +17,14 @@ from pathlib import Path
 from gateway.tasks import spawn
 from tests.cluster.rig.agent import node
 from tests.cluster.rig.agent.api import Api, Object
+from tests.cluster.rig.agent.names import Names
 from tests.cluster.rig.agent.pods import Pod
 
 
 class Agent:
     def __init__(self, api: Api, name: str, cidr: str, folder: Path) -> None:
         self._api = api
+        self._names = Names(api)
         self._name = name
         self._cidr = cidr
         self._folder = folder
@@ -35,6 +37,7 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled; then all pods' processes end, and the API server is not told."""
         keeping = spawn(node.keep(self._api, self._name, self._host, self._cidr), "node")
+        naming = spawn(self._names.run(), "names")
         try:
             async for kind, pods in self._api.follow("/api/v1/pods", f"spec.nodeName={self._name}"):
                 if kind == "ALL":
@@ -46,6 +49,7 @@ class Agent:
                     self._seen(pod, deleted=kind == "DELETED")
         finally:
             keeping.cancel()
+            naming.cancel()
             for running in self._pods.values():
                 running.kill()
             if self._running:
@@ -60,7 +64,7 @@ class Agent:
         elif known is not None:
             known.update(pod)
         else:
-            new = Pod(self._api, pod, self._address(pod), self._host, self._folder)
+            new = Pod(self._api, self._names, pod, self._address(pod), self._host, self._folder)
             self._pods[uid] = new
             task = spawn(new.run(), f"pod {pod['metadata']['name']}")
             self._running.add(task)

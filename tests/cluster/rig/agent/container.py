@@ -41,6 +41,8 @@ class Surroundings:
     folder: Path
     """For the pod alone; ends with it."""
     logs: Path
+    hosts: Path
+    """Its /etc/hosts."""
     changed: Callable[[], None]
     event: Callable[[str, str, str], None]
     """Type, reason, message."""
@@ -132,7 +134,8 @@ class Container:
             try:
                 image = await asyncio.to_thread(images.find, self.spec["image"])
                 env = await environment(self._around.api, self._around.pod, self.spec, image.env)
-                mounts = self._around.volumes.mounts(self.spec)
+                hosts = (str(self._around.hosts), "/etc/hosts", False)
+                mounts = [hosts, *self._around.volumes.mounts(self.spec)]
                 scratch = self._around.folder / "scratch" / self.name
                 scratch.mkdir(parents=True, exist_ok=True)
                 told = specification(self._around.pod, self.spec, image, env, mounts, scratch)

@@ -14,7 +14,7 @@ from tests.cluster.rig.agent.fields import CAPACITY
 VERSION = "v1.36.4"
 _ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 _SINCE = timestamp()
-_RENEW = 5.0
+_RENEW = 10.0
 """Seconds between two signs of life: the node controller is content with 40."""
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
@@ -27,34 +27,29 @@ async def keep(api: Api, name: str, address: str, cidr: str, capacity: Mapping[s
     node = {"metadata": {"name": name, "labels": labels}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}
     while True:
         try:
-            found = await _made(api, "/api/v1/nodes", node)
-            await api.patch(f"/api/v1/nodes/{name}/status", {"status": _status(name, address, capacity)})
-            await _renew(api, found)
+            status = {"status": _status(name, address, capacity)}
+            found = await _patched(api, "/api/v1/nodes", "/status", node, status)
+            owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": found["metadata"]["uid"]}
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            spec = {"spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now}}
+            await _patched(api, _LEASES, "", {"metadata": {"name": name, "ownerReferences": [owner]}}, spec)
             await asyncio.sleep(_RENEW)
         except (Refused, Unreachable) as error:
             log.info("the node is not renewed: %s", error)
             await asyncio.sleep(AGAIN)
 
 
-async def _made(api: Api, path: str, wanted: Object) -> Object:
-    """The object, made if there is none."""
+async def _patched(api: Api, path: str, part: str, wanted: Object, patch: Object) -> Object:
+    """The object after the patch, made before if there is none."""
+    own = f"{path}/{wanted['metadata']['name']}{part}"
     try:
-        found: Object = await api.get(f"{path}/{wanted['metadata']['name']}")
+        found: Object = await api.patch(own, patch)
     except Refused as error:
         if error.status != 404:
             raise
-        found = await api.post(path, wanted)
+        await api.post(path, wanted)
+        found = await api.patch(own, patch)
     return found
-
-
-async def _renew(api: Api, node: Object) -> None:
-    metadata = node["metadata"]
-    owner = {"apiVersion": "v1", "kind": "Node", "name": metadata["name"], "uid": metadata["uid"]}
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec = {"holderIdentity": metadata["name"], "leaseDurationSeconds": 40, "renewTime": now}
-    lease = {"metadata": {"name": metadata["name"], "ownerReferences": [owner]}, "spec": spec}
-    await _made(api, _LEASES, lease)
-    await api.patch(f"{_LEASES}/{metadata['name']}", {"spec": spec})
 
 
 def _status(name: str, address: str, capacity: Mapping[str, str]) -> Object:

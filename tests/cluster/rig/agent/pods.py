@@ -13,7 +13,9 @@ from gateway.tasks import spawn
 from tests.cluster.rig.agent.api import AGAIN, Api, Object, Refused, Unreachable, timestamp
 from tests.cluster.rig.agent.container import Container, Surroundings
 from tests.cluster.rig.agent.events import Events
+from tests.cluster.rig.agent.names import Names
 from tests.cluster.rig.agent.sandbox import Network, SandboxFailed
+from tests.cluster.rig.agent.specification import hostname
 from tests.cluster.rig.agent.status import conditions, differs, phase
 from tests.cluster.rig.agent.volumes import NotYet, Volumes
 
@@ -27,10 +29,11 @@ class Pod:
     `{"namespace", "name", "uid", "containers": {NAME: {"pid": of its first process}}}`.
     """
 
-    def __init__(self, api: Api, pod: Object, address: str, host: str, folder: Path) -> None:
+    def __init__(self, api: Api, names: Names, pod: Object, address: str, host: str, folder: Path) -> None:
         metadata, spec = pod["metadata"], pod["spec"]
         self.address = address
         self._api = api
+        self._names = names
         self._pod = pod
         self._host = host
         self._path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
@@ -38,6 +41,7 @@ class Pod:
         self._folder = folder / "pods" / self._uid
         self._record = folder / "pods" / f"{metadata['namespace']}_{metadata['name']}.json"
         self._logs = folder / "logs"
+        self._hosts = self._folder / "hosts"
         self._events = Events(api, pod)
         policy: str = spec.get("restartPolicy", "Always")
         first = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
@@ -85,6 +89,7 @@ class Pod:
             await self._network.remove()
         telling.cancel()
         await asyncio.wait({telling})
+        self._names.remove(self._hosts)
         self._record.unlink(missing_ok=True)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         if not self._unwanted:
@@ -100,6 +105,8 @@ class Pod:
         while True:
             try:
                 if self._network is None:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                    self._names.add(self._hosts, f"127.0.0.1 localhost\n{self.address} {hostname(self._pod)}\n")
                     self._network = await Network.make(self.address, f"v{self._uid[:8]}{self._uid[-4:]}")
                     status = {**self._pod.get("status", {}), "podIP": self.address, "hostIP": self._host}
                     status |= {"podIPs": [{"ip": self.address}], "hostIPs": [{"ip": self._host}]}
@@ -114,9 +121,17 @@ class Pod:
                 log.info("%s waits: %s", self._path, error)
             await asyncio.sleep(AGAIN)
         around = Surroundings(
-            self._api, self._pod, self._network, volumes, self.address, self._folder, self._logs,
-            self._container_changed, self._events.add,
-        )  # fmt: skip
+            api=self._api,
+            pod=self._pod,
+            network=self._network,
+            volumes=volumes,
+            address=self.address,
+            folder=self._folder,
+            logs=self._logs,
+            hosts=self._hosts,
+            changed=self._container_changed,
+            event=self._events.add,
+        )
         self._container_changed()
         for container in self._inits:
             task = container.begin(around)

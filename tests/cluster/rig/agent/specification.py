@@ -19,6 +19,12 @@ class NotAllowed(Exception):
     """The pod's security context forbids to run this container."""
 
 
+def hostname(pod: Object) -> str:
+    """Its own name for itself, at most 63 characters."""
+    name: str = pod["spec"].get("hostname") or pod["metadata"]["name"][:63].rstrip("-.")
+    return name
+
+
 def specification(
     pod: Object,
     container: Object,
@@ -40,22 +46,22 @@ def specification(
     groups = {group, *security.get("supplementalGroups", []), *([security["fsGroup"]] if "fsGroup" in security else [])}
     command, arguments = container.get("command"), container.get("args")
     argv = [*command, *(arguments or [])] if command else [*image.entrypoint, *(arguments or image.command)]
-    name = pod["metadata"]["name"]
-    hostname = pod["spec"].get("hostname") or name[:63].rstrip("-.")
+    name = hostname(pod)
     binds = [*((str(source), path, True) for path, source in image.folders.items()), *mounts]
     return {
         "scratch": os.path.realpath(scratch),
         "needed": _NEEDED,
         "files": {
-            "/etc/hostname": f"{hostname}\n",
-            "/etc/hosts": f"127.0.0.1 localhost\n{pod['status']['podIP']} {hostname}\n",
+            "/etc/hostname": f"{name}\n",
+            # There is no name server; to be told so at once is better than to wait for one that can't be reached.
+            "/etc/resolv.conf": "nameserver 127.0.0.1\n",
         },
         "scripts": dict(image.scripts),
         # As they are on this machine without links: those would lead elsewhere in the container.
         "mounts": [(os.path.realpath(source), path, read_only) for source, path, read_only in binds],
         "readOnlyRoot": security.get("readOnlyRootFilesystem", False),
         "noNewPrivileges": security.get("allowPrivilegeEscalation") is False,
-        "hostname": hostname,
+        "hostname": name,
         "uid": user,
         "gid": group,
         "groups": sorted(groups),
