@@ -108,9 +108,6 @@ class Pod:
                     self._folder.mkdir(parents=True, exist_ok=True)
                     self._names.add(self._hosts, f"127.0.0.1 localhost\n{self.address} {hostname(self._pod)}\n")
                     self._network = await Network.make(self.address, f"v{self._uid[:8]}{self._uid[-4:]}")
-                    status = {**self._pod.get("status", {}), "podIP": self.address, "hostIP": self._host}
-                    status |= {"podIPs": [{"ip": self.address}], "hostIPs": [{"ip": self._host}]}
-                    self._pod = {**self._pod, "status": status}
                 await volumes.make()
                 break
             except (NotYet, Refused) as error:
@@ -120,9 +117,12 @@ class Pod:
             except Unreachable as error:
                 log.info("%s waits: %s", self._path, error)
             await asyncio.sleep(AGAIN)
+        addresses = {"podIP": self.address, "podIPs": [{"ip": self.address}], "hostIP": self._host}
+        addresses |= {"hostIPs": [{"ip": self._host}]}
         around = Surroundings(
             api=self._api,
-            pod=self._pod,
+            # What the API server has may still be without them.
+            pod={**self._pod, "status": addresses},
             network=self._network,
             volumes=volumes,
             address=self.address,
