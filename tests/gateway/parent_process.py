@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -42,7 +42,9 @@ def eventually(ask: Callable[[], T], good: Callable[[T], bool] = bool, within: f
 
 
 class ParentProcess:
-    def __init__(self, folder: Path, command: list[str] = FAKE, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, command: list[str] = FAKE, environment: Mapping[str, str] | None = None, **settings: Any
+    ) -> None:
         self.folder = folder
         self.table = folder / "routes.json"
         self.log = folder / "gateway.log"
@@ -51,7 +53,9 @@ class ParentProcess:
         with self.log.open("ab") as log:
             begin = log.tell()
             root = HERE.parent.parent
-            self.process = subprocess.Popen(argv, stderr=log, cwd=root, env={"PYTHONPATH": str(root)})
+            self.process = subprocess.Popen(
+                argv, stderr=log, cwd=root, env={"PYTHONPATH": str(root), **(environment or {})}
+            )
         line = eventually(lambda: re.search(r"data=(\S+):(\d+) admin=(\S+)", self.log.read_text()[begin:]))
         assert line is not None
         self.address = (line[1], int(line[2]))
@@ -62,7 +66,7 @@ class ParentProcess:
         new.write_bytes(write(table))
         new.replace(self.table)
 
-    def ready(self) -> "ParentProcess":
+    def ready(self) -> Self:
         eventually(lambda: self.admin.get("/readyz"), lambda answer: answer.status_code == 200)
         return self
 

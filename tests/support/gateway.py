@@ -188,11 +188,17 @@ class Gateway:
 class GatewayProcess(ParentProcess):
     """Parent and workers as real processes; the table and the log lie in `folder`."""
 
-    def __init__(self, folder: Path, routes: RouteTable | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        routes: RouteTable | None = None,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
         self._clients: list[Client] = []
         if routes is not None:
             (folder / "routes.json").write_bytes(write(routes))
-        super().__init__(folder, [sys.executable, "-m", "gateway.worker"], **settings)
+        super().__init__(folder, [sys.executable, "-m", "gateway.worker"], environment, **settings)
         if routes is not None:
             self.ready()
 

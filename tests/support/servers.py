@@ -111,8 +111,9 @@ class Peer:
 
 
 class Server:
-    def __init__(self, loop: LoopThread, script: Script, port: int = 0) -> None:
+    def __init__(self, loop: LoopThread, script: Script, port: int = 0, host: str = "127.0.0.1") -> None:
         self.script = script
+        self.host = host
         self.requests: list[Request] = []
         self.connections = 0
         """Ever opened."""
@@ -121,12 +122,12 @@ class Server:
         """For scripts that count what they could send."""
         self.gate = asyncio.Event()
         self._loop = loop
-        self._server = loop.run(asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20))
+        self._server = loop.run(asyncio.start_server(self._serve, host, port, limit=1 << 20))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint(host="127.0.0.1", rest=self.port, grpc=self.port)
+        return Endpoint(host=self.host, rest=self.port, grpc=self.port)
 
     @property
     def bodies(self) -> list[bytes]:
