@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from deployer.commands import change, documents, operator, predict, show, up
+from deployer.commands import change, documents, operator, predict, render, show, up
 from deployer.errors import TurnoutError
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -39,6 +39,7 @@ for _command in (
     *change.COMMANDS,
     *predict.COMMANDS,
     *operator.COMMANDS,
+    *render.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -123,14 +123,18 @@ class Client:
                 return None
             raise
 
-    def apply(self, kind: Kind, resource: Object, *, force: bool) -> Object:
+    def apply(self, kind: Kind, resource: Object, *, force: bool, dry_run: bool = False) -> Object:
         """Server-side apply, as FIELD_MANAGER; without `force` another manager's field is a Conflict.
+
+        With `dry_run` nothing is changed: the answer is what the object would be.
 
         Raises:
             ApiError, Unreachable
         """
         metadata = resource["metadata"]
         query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
         path = kind.path(metadata["namespace"], metadata["name"])
         return self._ask("apply", "PATCH", kind, path, query, resource, "application/apply-patch+yaml")
 
@@ -226,26 +230,30 @@ class Client:
         return response
 
 
-def configuration() -> tuple[Configuration, str]:
+def configuration(kubeconfig: str | None = None, context: str | None = None) -> tuple[Configuration, str]:
     """How to reach the API server, and the namespace that we are in: of the pod, else of the kubeconfig.
 
+    Where a `kubeconfig` or a `context` is named, of that.
+
     Raises:
-        TurnoutError: neither says.
+        TurnoutError: nothing says.
     """
     result = Configuration()
+    if kubeconfig is None and context is None:
+        try:
+            config.load_incluster_config(result)  # type: ignore[no-untyped-call]
+            return result, _NAMESPACE.read_text().strip()
+        except config.ConfigException:
+            pass
     try:
-        config.load_incluster_config(result)  # type: ignore[no-untyped-call]
-        return result, _NAMESPACE.read_text().strip()
-    except config.ConfigException:
-        pass
-    try:
-        config.load_kube_config(client_configuration=result)  # type: ignore[no-untyped-call]
-        _, context = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        config.load_kube_config(kubeconfig, context, result)  # type: ignore[no-untyped-call]
+        contexts, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         raise TurnoutError(
             f"there is no way to a cluster: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from None
-    return result, context["context"].get("namespace", "default")
+    used = current if context is None else next(known for known in contexts if known["name"] == context)
+    return result, used["context"].get("namespace", "default")
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[Any]:
