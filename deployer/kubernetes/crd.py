@@ -17,7 +17,7 @@ from deployer.kubernetes.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
 from deployer.kubernetes.status import DeploymentStatus
 from deployer.schema import schema, written_out
 
-_FILE = Path(__file__).parents[2] / "charts/turnout/templates/crd.yaml"
+FILE = Path(__file__).parents[2] / "charts/turnout/templates/crd.yaml"
 
 _KEPT = (
     "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
@@ -111,9 +111,8 @@ def template() -> str:
     yaml.width = 160
     stream = io.StringIO()
     yaml.dump(crd(), stream)
-    text = stream.getvalue().replace("{{", '{{ "{{" }}')
     written = "# Written by `python -m deployer.kubernetes.crd` from the models of the document: change those.\n"
-    return f"{written}# {{{{ if .Values.crd.install }}}}\n{text}# {{{{ end }}}}\n"
+    return f"{written}# {{{{ if .Values.crd.install }}}}\n{stream.getvalue()}# {{{{ end }}}}\n"
 
 
 def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
@@ -163,8 +162,7 @@ def _without_endpoints(status: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Write the chart's template."""
-    _FILE.parent.mkdir(parents=True, exist_ok=True)
-    _FILE.write_text(template())
+    FILE.write_text(template())
 
 
 if __name__ == "__main__":
