@@ -334,6 +334,29 @@ pathlib.Path("/out/user").write_text(review.status.user_info.username)
     assert (tmp_path / "user").read_text() == f"system:serviceaccount:{space.name}:default"
 
 
+def test_a_pod_reaches_a_service_by_its_name(space: Space, tmp_path: Path) -> None:
+    web, service = deployment(1, WEB)
+    service["spec"] = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    space.apply(web, service)
+    (pod,) = space.ready(1)
+    program = f"""
+import pathlib, time, urllib.request
+while True:
+    try:
+        answer = urllib.request.urlopen("http://web.{space.name}.svc", timeout=5).read()
+        break
+    except OSError:
+        time.sleep(0.1)
+pathlib.Path("/out/answer").write_bytes(answer)
+"""
+    container: Object = {"image": "test/http", "command": [sys.executable, "-c", program]}
+    container["volumeMounts"] = [{"name": "out", "mountPath": "/out"}]
+    volumes = [{"name": "out", "hostPath": {"path": str(tmp_path)}}]
+    space.pod(container, restartPolicy="Never", volumes=volumes)
+    until(lambda: space.get("pod", "one")["status"]["phase"] == "Succeeded", "the program has ended well")
+    assert json.loads((tmp_path / "answer").read_text())["pod"] == pod["metadata"]["name"]
+
+
 def test_a_container_is_confined_as_its_security_context_says(space: Space, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     program = "import os; print(os.getuid(), os.getgid(), os.getgroups())"

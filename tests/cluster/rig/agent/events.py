@@ -25,6 +25,8 @@ class Events:
 
     def add(self, kind: str, reason: str, message: str) -> None:
         count = self._told[reason, message] = self._told.get((reason, message), 0) + 1
+        if count & (count - 1):
+            return  # ever more seldom
         spawn(self._send(kind, reason, message, count), f"event of {self._name}")
 
     async def _send(self, kind: str, reason: str, message: str, count: int) -> None:
