@@ -123,7 +123,7 @@ def _given(values: dict[str, Any], name: str, folder: Path) -> Path | str | None
     """As text where it stands in the kubeconfig itself, else the file, which is named from the kubeconfig's folder."""
     if f"{name}-data" in values:
         try:
-            return base64.b64decode(values[f"{name}-data"]).decode()
+            return base64.b64decode("".join(values[f"{name}-data"].split()), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise ValueError(f"{name}-data is not base64") from None
     return folder / values[name] if name in values else None

@@ -94,6 +94,14 @@ def test_a_wrong_option_is_named(arguments: list[str], message: str) -> None:
     assert message in ended.stderr
 
 
+def test_without_a_cluster_to_follow_it_says_what_to_do(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none")
+    ended = run("--discovery", "kubernetes", "--port", "0", "--admin-port", "0", KUBECONFIG=missing)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: no cluster to follow: this is no pod with a service account, and ")
+    assert missing in ended.stderr
+
+
 def test_help_tells_defaults() -> None:
     text = run("--help").stdout
     assert "[default: 8080; 0<=x<=65535]" in " ".join(text.split())
