@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,25 @@ from deployer.kubernetes.compare import projected
 from deployer.kubernetes.manifests import Object, Owner, manifests
 from tests.cluster.rig.cluster import Cluster
 from tests.support.deployments import CASES
+from tests.support.turnout import until
 
 pytestmark = pytest.mark.cluster
 
-DEFINITIONS = ("seldondeployments", "keda-scaledobjects")
+DEFINITIONS = {"seldondeployments": "machinelearning.seldon.io/v1", "keda-scaledobjects": "keda.sh/v1alpha1"}
 
 
 @pytest.fixture(scope="module")
-def extended(cluster: Cluster) -> Cluster:
+def extended(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster with Seldon's and KEDA's custom resources."""
     folder = os.environ.get("TURNOUT_TEST_CRDS")
     if folder is None:
         reason = "TURNOUT_TEST_CRDS names no folder with the custom resources of Seldon and KEDA"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    for name in DEFINITIONS:
-        file = Path(folder) / f"{name}.yaml"
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(file))
-        cluster.kubectl("wait", "--for=condition=Established", "--filename", str(file), "--timeout=60s")
-    return cluster
+    files = [f"--filename={Path(folder) / name}.yaml" for name in DEFINITIONS]
+    cluster.kubectl("apply", "--server-side", *files)
+    until(lambda: set(DEFINITIONS.values()) <= set(cluster.kubectl("api-versions").split()), "both are served")
+    yield cluster
+    cluster.kubectl("delete", *files)
 
 
 @pytest.mark.parametrize("case", CASES)
