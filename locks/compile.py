@@ -38,6 +38,9 @@ def compile_lock(output: str, *arguments: str) -> None:
 
 def main() -> None:
     compile_lock("locks/dev.txt", "pyproject.toml", "--group", "dev", "--extra", "kubernetes")
+    # What the image holds, in the versions that are developed with.
+    compile_lock("locks/image.txt", "pyproject.toml", "--extra", "kubernetes", "--constraints", "locks/dev.txt")
+    compile_lock("locks/build.txt", "--group", "build", "--constraints", "locks/dev.txt")
     for runtime, names in EXCLUDED.items():
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
             excludes.write("\n".join(names))

@@ -67,10 +67,9 @@ class Prometheus:
 
     def ready(self) -> bool:
         try:
-            self._get("/status/buildinfo")
+            return self._client.get("/status/buildinfo").is_success
         except httpx.TransportError:
             return False
-        return True
 
     def _get(self, path: str, **query: str) -> Any:
         answer = self._client.get(path, params=query)
