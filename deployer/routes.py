@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from deployer.spec import ModelDeployment
+from deployer.spec import ModelDeployment, Spec
 from gateway import table
+from gateway.table import Runtime
 
 
 def route(before: table.Deployment | None, document: ModelDeployment, ready: Container[str]) -> table.Deployment:
@@ -38,7 +39,7 @@ def route(before: table.Deployment | None, document: ModelDeployment, ready: Con
     return table.Deployment(
         namespace=document.metadata.namespace,
         name=document.metadata.name,
-        runtime=document.spec.runtime,
+        runtime=_spoken(document.spec),
         stable=stable,
         canary=canary,
         weight=weight,
@@ -47,5 +48,16 @@ def route(before: table.Deployment | None, document: ModelDeployment, ready: Con
     )
 
 
+_OF_SELDON: dict[str, Runtime] = {"seldon": "seldon", "tensorflow": "tfserving", "v2": "oip"}
+"""What servers of the runtime seldon speak, by their protocol."""
+
+
+def _spoken(spec: Spec) -> Runtime:
+    return _OF_SELDON[spec.seldon.protocol] if spec.runtime == "seldon" else spec.runtime
+
+
 def _servable(document: ModelDeployment, version: str) -> int | None:
-    return document.by_name[version].number if document.spec.runtime == "tfserving" else None
+    """The number that a pin may carry: MLServer's versions have names alone, TensorFlow's and Triton's are numbers."""
+    spec = document.spec
+    numbered = _spoken(spec) == "tfserving" or (spec.runtime == "oip" and spec.oip.server == "triton")
+    return document.by_name[version].number if numbered else None

@@ -53,6 +53,10 @@ ON_CPU = {
             deployment("oip", {"model": "m"}, oip={"server": "triton"}),
             "spec.oip.server: triton runs on Kubernetes only",
         ),
+        (
+            deployment("oip", {"model": "m"}),
+            "spec.versions[0].implementation: on this machine mlserver has to be told what loads the model",
+        ),
     ],
 )
 def test_refused(document: ModelDeployment, told: str) -> None:
@@ -71,3 +75,4 @@ def test_all_reasons_of_all_documents_are_told() -> None:
 def test_what_only_pods_need_is_passed_over() -> None:
     pods = {"image": "a", "args": ["--b"], "pod": {"volumes": [{"path": "/c", "pvc": "d"}]}}
     check([deployment("tfserving", {"model": "m/1", **pods}), deployment("seldon", {"model": "m", **pods})])
+    check([deployment("oip", {"model": "m", "implementation": "mlserver_sklearn.SKLearnModel", **pods})])
