@@ -38,6 +38,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Iterator
     try:
         enter(cluster.netns)
         yield cluster
+        cluster.check()
     finally:
         enter(outside)
         cluster.stop()

@@ -96,6 +96,11 @@ class Cluster:
         if self.netns.exists():
             namespace.remove(self.netns)
 
+    def check(self) -> None:
+        """Raises RuntimeError, with its log's end, if a process of it runs no more."""
+        for process in self._processes.values():
+            process.check()
+
     def kubectl(self, *args: str, input: str | None = None) -> str:
         """What it printed. Raises CommandFailed."""
         return self._run(self._kubectl, args, input)
@@ -130,6 +135,7 @@ class Cluster:
             # The public half is read from a certificate as well as from a key.
             f"--service-account-key-file={certificates.authority}",
             f"--service-account-signing-key-file={certificates.signing_key}",
+            f"--client-ca-file={certificates.authority}",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
             "--allow-privileged=true",
