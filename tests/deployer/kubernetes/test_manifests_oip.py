@@ -15,7 +15,8 @@ OTHER = {"server": "other", "ports": {"rest": 8080, "grpc": 9000}}
 
 
 def made(version: dict[str, Any], oip: dict[str, Any] | None = None) -> dict[str, Object]:
-    document = deployment("oip", version, **({"oip": oip} if oip else {}))
+    spec: dict[str, Any] = {} if oip is None else {"oip": oip}
+    document = deployment("oip", version, **spec)
     return {item["kind"]: item for item in manifests(document, PLAIN)}
 
 

@@ -12,6 +12,10 @@ from tests.support.deployments import CASES, PLAIN, SELDON, deployment
 PROBE = {"httpGet": {"path": "/health/status", "port": "rest"}}
 
 
+def section(seldon: dict[str, Any]) -> dict[str, Any]:
+    return {"seldon": seldon} if seldon else {}
+
+
 def server(version: dict[str, Any]) -> Object:
     """The server's container in a plain Deployment."""
     (made,) = [item for item in manifests(deployment("seldon", version), PLAIN) if item["kind"] == "Deployment"]
@@ -20,7 +24,7 @@ def server(version: dict[str, Any]) -> Object:
 
 
 def predictor(version: dict[str, Any], **seldon: Any) -> Object:
-    made = manifests(deployment("seldon", version, **({"seldon": seldon} if seldon else {})), SELDON)
+    made = manifests(deployment("seldon", version, **section(seldon)), SELDON)
     (found,) = [item for item in made if item["kind"] == "SeldonDeployment"]
     (only,) = found["spec"]["predictors"]
     assert found["spec"]["protocol"] == seldon.get("protocol", "seldon")
@@ -195,7 +199,7 @@ def test_a_warm_up_goes_through_seldons_orchestrator(protocol: str, path: str) -
 def test_what_cant_be_had_is_refused_with_what_to_do(
     version: dict[str, Any], seldon: dict[str, Any], options: Any, field: str, advice: str
 ) -> None:
-    document = deployment("seldon", version, **({"seldon": seldon} if seldon else {}))
+    document = deployment("seldon", version, **section(seldon))
     with pytest.raises(CannotRender, match=advice) as caught:
         manifests(document, options)
     assert caught.value.field == field
