@@ -13,7 +13,7 @@ from deployer.kubernetes.manifests.basics import Object
 from deployer.kubernetes.manifests.server import CONFIG_FOLDER
 from deployer.spec import Version
 
-IMAGE = "busybox:1.37"
+IMAGE = "curlimages/curl:8.15.0"
 FILE = "warmup.json"
 
 _TIMEOUT = 60
@@ -22,7 +22,8 @@ _WAIT = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 # A file in the container: it is gone when that is started again, and then the server is warmed again.
 _WARM = """\
 [ -e /tmp/warm ] || {
-  wget -q -T "$2" -O /tmp/answer --header 'Content-Type: application/json' --post-file "$1/$3" "$4" && : > /tmp/warm
+  curl --silent --show-error --fail-with-body --max-time "$2" \\
+    --header 'Content-Type: application/json' --data-binary "@$1/$3" "$4" && : > /tmp/warm
 }
 """
 
@@ -46,7 +47,7 @@ def containers(version: Version, port: int, path: str) -> list[Object]:
             "readinessProbe": {
                 "exec": {"command": ["sh", "-c", _WARM, "warmup", CONFIG_FOLDER, str(_TIMEOUT), FILE, url]},
                 "periodSeconds": 2,
-                # More than wget's, so that what it says is told.
+                # More than curl's, so that what it says is told.
                 "timeoutSeconds": _TIMEOUT + 5,
             },
         }

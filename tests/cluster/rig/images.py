@@ -142,6 +142,7 @@ _IMAGES: Mapping[str, Callable[[str], Image]] = {
     "test/seldon-*": _seldon,
     "turnout": _turnout,
     "*/turnout": _turnout,
+    "curlimages/curl": _shell,
     "busybox*": _shell,
     "*/busybox*": _shell,
     "test/http": _http,
