@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo     serve two versions of a model while traffic moves between them  (ARGS=--once: end by itself)"
 	@echo "make cluster  run a Kubernetes cluster as processes, to try things on; needs root and Go"
-	@echo "make test     lint, then all tests, with real processes of both runtimes      (ARGS=-x: options of pytest)"
+	@echo "make test     lint, then all tests, with real processes of all runtimes      (ARGS=-x: options of pytest)"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
 	@echo "make protos   compile protos/"

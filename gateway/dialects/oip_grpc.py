@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from gateway.dialects.address import Address
-from gateway.dialects.protobuf import fields
+from gateway.dialects.protobuf import values
 from gateway.dialects.seldon_grpc import named
 from gateway.dialects.text import shown
 from gateway.errors import Code, Refusal
@@ -52,17 +52,11 @@ class OipGrpc:
 
 
 def _of_a_model(path: bytes, message: bytes | memoryview) -> Address:
-    name = version = b""
-    seen = 0
-    for number, value in fields(message, (1, 2)):
-        if seen & number:
-            # Protobuf takes the last; which deployment then gets the request should not hang on that.
-            raise _invalid(f"the model's {'name' if number == 1 else 'version'} appears twice")
-        seen |= number
-        if number == 1:
-            name = value
-        else:
-            version = value
+    names, versions = values(message, 1), values(message, 2)
+    if len(names) > 1 or len(versions) > 1:
+        # Protobuf takes the last; which deployment then gets the request should not hang on that.
+        raise _invalid(f"the model's {'name' if len(names) > 1 else 'version'} appears twice")
+    name, version = names[0] if names else b"", versions[0] if versions else b""
     # Callers repeat few models; longer names are decoded each time, so that the cache stays under 2 MB.
     return (_cached if len(name) + len(version) <= 256 else _address)(path, name, version)
 

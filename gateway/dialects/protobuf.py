@@ -12,17 +12,13 @@ MAX_FIELDS = 10_000
 
 
 def values(message: bytes | memoryview, number: int) -> list[bytes]:
-    """Each length-delimited value of the field `number`, in order. Raises Refusal as `fields` does."""
-    return [value for _, value in fields(message, (number,))]
-
-
-def fields(message: bytes | memoryview, numbers: tuple[int, ...]) -> list[tuple[int, bytes]]:
-    """Each length-delimited value of the fields `numbers` with its field's number, in order.
+    """Each length-delimited value of the field `number`, in order.
 
     Raises Refusal (INVALID_ARGUMENT): the message is cut off or malformed, has more than MAX_FIELDS fields on its
     outermost layer, or groups there (no message of the field's APIs has them).
     """
-    found: list[tuple[int, bytes]] = []
+    wanted = number << 3 | 2
+    found: list[bytes] = []
     position, end = 0, len(message)
     try:
         for _ in range(MAX_FIELDS):
@@ -47,8 +43,8 @@ def fields(message: bytes | memoryview, numbers: tuple[int, ...]) -> list[tuple[
                         length, position = _varint(message, position - 1, 5)
                 if length > end - position:
                     raise _malformed("it is cut off")
-                if tag >> 3 in numbers:
-                    found.append((tag >> 3, bytes(message[position : position + length])))
+                if tag == wanted:
+                    found.append(bytes(message[position : position + length]))
                 position += length
             elif kind == 0:
                 _, position = _varint(message, position, 10)
