@@ -19,10 +19,12 @@ FILE = "warmup.json"
 _TIMEOUT = 60
 """Seconds that the first prediction may take."""
 _WAIT = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
-# A file in the container: it is gone when that is started again, and then the server is warmed again.
+# A file in the container: it is gone when that is started again, and then the server is warmed again. While the server
+# starts it is tried again here, since each failure of the probe is an event.
 _WARM = """\
 [ -e /tmp/warm ] || {
   curl --silent --show-error --fail-with-body --max-time "$2" \\
+    --retry 60 --retry-delay 1 --retry-connrefused --retry-max-time "$2" \\
     --header 'Content-Type: application/json' --data-binary "@$1/$3" "$4" && : > /tmp/warm
 }
 """
@@ -47,8 +49,8 @@ def containers(version: Version, port: int, path: str) -> list[Object]:
             "readinessProbe": {
                 "exec": {"command": ["sh", "-c", _WARM, "warmup", CONFIG_FOLDER, str(_TIMEOUT), FILE, url]},
                 "periodSeconds": 2,
-                # More than curl's, so that what it says is told.
-                "timeoutSeconds": _TIMEOUT + 5,
+                # More than curl takes with its last try, so that what it says is told.
+                "timeoutSeconds": 2 * _TIMEOUT + 5,
             },
         }
     ]
