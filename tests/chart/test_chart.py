@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,15 +136,36 @@ def test_wrong_values_are_refused(setting: str, told: str) -> None:
 
 
 def test_every_value_is_explained() -> None:
-    """By a comment on it, on the group that it is in, or on the one before it in the same group."""
+    """By a comment on the line above; amounts and labels by the one on their group."""
     lines = (CHART / "values.yaml").read_text().splitlines()
-    explained: dict[int, bool] = {}
-    for before, line in zip(["", *lines], lines, strict=False):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        depth = (len(line) - len(line.lstrip())) // 2
-        explained[depth] = before.lstrip().startswith("#") or explained.get(depth, False)
-        assert any(explained.get(above, False) for above in range(depth + 1)) or line.endswith(":"), line
+    named = {path.rpartition(".")[2] for path in leaves(YAML(typ="safe").load(CHART / "values.yaml"))}
+    for before, line in zip(lines, lines[1:], strict=False):
+        if line.strip().partition(":")[0] in named:
+            assert before.strip().startswith("#"), line
+
+
+def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value and name not in ("resources", "labels"):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def test_every_value_is_in_the_guide() -> None:
+    guide = (CHART.parents[1] / "docs/kubernetes.md").read_text()
+    found = list(leaves(YAML(typ="safe").load(CHART / "values.yaml")))
+    assert len(found) > 30
+    missing = [path for path in found if f"`{path}`" not in guide and f"`.{path.rpartition('.')[2]}`" not in guide]
+    # Said once for both: "the same of `operator`".
+    assert [path for path in missing if not path.startswith("operator.")] == []
+
+
+def test_its_version_is_the_project_s() -> None:
+    """So that the image of the same number is what it was tested with."""
+    chart = YAML(typ="safe").load(CHART / "Chart.yaml")
+    project = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text())["project"]
+    assert chart["appVersion"] == chart["version"] == project["version"]
 
 
 def test_the_dashboard_and_the_rules_arrive_as_they_are() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.renders import CHART, NAMESPACE, VALUES, Object, render
-from tests.cluster.installed import RELEASE, SYSTEM, Installed
+from tests.chart.renders import CHART, NAMESPACE, VALUES, render
+from tests.cluster.installed import EXAMPLES, RELEASE, SYSTEM, Installed
 from tests.cluster.rig.cluster import Cluster, CommandFailed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -124,3 +124,50 @@ def test_each_account_may_do_what_it_needs(installed: Installed) -> None:
 def test_the_chart_s_own_test_passes(installed: Installed) -> None:
     told = installed.cluster.helm("test", RELEASE, "--namespace", SYSTEM, "--timeout", "60s")
     assert re.search(r"Phase:\s+Succeeded", told), told
+
+
+def test_an_upgrade_changes_what_runs(installed: Installed) -> None:
+    """And back; Helm waits until all is ready."""
+    try:
+        Installed(installed.cluster, "gateway.workers=1", "gateway.replicas=3", "operator.replicas=2")
+        assert installed.get("deployment", f"{RELEASE}-gateway", SYSTEM)["status"]["readyReplicas"] == 3
+        assert installed.get("deployment", f"{RELEASE}-operator", SYSTEM)["status"]["readyReplicas"] == 2
+    finally:
+        Installed(installed.cluster, "gateway.workers=1")
+    assert installed.get("deployment", f"{RELEASE}-gateway", SYSTEM)["spec"]["replicas"] == 2
+
+
+def test_a_release_for_one_namespace_sees_no_other(installed: Installed) -> None:
+    cluster = installed.cluster
+    cluster.kubectl("create", "namespace", "team")
+    try:
+        cluster.helm(
+            *("install", "own", str(CHART), "--namespace", "team", "--wait", "--timeout", "3m"),
+            *("--set", "watchNamespace=team,crd.install=false,gateway.workers=1,gateway.replicas=1"),
+        )
+        nothing = rights(cluster, "team:default", "default")
+        assert rights(cluster, "team:own-gateway", "default") == nothing
+        assert rights(cluster, "team:own-operator", "default") == nothing
+        assert rights(cluster, "team:own-gateway", "team") - nothing == GATEWAY
+        assert rights(cluster, "team:own-operator", "team") - nothing == OPERATOR | LEASE
+    finally:
+        cluster.kubectl("delete", "namespace", "team")
+
+
+def test_what_is_removed_leaves_the_documents(installed: Installed) -> None:
+    """With the definition, and all that runs for them; the next release takes them up."""
+    installed.apply(EXAMPLES / "minimal.yaml")
+    installed.settled("digits")
+    pods = {pod["metadata"]["uid"] for pod in installed.list("pods", "turnout.dev/deployment=digits")}
+    try:
+        installed.cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout", "3m")
+        assert (
+            installed.list("deployments,services,serviceaccounts", f"app.kubernetes.io/instance={RELEASE}", SYSTEM)
+            == []
+        )
+        assert installed.get("modeldeployment", "digits")["status"]["phase"] == "Ready"
+    finally:
+        Installed(installed.cluster, "gateway.workers=1")
+    installed.settled("digits")
+    assert {pod["metadata"]["uid"] for pod in installed.list("pods", "turnout.dev/deployment=digits")} == pods
+    installed.remove("digits")
