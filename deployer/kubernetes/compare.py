@@ -57,8 +57,7 @@ def projected(live: Any, desired: Any) -> Any:
     if isinstance(desired, list) and isinstance(live, list):
         identity = _identity(desired)
         if identity is not None:
-            by_identity = {item.get(identity): item for item in live if isinstance(item, dict)}
-            pairs = [(by_identity.get(item[identity]), item) for item in desired]
+            pairs = [(_with(live, identity, item[identity]), item) for item in desired]
         elif len(live) == len(desired):
             pairs = list(zip(live, desired, strict=True))
         else:
@@ -73,9 +72,13 @@ def _identity(items: Sequence[Any]) -> str | None:
         return None
     for field in _IDENTITIES:
         values = [item.get(field) for item in items]
-        if None not in values and len(set(values)) == len(values):
+        if all(isinstance(value, str | int) for value in values) and len(set(values)) == len(values):
             return field
     return None
+
+
+def _with(items: Sequence[Any], field: str, value: object) -> Any:
+    return next((item for item in items if isinstance(item, dict) and item.get(field) == value), None)
 
 
 def is_scaled(live: Object) -> bool:

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployer.kubernetes.versions import Trouble, VersionFacts, look, ready_endpoints
+
+LABELS = {"turnout.dev/version": "v1"}
+
+
+def workload(replicas: int = 2, generation: int = 1, **status: Any) -> dict[str, Any]:
+    told = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, **status}
+    return {
+        "kind": "Deployment",
+        "metadata": {"labels": LABELS, "generation": generation},
+        "spec": {"replicas": replicas},
+        "status": told,
+    }
+
+
+def pod(deleted: bool = False, conditions: Any = (), **container: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": LABELS, **({"deletionTimestamp": "now"} if deleted else {})},
+        "status": {
+            "conditions": list(conditions),
+            "containerStatuses": [{"name": "server", "image": "x:1", "ready": False, "restartCount": 0, **container}],
+        },
+    }
+
+
+def piece(*addresses: str, ready: bool | None = True, service: str = "digits-v1") -> dict[str, Any]:
+    endpoints = [{"addresses": [a], "conditions": {} if ready is None else {"ready": ready}} for a in addresses]
+    return {"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints}
+
+
+def facts(found: Any = None, pods: Any = (), slices: Any = ()) -> VersionFacts:
+    return look("v1", "digits-v1", [found or workload()], slices, pods)
+
+
+def test_endpoints_are_counted_once_and_only_those_that_answer() -> None:
+    slices = [
+        piece("10.0.0.1", "10.0.0.2"),
+        piece("10.0.0.2", ready=None),
+        piece("10.0.0.3", ready=False),
+        piece("10.0.0.4", service="digits-v2"),
+        {"metadata": {"labels": {"kubernetes.io/service-name": "digits-v1"}}, "endpoints": None},
+    ]
+    assert ready_endpoints("digits-v1", slices) == {"10.0.0.1", "10.0.0.2"}
+    assert facts(slices=slices).ready == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "settled"),
+    [
+        (workload(), True),
+        (workload(generation=2), False),
+        (workload(replicas=3, updatedReplicas=1), False),
+        (workload(replicas=0), False),
+        ({**workload(), "status": {}}, False),
+    ],
+)
+def test_settled_is_what_no_pod_is_replaced_in(found: dict[str, Any], settled: bool) -> None:
+    assert facts(found).settled is settled
+
+
+ENDED = {"terminated": {"exitCode": 1, "reason": "Error", "message": "no model\n"}}
+PODS: dict[str, tuple[dict[str, Any], Trouble | None]] = {
+    "it starts": (pod(state={"waiting": {"reason": "ContainerCreating"}}), None),
+    "an image that is not there": (
+        pod(state={"waiting": {"reason": "ErrImagePull", "message": "Back-off 10s"}}),
+        Trouble("ImagePullBackOff", "the image x:1 of container server can't be pulled"),
+    ),
+    "a secret that is not there": (
+        pod(state={"waiting": {"reason": "CreateContainerConfigError", "message": "secret x not found"}}),
+        Trouble("CreateContainerConfigError", "container server can't be started: secret x not found"),
+    ),
+    "one crash": (pod(restartCount=1, lastState=ENDED), None),
+    "crashes": (
+        pod(restartCount=5, lastState=ENDED),
+        Trouble("CrashLoopBackOff", "container server ends again and again, with exit code 1 (Error): no model"),
+    ),
+    "it crashed once upon a time": (pod(restartCount=5, ready=True, lastState=ENDED), None),
+    "it leaves": (pod(deleted=True, restartCount=5, lastState=ENDED), None),
+}
+
+
+@pytest.mark.parametrize("case", PODS)
+def test_what_keeps_pods_from_running(case: str) -> None:
+    found, trouble = PODS[case]
+    assert facts(pods=[found]).trouble == trouble
+
+
+def test_the_scheduler_s_words_are_passed_on() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    assert facts(pods=[pod(conditions=[condition])]).unschedulable == "0/3 nodes"
+    assert facts(pods=[pod(deleted=True, conditions=[condition])]).unschedulable is None
+
+
+def test_a_rollout_that_gets_nowhere_is_trouble() -> None:
+    condition = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    assert facts(workload(conditions=[condition])).trouble == Trouble("ProgressDeadlineExceeded", "timed out")
+    # Said of the generation before, it is no longer so.
+    assert facts(workload(generation=2, conditions=[condition])).trouble is None
+
+
+@pytest.mark.parametrize(("state", "settled"), [("Available", True), ("Creating", False), ("Failed", False)])
+def test_seldons_word_is_taken(state: str, settled: bool) -> None:
+    status = {"state": state, "deploymentStatus": {"a": {"replicas": 2}}, "description": "no such image"}
+    seldon = {"kind": "SeldonDeployment", "metadata": {"labels": LABELS}, "status": status}
+    found = facts(seldon)
+    assert (found.desired, found.settled) == (2, settled)
+    assert found.trouble == (Trouble("SeldonFailed", "no such image") if state == "Failed" else None)
