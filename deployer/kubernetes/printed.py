@@ -69,4 +69,6 @@ def _told(resource: Object) -> Object:
     if annotations := metadata.pop("annotations", {}):
         kept = {name: text for name, text in annotations.items() if name != DIGEST_ANNOTATION}
         metadata |= {"annotations": kept} if kept else {}
-    return {**{name: part for name, part in resource.items() if name != "status"}, "metadata": metadata}
+    # The API server writes the kind of an object first, or not at all in a list.
+    head = {"apiVersion": resource["apiVersion"], "kind": resource["kind"], "metadata": metadata}
+    return head | {name: part for name, part in resource.items() if name not in (*head, "status")}

@@ -128,7 +128,8 @@ def test_a_difference_leaves_out_what_tells_nothing() -> None:
         item for item in manifests(deployment("tfserving", {"model": "m/1"}), Options()) if item["kind"] == "Deployment"
     ]
     noise = {"uid": "1", "generation": 2, "managedFields": [{}], "annotations": {"turnout.dev/digest": "x"}}
-    after = {**before, "metadata": {**before["metadata"], **noise}, "status": {"replicas": 1}}
+    after = {"kind": "Deployment", "metadata": {**before["metadata"], **noise}, "status": {"replicas": 1}, **before}
+    after["metadata"] = {**before["metadata"], **noise}
     assert difference(before, after) == ""
     after["spec"] = {**before["spec"], "replicas": 2}
     assert difference(before, after).splitlines()[:2] == [
