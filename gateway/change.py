@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
+from gateway import table
 from gateway.table import Deployment, RouteTable
 
 
@@ -43,7 +44,7 @@ def apply(old: RouteTable, change: Change) -> RouteTable:
     before = old.by_key
     keys = tuple(before) if change.keys is None else change.keys
     deployments = tuple(changed.get(key) or before[key] for key in keys)
-    return RouteTable(revision=change.revision, deployments=deployments)
+    return table.of(change.revision, deployments)
 
 
 def departed(old: Iterable[Deployment], new: RouteTable) -> list[Deployment]:

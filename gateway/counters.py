@@ -174,8 +174,8 @@ class Counters:
         there."""
         names = {(deployment.namespace, deployment.name) for deployment in departed}
         versions, endpoints = members(table.by_key[name] for name in names if name in table.by_key)
-        self._requests.retain(lambda key: key[:2] not in names or key[:3] in versions)
-        self._endpoints.retain(lambda key: key[:2] not in names or key in endpoints)
+        self._requests.retain(names, lambda key: key[:3] in versions)
+        self._endpoints.retain(names, endpoints.__contains__)
 
 
 def endpoint_label(endpoint: Endpoint) -> str:

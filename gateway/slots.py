@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, NamedTuple, TypeVar
 
 Key = tuple[str, ...]
+
+
+def owner(key: Key) -> Key:
+    """Namespace and name of the deployment that a key belongs to, if it does."""
+    return key[:2]
+
 
 FREE, LIVE, RETIRED = range(3)
 """A slot's state, in the two low bits of its first word; the rest is its generation, which rises as it is freed."""
@@ -71,6 +77,7 @@ class Slots(Generic[S]):
         self._other_key = other
         self._other: S | None = None
         self._by_key: dict[Key, tuple[int, S]] = {}
+        self._by_owner: dict[Key, set[Key]] = {}
         self._retired: list[tuple[int, S]] = []
         self._free: list[int] = []
         self._words[area.used] = 1  # slot 0 is kept for `other`
@@ -87,11 +94,17 @@ class Slots(Generic[S]):
             return self._other
         slot = self._publish(index, label)
         self._by_key[key] = (index, slot)
+        self._by_owner.setdefault(owner(key), set()).add(key)
         return slot
 
-    def retain(self, keep: Callable[[Key], bool]) -> None:
-        """Retire the others: their keys start anew, what is in flight in them is still counted, then they are free."""
-        for key in [key for key in self._by_key if not keep(key)]:
+    def retain(self, owners: Iterable[Key], keep: Callable[[Key], bool]) -> None:
+        """Retire these owners' others: their keys start anew, what is in flight in them is still counted, then they
+        are free. What is another owner's costs nothing."""
+        for key in [key for one in owners for key in self._by_owner.get(one, ()) if not keep(key)]:
+            keys = self._by_owner[owner(key)]
+            keys.remove(key)
+            if not keys:
+                del self._by_owner[owner(key)]
             index, slot = self._by_key.pop(key)
             self._words[self._area.at(index)] += RETIRED - LIVE
             self._retired.append((index, slot))

@@ -144,5 +144,11 @@ def read(document: bytes) -> RouteTable:
         raise TableError(f"{place}: {first['msg']}") from None
 
 
+def of(revision: int, deployments: tuple[Deployment, ...]) -> RouteTable:
+    """A table of deployments that have been checked, with keys that differ: to check 10,000 versions again for each
+    change of one would take a data loop tens of milliseconds."""
+    return RouteTable.model_construct(revision=revision, deployments=deployments)
+
+
 def write(table: RouteTable) -> bytes:
     return table.model_dump_json(indent=1).encode()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway import counters, slots
+from gateway.change import departed
 from gateway.slots import Key, Reading
 from gateway.table import RouteTable
 
@@ -78,6 +79,7 @@ class Totals:
 
     def __init__(self) -> None:
         self._base = Snapshot({}, {}, {}, [0] * counters.WORKER_WORDS)
+        self._table = RouteTable(revision=0)
         self._versions: set[Key] = set()
         self._endpoints: set[Key] = set()
         self._floor: dict[Key, int] = {}
@@ -85,7 +87,13 @@ class Totals:
     def follow(self, table: RouteTable) -> None:
         """Forget what is not in `table`. To be called when a table is read and again when every worker has it: between
         the two, a version that had left and came back may still be summed with its former count."""
-        self._versions, self._endpoints = counters.members(table.deployments)
+        gone_versions, gone_endpoints = counters.members(departed(self._table.deployments, table))
+        versions, endpoints = counters.members(departed(table.deployments, self._table))
+        self._versions -= gone_versions
+        self._versions |= versions
+        self._endpoints -= gone_endpoints
+        self._endpoints |= endpoints
+        self._table = table
         self._floor.clear()
         for key in [key for key in self._base.requests if not self._has_version(key)]:
             del self._base.requests[key]

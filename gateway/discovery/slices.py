@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from gateway import table
 from gateway.table import Deployment, Endpoint, RouteTable, Version
 
 Object = Mapping[str, Any]
@@ -127,7 +128,7 @@ class Composer:
         if self._table is not None and deployments == self._table.deployments:
             return None
         self._revision += 1
-        self._table = RouteTable(revision=self._revision, deployments=deployments)
+        self._table = table.of(self._revision, deployments)
         return self._table
 
     def _put(self, key: Key, route: _Route) -> None:

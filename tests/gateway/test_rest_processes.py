@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,7 +29,7 @@ Start = Callable[..., GatewayProcess]
 def start(tmp_path: Path, loop: LoopThread) -> Iterator[Start]:
     started: list[GatewayProcess] = []
 
-    def begin(routes: RouteTable | None = None, **settings: object) -> GatewayProcess:
+    def begin(routes: RouteTable | None = None, **settings: Any) -> GatewayProcess:
         started.append(GatewayProcess(tmp_path, routes, **settings))
         return started[-1]
 

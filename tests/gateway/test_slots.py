@@ -12,6 +12,7 @@ from gateway.slots import LABEL_BYTES, Area, Slot, Slots, read
 CAPACITY = 5
 AREA = Area(0, CAPACITY, 2)
 OTHER = ("_other",)
+OWNERS = [(name,) for name in ("old", "new", "over", *"0123abcdefg")]
 
 
 class Held(Slot):
@@ -57,7 +58,7 @@ def test_nothing_reads_as_nothing(memory: bytearray, slots: Slots[Held]) -> None
 def test_what_is_retired_and_idle_is_gone_and_writes_nowhere(memory: bytearray, slots: Slots[Held]) -> None:
     old = slots.get(("a",))
     old.add(0, 7)
-    slots.retain(lambda key: False)
+    slots.retain(OWNERS, lambda key: False)
     assert seen(memory) == []
     new = slots.get(("b",))
     old.add(1, 1)  # a caller that still holds it
@@ -69,12 +70,12 @@ def test_what_is_retired_and_idle_is_gone_and_writes_nowhere(memory: bytearray, 
 def test_what_is_in_flight_is_kept_while_its_key_starts_anew(memory: bytearray, slots: Slots[Held]) -> None:
     old = slots.get(("a",))
     old.add(1, 7)
-    slots.retain(lambda key: False)
+    slots.retain(OWNERS, lambda key: False)
     assert seen(memory) == [(("a",), [1, 7], False)]
     slots.get(("a",)).add(0, 1)
     assert seen(memory) == [(("a",), [0, 1], True), (("a",), [1, 7], False)]
     old.add(-1, 0)
-    slots.retain(lambda key: True)
+    slots.retain(OWNERS, lambda key: True)
     assert seen(memory) == [(("a",), [0, 1], True)]
 
 
@@ -85,7 +86,7 @@ def test_what_does_not_fit_is_counted_together_and_idle_slots_come_back(memory: 
     over.add(0, 2)
     assert (OTHER, [0, 2], True) in seen(memory)
     kept[0].add(1, 0)
-    slots.retain(lambda key: key != ("0",))
+    slots.retain(OWNERS, lambda key: key != ("0",))
     assert slots.get(("late",)) is over  # the retired one is still in use
     kept[0].add(-1, 0)
     assert slots.get(("late",)) is not over  # found idle when it was needed
@@ -96,6 +97,16 @@ def test_a_label_too_long_for_its_place_is_counted_with_the_rest(memory: bytearr
     slots.get(("x" * LABEL_BYTES,)).add(0, 1)
     slots.get(("x" * (LABEL_BYTES - 4),)).add(0, 1)
     assert [reading[0][0][0] for reading in seen(memory)] == ["_", "x"]
+
+
+def test_what_is_another_owners_stays(memory: bytearray, slots: Slots[Held]) -> None:
+    for version in ("v1", "v2"):
+        for name in ("a", "b"):
+            slots.get(("ns", name, version))
+    slots.retain([("ns", "a"), ("ns", "c")], lambda key: key[2] == "v1")
+    assert [key for key, _, _ in seen(memory)] == [("ns", "a", "v1"), ("ns", "b", "v1"), ("ns", "b", "v2")]
+    slots.retain([("ns", "a")], lambda key: False)
+    assert [key for key, _, _ in seen(memory)] == [("ns", "b", "v1"), ("ns", "b", "v2")]
 
 
 class Interrupted(Area):
@@ -114,7 +125,7 @@ def test_a_reader_never_takes_one_owners_values_for_the_next_ones(memory: bytear
     slots.get(("old",)).add(0, 7)
 
     def replace() -> None:
-        slots.retain(lambda key: False)
+        slots.retain(OWNERS, lambda key: False)
         slots.get(("new",)).add(0, 1)
 
     assert list(read(memory, Interrupted(replace))) == []
@@ -123,7 +134,7 @@ def test_a_reader_never_takes_one_owners_values_for_the_next_ones(memory: bytear
 
 def test_a_slot_that_is_retired_meanwhile_is_still_read(memory: bytearray, slots: Slots[Held]) -> None:
     slots.get(("old",)).add(1, 7)
-    readings = list(read(memory, Interrupted(lambda: slots.retain(lambda key: False))))
+    readings = list(read(memory, Interrupted(lambda: slots.retain(OWNERS, lambda key: False))))
     assert [tuple(reading) for reading in readings] == [(("old",), [1, 7], True)]
 
 
@@ -160,7 +171,7 @@ def test_equals_a_plain_model(steps: list[tuple[Any, ...]]) -> None:
                 words[0] -= 1
             held = [one for one in held if one[0] != argument]
         else:
-            slots.retain(argument.__contains__)
+            slots.retain(OWNERS, argument.__contains__)
             retired += [(key, live.pop(key)) for key in list(live) if key not in argument and key != OTHER]
         expected = [(key, words, True) for key, words in live.items()]
         expected += [(key, words, False) for key, words in retired if words[0]]
