@@ -103,7 +103,8 @@ def seldon_deployment(
         "apiVersion": "machinelearning.seldon.io/v1",
         "kind": "SeldonDeployment",
         "metadata": metadata,
-        "spec": {"name": name, "protocol": deployment.spec.seldon.protocol, "predictors": [predictor]},
+        # No name in it: Seldon's operator would call what it makes by that, and all versions have the same.
+        "spec": {"protocol": deployment.spec.seldon.protocol, "predictors": [predictor]},
     }
 
 

@@ -97,13 +97,14 @@ def test_a_prepackaged_server_is_told_where_its_model_is(model: str, path: str) 
 
 def test_a_seldon_deployment_as_a_whole() -> None:
     version = {"image": "team/digits:1", "env": {"A": "b"}, "resources": {"requests": {"cpu": "0.5"}}}
-    config_less, service = manifests(deployment("seldon", version), SELDON)
+    seldon, service = manifests(deployment("seldon", version), SELDON)
     assert service["spec"]["ports"] == [
         {"name": "rest", "port": 8000, "targetPort": 8000, "protocol": "TCP"},
         {"name": "grpc", "port": 5001, "targetPort": 5001, "protocol": "TCP"},
         {"name": "metrics", "port": 9090, "targetPort": 8000, "protocol": "TCP"},
     ]
-    (only,) = config_less["spec"]["predictors"]
+    assert seldon["spec"].keys() == {"protocol", "predictors"}
+    (only,) = seldon["spec"]["predictors"]
     probe = {"httpGet": {"path": "/health/status", "port": "http"}, "timeoutSeconds": 5}
     (component,) = only.pop("componentSpecs")
     assert only == {
