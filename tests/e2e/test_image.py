@@ -149,7 +149,8 @@ def test_it_has_all_our_files_and_no_tool_to_install_more(image: Image) -> None:
 def test_it_holds_what_the_lock_says(image: Image) -> None:
     """No package more, none less, and those that our own metadata asks for."""
     program = "import importlib.metadata as m; print(*(d.name + '==' + d.version for d in m.distributions()))"
-    found = {name.lower().replace("_", "-") for name in image.run("python", "-c", program).split()}
+    installed = (name.partition("==") for name in image.run("python", "-c", program).split())
+    found = {f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}" for name, _, version in installed}
     locked = (ROOT / "locks/image.txt").read_text()
     pinned = re.findall(r"^([\w.-]+==[^\s;]+)(?: ; (.*?))? \\$", locked, re.MULTILINE)
     always = {name for name, marker in pinned if not marker}
