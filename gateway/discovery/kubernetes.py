@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 """Between two tables: changes often come together, and each table costs each worker a little."""
 
-SAVE_SECONDS = 5.0
+SAVE_SECONDS = 2.0
 """Between two saves: a table that is seconds old is as good for a restart."""
 
 SELECTOR = "turnout.dev/deployment"

@@ -202,7 +202,7 @@ def test_without_the_api_server_it_goes_on_also_over_a_restart(space: Space) -> 
     space.route("m")
     eventually(lambda: {said(gateway) for _ in range(50)} == {"own", "reused"})
     saved = space.folder / "routes.kubernetes.json"
-    eventually(lambda: "10.96.250.4" in saved.read_text())
+    eventually(lambda: saved.exists() and "10.96.250.4" in saved.read_text())
 
     cluster.stop_api_server()
     try:
