@@ -21,6 +21,7 @@ from deployer.kubernetes.kinds import (
     is_owned,
 )
 from deployer.kubernetes.manifests import Options, Owner, manifests
+from deployer.kubernetes.plan import foreign_message
 from deployer.spec import ModelDeployment
 
 
@@ -48,13 +49,10 @@ def changes(client: Client, document: ModelDeployment, options: Options) -> Iter
     """Each object of `document`, and those that an apply would delete in time.
 
     Raises:
-        TurnoutError: the API server can't be asked, or would refuse an object.
+        TurnoutError: the API server can't be asked, or would refuse an object, or one is there that isn't ours.
     """
     namespace, name = document.metadata.namespace, document.metadata.name
-    try:
-        resource = client.get(MODEL_DEPLOYMENT, namespace, name)
-    except (ApiError, Unreachable) as error:
-        raise TurnoutError(str(error)) from None
+    resource = _get(client, MODEL_DEPLOYMENT, namespace, name)
     owner = Owner(name, resource["metadata"]["uid"]) if resource else None
     there: dict[Id, Object] = {}
     for kind in MADE:
@@ -62,7 +60,11 @@ def changes(client: Client, document: ModelDeployment, options: Options) -> Iter
             # Items of a list don't say what they are.
             there[Id(kind.kind, item["metadata"]["name"])] = {"apiVersion": kind.api_version, "kind": kind.kind, **item}
     for made in manifests(document, options, owner):
-        before = there.pop(identity(made), None)
+        before = there.pop(identity(made), None) or _get(
+            client, BY_KIND[made["kind"]], namespace, made["metadata"]["name"]
+        )
+        if before is not None and (owner is None or not is_owned(before, owner.uid)):
+            raise TurnoutError(foreign_message(identity(made)))
         desired = compare.stamped(made)
         if before is not None and made["kind"] == "Deployment" and compare.is_scaled(before):
             desired = compare.without_replicas(desired)
@@ -70,6 +72,13 @@ def changes(client: Client, document: ModelDeployment, options: Options) -> Iter
     for left in there.values():
         if owner is not None and is_owned(left, owner.uid):
             yield Change(left, None)
+
+
+def _get(client: Client, kind: Kind, namespace: str, name: str) -> Object | None:
+    try:
+        return client.get(kind, namespace, name)
+    except (ApiError, Unreachable) as error:
+        raise TurnoutError(f"{kind.kind} {namespace}/{name} can't be read: {error}") from None
 
 
 def _applied(client: Client, desired: Object) -> Object:

@@ -105,3 +105,10 @@ def test_what_the_api_server_would_refuse_is_told(namespace: Cluster) -> None:
     assert code == 2
     assert f"Deployment {NAMESPACE}/digits-v1: " in err
     assert "nodeSelector" in err
+
+
+def test_an_object_of_somebody_else_is_told(namespace: Cluster) -> None:
+    namespace.kubectl("create", "configmap", "digits-v1", "--namespace", NAMESPACE)
+    code, out, err = diff(namespace, ONE)
+    assert (code, out) == (2, "")
+    assert err.startswith("ConfigMap digits-v1 is there already and does not belong to this ModelDeployment")
