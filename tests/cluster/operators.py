@@ -9,10 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from deployer.kubernetes.crd import crd
 from loadtests import hollow
@@ -60,11 +59,15 @@ class Operator:
 
     def says(self, page: str) -> tuple[int, str]:
         """Status and text of a page; 0 where nothing answers."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.port}{page}", timeout=5, trust_env=False)
-        except httpx.TransportError:
+            connection.request("GET", page)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode().strip()
+        except (OSError, HTTPException):
             return 0, ""
-        return answer.status_code, answer.text.strip()
+        finally:
+            connection.close()
 
     def is_active(self) -> bool:
         return self.says("/readyz") == (200, "active")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from tests.cluster.rig.cluster import Cluster
 from tests.cluster.write_proxy import Write, WriteProxy
 from tests.support.turnout import until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 MADE = "configmaps,services,deployments.apps,poddisruptionbudgets,horizontalpodautoscalers"
 SCALED = {
@@ -61,7 +62,12 @@ def spaces(prepared: Cluster) -> Iterator[Callable[[], Space]]:
 
 def settled(space: Space, versions: set[str]) -> bool:
     """Whether all is as the spec says, with the objects of these versions and no others."""
-    return space.status().get("phase") == "Ready" and space.names("deployments.apps") == versions
+    found = json.loads(space.kubectl("get", "modeldeployments,deployments.apps", "--output", "json"))["items"]
+    (deployment,) = (item for item in found if item["kind"] == "ModelDeployment")
+    status = deployment.get("status", {})
+    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    names = {item["metadata"]["name"] for item in found if item["kind"] == "Deployment"}
+    return current and status["phase"] == "Ready" and names == versions
 
 
 def essence(space: Space) -> dict[str, Any]:
