@@ -43,8 +43,13 @@ def server(deployment: ModelDeployment, version: Version) -> Server:
 def _mlserver(deployment: ModelDeployment, version: Version) -> Server:
     ports = deployment.spec.oip.ports or MLSERVER_PORTS
     image = version.image or MLSERVER
-    # The image's own working directory is no place for all users to write.
-    env = {"MLSERVER_METRICS_DIR": "/tmp/metrics", "MLSERVER_ENVIRONMENTS_DIR": "/tmp/environments"}
+    env = {
+        # One process, as on a laptop: there are replicas. Its worker processes don't start with each version of uvloop.
+        "MLSERVER_PARALLEL_WORKERS": "0",
+        # The image's own working directory is no place for all users to write.
+        "MLSERVER_METRICS_DIR": "/tmp/metrics",
+        "MLSERVER_ENVIRONMENTS_DIR": "/tmp/environments",
+    }
     if deployment.spec.oip.ports is not None:
         env |= {"MLSERVER_HTTP_PORT": str(ports.rest), "MLSERVER_GRPC_PORT": str(ports.grpc)}
         env |= {"MLSERVER_METRICS_PORT": str(ports.metrics)} if ports.metrics else {"MLSERVER_METRICS_ENDPOINT": ""}

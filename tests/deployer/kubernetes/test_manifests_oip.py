@@ -49,6 +49,7 @@ def test_mlserver_is_told_what_to_load_and_under_which_name(model: str, uri: str
     (server,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert server["image"] == "seldonio/mlserver:1.7.1"
     assert environment(server) == {
+        "MLSERVER_PARALLEL_WORKERS": "0",
         "MLSERVER_METRICS_DIR": "/tmp/metrics",
         "MLSERVER_ENVIRONMENTS_DIR": "/tmp/environments",
         "MLSERVER_MODELS_DIR": "/etc/turnout",
