@@ -13,7 +13,7 @@ What the operator may ask for, and its role has to allow (nothing else is asked)
 | configmaps, services; apps deployments; policy poddisruptionbudgets; autoscaling horizontalpodautoscalers;
   keda.sh scaledobjects; machinelearning.seldon.io seldondeployments | get, list, watch, create, patch, delete |
 | pods; discovery.k8s.io endpointslices | list, watch |
-| events (the core group) | create, patch |
+| events (the core group) | create |
 | in the operator's own namespace, coordination.k8s.io leases | create; for `turnout-operator` get, update |
 """
 
@@ -154,15 +154,6 @@ class Client:
         """
         path = kind.path(resource["metadata"]["namespace"], resource["metadata"]["name"], subresource)
         return self._ask("update", "PUT", kind, path, {"fieldManager": FIELD_MANAGER}, resource)
-
-    def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
-        """Change single fields.
-
-        Raises:
-            ApiError, Unreachable
-        """
-        path = kind.path(namespace, name)
-        return self._ask("patch", "PATCH", kind, path, {}, patch, "application/merge-patch+json")
 
     def delete(self, kind: Kind, resource: Object) -> None:
         """Delete this very object, what belongs to it in the background; nothing if it is gone.

@@ -65,9 +65,11 @@ def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterat
 
 
 def event(happening: Happening, resource: Object, now: str) -> Object:
-    """The Event for `resource`. Its name follows from what it says, so that the same one said twice is one Event."""
+    """The Event for `resource`, whose status it follows from. Its name follows from both: it is told once, whoever
+    tries to again, and told anew when it happens again."""
     metadata = resource["metadata"]
-    digest = hashlib.sha256("\n".join((metadata["uid"], *happening)).encode()).hexdigest()[:16]
+    known = (metadata["uid"], metadata["resourceVersion"], *happening)
+    digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",

@@ -183,10 +183,8 @@ class KubernetesTarget:
         try:
             self._client.create(EVENT, event)
         except ApiError as error:
-            if error.status == 409:  # told before
-                self._client.merge(EVENT, this.key.namespace, event["metadata"]["name"], {"lastTimestamp": now})
-                return
-            log.warning("an Event is refused", extra={"deployment": this.name, "error": error})
+            if error.status != 409:  # then it has been told before
+                log.warning("an Event is refused", extra={"deployment": this.name, "error": error})
 
     def _say(self, resource: Object) -> None:
         """With the resource version that the status was derived from: else the route could fall back."""

@@ -105,7 +105,7 @@ OPERATOR = {
     ("seldondeployments.machinelearning.seldon.io", "", ALL),
     ("pods", "", "list watch"),
     ("endpointslices.discovery.k8s.io", "", "list watch"),
-    ("events", "", "create patch"),
+    ("events", "", "create"),
 }
 LEASE = {
     ("leases.coordination.k8s.io", "", "create"),

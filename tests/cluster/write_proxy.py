@@ -34,7 +34,7 @@ class WriteProxy:
         self.before: Kill | None = None
         """Called in place of the next write, which is then lost."""
         self.after: Kill | None = None
-        """Called once the next write has been answered, in place of passing the answer on."""
+        """Called once the next write has been done, in place of passing the answer on."""
         settings = cluster.api().configuration
         settings.connection_pool_maxsize = 64  # for the watches of those that were killed too
         self._api = client.ApiClient(settings)
@@ -89,7 +89,7 @@ class WriteProxy:
                 return
             answer = self._send(asked, body)
             self.writes.append(Write(asked.command, asked.path.partition("?")[0], json.loads(body)))
-            if self.after is not None:
+            if self.after is not None and answer.status < 400:
                 _ = answer.data  # it has been done
                 kill, self.after = self.after, None
                 kill()
