@@ -92,6 +92,10 @@ def _make_root(told: dict[str, Any]) -> None:
         mount(source, path, None, BIND | RECURSIVE)
         if read_only:
             mount(None, path, None, REMOUNT | BIND | READ_ONLY)
+    for path in told["needed"]:  # what a volume would hide, such as a checkout in /tmp
+        if any(path.startswith(f"{hiding}/") for _, hiding, _ in told["mounts"]):
+            os.makedirs(path, exist_ok=True)
+            mount(_OLD + path, path, None, BIND | RECURSIVE)
     os.makedirs(told["folder"], exist_ok=True)
     if _libc.umount2(_OLD.encode(), _DETACH):
         raise _failed(f"umount {_OLD}")
