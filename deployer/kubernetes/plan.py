@@ -177,7 +177,12 @@ class _Valid:
         self._uid = observed.resource["metadata"]["uid"]
         self._ours = {identity(there): there for there in observed.live if is_owned(there, self._uid)}
         self._others = {identity(there): there for there in observed.live if not is_owned(there, self._uid)}
-        self._scaled = {made["metadata"]["labels"][VERSION_LABEL] for made in desired if made["kind"] in _AUTOSCALERS}
+        # One that is to go scales until it is gone: applied before that, replicas would go to and fro.
+        self._scaled = {
+            made["metadata"]["labels"].get(VERSION_LABEL)
+            for made in (*desired, *self._ours.values())
+            if made["kind"] in _AUTOSCALERS
+        }
 
     def actions(self) -> list[Action]:
         applies, deletes = self._applies(), self._deletes()

@@ -129,10 +129,13 @@ def test_replicas_are_the_autoscalers_once_it_has_spoken() -> None:
     (apply,) = [action for action in world.plan() if isinstance(action, Apply)]
     assert "replicas" not in apply.desired["spec"]
     assert not apply.if_unchanged
-    # Without an autoscaler the number is declared again, whoever set it.
+    # Once the autoscaler is gone the number is declared again, whoever set it.
     world.declare(resource())
-    applies = [action.desired for action in world.plan() if isinstance(action, Apply)]
-    assert [made["spec"]["replicas"] for made in applies if made["kind"] == "Deployment"] == [1]
+    (apply,) = [a for a in world.plan() if isinstance(a, Apply) and a.desired["kind"] == "Deployment"]
+    assert "replicas" not in apply.desired["spec"]
+    world.settle()
+    assert world.live[key]["spec"]["replicas"] == 1
+    assert world.names("HorizontalPodAutoscaler") == set()
 
 
 def test_an_invalid_spec_leaves_what_runs() -> None:
