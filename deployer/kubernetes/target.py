@@ -221,6 +221,8 @@ class KubernetesTarget:
             self._queue.add_later(this.key, this.retry)
         else:
             this.memory.pause = RETRY[0]
+            if this.result == "changed":  # what follows from it: the caches know it already, and won't tell
+                self._queue.add(this.key, urgent=False)
 
 
 @dataclass

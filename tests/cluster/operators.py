@@ -70,6 +70,7 @@ class Operator:
             connection.close()
 
     def is_active(self) -> bool:
+        assert self.process.poll() is None, f"the operator has ended: {self.log.read_text()}"
         return self.says("/readyz") == (200, "active")
 
     def metric(self, line: str) -> float:

@@ -35,6 +35,7 @@ def space(prepared: Cluster) -> Iterator[Space]:
 def operator(space: Space, tmp_path: Path) -> Iterator[Operator]:
     with Operator(space.cluster.kubeconfig, space.name, tmp_path / "operator.log") as running:
         yield running
+        print(running.process.poll(), running.says("/livez"), running.says("/readyz"), running.says("/metrics")[1])
         print(running.log.read_text())
 
 
