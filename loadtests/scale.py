@@ -101,8 +101,11 @@ class Scale:
         return self.passes()[1]
 
     def passes(self) -> tuple[float, float]:
-        """Looks at one deployment, and the seconds that they took in all."""
-        metrics = self._operator_metrics()
+        """Looks at one deployment, and the seconds that they took in all; 0 while the operator can't be asked."""
+        try:
+            metrics = self._operator_metrics()
+        except httpx.TransportError:
+            return 0, 0
         return (
             sum(value for name, _, value in metrics if name == "turnout_operator_passes_total"),
             sum(value for name, _, value in metrics if name == "turnout_operator_pass_seconds_sum"),

@@ -192,6 +192,8 @@ class Cluster:
             f"--root-ca-file={self._certificates.authority}",
             # Longer than any test keeps the API server from the nodes: they are to be found as they were left.
             "--node-monitor-grace-period=300s",
+            "--kube-api-qps=100",
+            "--kube-api-burst=200",
             # Autoscalers in seconds, where a cluster's default is minutes.
             "--horizontal-pod-autoscaler-sync-period=2s",
             "--horizontal-pod-autoscaler-cpu-initialization-period=5s",
