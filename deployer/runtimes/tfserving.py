@@ -2,8 +2,8 @@
 
 Each version has a server of its own, which serves exactly one servable under the deployment's name, labelled stable
 and canary at once: a request that pins a version or a label is then right as it is, wherever the gateway sends it
-(decision 6). Our stand-in takes the same flags as the real server. It listens on 127.0.0.1 unless told; the real one has
-no flag for that and listens on all addresses.
+(decision 6). Our stand-in takes the same flags as the real server. It listens on 127.0.0.1 unless told otherwise; the
+real one has no flag for that and listens on all addresses.
 """
 
 from __future__ import annotations

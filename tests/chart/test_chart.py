@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_every_value_is_explained() -> None:
     """By a comment on the line above; amounts and labels by the one on their group."""
     lines = (CHART / "values.yaml").read_text().splitlines()
     named = {path.rpartition(".")[2] for path in leaves(YAML(typ="safe").load(CHART / "values.yaml"))}
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if line.strip().partition(":")[0] in named:
             assert before.strip().startswith("#"), line
 
