@@ -13,6 +13,8 @@ from tests.cluster.rig.agent.api import Api, Object, Refused, timestamp
 NAME = "hollow"
 SELECTOR = {"kubernetes.io/hostname": NAME}
 """Of pods that this node is to take."""
+TAINT = "turnout.dev/hollow"
+"""Keeps all others away: they have to tolerate it."""
 _CAPACITY = {"cpu": "100k", "memory": "1Pi", "ephemeral-storage": "1Pi", "pods": "100k"}
 _ADDRESSES = ipaddress.ip_network("10.244.128.0/17").hosts()
 

@@ -42,7 +42,10 @@ def document(number: int, weight: int) -> dict[str, Any]:
             "name": name,
             "model": f"models/{servable}",
             "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}},
-            "pod": {"nodeSelector": hollow.SELECTOR},
+            "pod": {
+                "nodeSelector": hollow.SELECTOR,
+                "tolerations": [{"key": hollow.TAINT, "operator": "Exists"}],
+            },
         }
 
     return {
@@ -182,6 +185,7 @@ def _measure(folder: Path, deployments: int, changes: int) -> None:
         enter(cluster.netns)
         node = subprocess.Popen([sys.executable, "-m", "loadtests.hollow", str(cluster.kubeconfig)])
         until(lambda: _exists(lambda: cluster.kubectl("get", "node", hollow.NAME)), "the hollow node is there")
+        cluster.kubectl("taint", "node", hollow.NAME, f"{hollow.TAINT}=:NoSchedule")
         scale = Scale(cluster, deployments)
         print(f"{deployments} ModelDeployments of 2 versions, all ready after: {scale.fill():.0f} s")
         print(f"requests of the operator to the API server at rest: {scale.requests_at_rest():.1f} per minute")
