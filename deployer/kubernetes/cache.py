@@ -140,7 +140,8 @@ class Cache:
 
     def _failed(self, error: Exception, pause: float) -> float:
         log.warning("a watch failed", extra={"kind": self.kind.kind, "error": error, "pause": pause})
-        self._stop.wait(pause * random.uniform(0.5, 1))
+        if not self._stop.is_set():
+            self._stop.wait(pause * random.uniform(0.5, 1))
         return min(2 * pause, RETRY[1])
 
     def _list(self) -> None:

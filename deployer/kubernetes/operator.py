@@ -60,6 +60,7 @@ class Operator:
         self._lease.start()
         reconcile.run(self._target, 0)
         self._lease.stop()
+        self._store.stop()
         log.info("the operator has ended")
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -50,6 +50,11 @@ class Store:
         for cache in self._caches():
             cache.start()
 
+    def stop(self) -> None:
+        """As Cache.stop."""
+        for cache in self._caches():
+            cache.stop()
+
     @property
     def synced(self) -> bool:
         """Whether all that was there at the start has been read."""

@@ -25,9 +25,11 @@ def running(lists: list[tuple[int, list[Object]]], watches: list[Watch]) -> Iter
     with Api(lists, watches) as api:
         kept = Cache(Client(api.configuration), MODEL_DEPLOYMENT, None, "", own, changed.append)
         kept.start()
-        assert kept.synced.wait(10)
-        yield api, kept, changed
-        kept.stop()
+        try:
+            assert kept.synced.wait(10)
+            yield api, kept, changed
+        finally:
+            kept.stop()
 
 
 def names(kept: Cache) -> set[str]:
@@ -94,6 +96,8 @@ def test_a_kind_that_is_not_there_may_come(monkeypatch: pytest.MonkeyPatch) -> N
             Client(api.configuration), SCALED_OBJECT, None, "", own, lambda key: None, lambda: came.append(kept.present)
         )
         kept.start()
-        until(lambda: len(came) >= 5, "it comes and goes")
+        try:
+            until(lambda: len(came) >= 5, "it comes and goes")
+        finally:
+            kept.stop()
         assert came[:5] == [True, False, True, False, True]
-        kept.stop()

@@ -19,12 +19,15 @@ def test_the_oldest_has_the_bare_name() -> None:
     with Api([(10, found)], []) as api:
         store = Store(Client(api.configuration), None, queue)
         store.start()
-        until(lambda: store.synced, "all is read")
-        # Of two that are equally old it is the first by the alphabet, for ever.
-        eldest = Key("speech", "digits")
-        assert store.elder(eldest) is None
-        assert store.elder(Key("audio", "digits")) == store.elder(Key("vision", "digits")) == eldest
-        assert store.elder(Key("audio", "other")) is None
-        assert {queue.take(0) for _ in range(5)} == {
-            Key(r["metadata"]["namespace"], r["metadata"]["name"]) for r in found
-        } | {None}
+        try:
+            until(lambda: store.synced, "all is read")
+            # Of two that are equally old it is the first by the alphabet, for ever.
+            eldest = Key("speech", "digits")
+            assert store.elder(eldest) is None
+            assert store.elder(Key("audio", "digits")) == store.elder(Key("vision", "digits")) == eldest
+            assert store.elder(Key("audio", "other")) is None
+            assert {queue.take(0) for _ in range(5)} == {
+                Key(r["metadata"]["namespace"], r["metadata"]["name"]) for r in found
+            } | {None}
+        finally:
+            store.stop()
