@@ -155,7 +155,7 @@ def models() -> Path:
     lock = os.open(EXAMPLES, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several nodes may find them missing at once
-        if not (folder / "digits").exists() or not (folder / "digits-seldon").exists():
+        if not all((folder / name).exists() for name in ("digits", "digits-seldon", "digits-oip")):
             subprocess.run(
                 [sys.executable, EXAMPLES / "demo" / "train.py", EXAMPLES],
                 env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
