@@ -3,9 +3,9 @@
 Weight is given only where it can be answered:
 
 - A canary without a ready replica has no weight: its share stays with stable until it is ready.
-- A stable without one keeps its share all the same, unless the version that was stable before still runs: then that
-  one stays stable until the new one is ready. A canary never takes more than its weight, least of all because stable
-  is in trouble; requests to a stable that is down are refused while it is started again.
+- A stable without one keeps its share all the same, unless another was stable before: then that one stays stable until
+  the new one is ready, also where it does not answer for a moment. A canary never takes more than its weight, least of
+  all because stable is in trouble; requests to a stable that is down are refused while it is started again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def route(before: table.Deployment | None, document: ModelDeployment, ready: Con
     traffic = document.spec.traffic
     stable, canary = traffic.stable, traffic.canary
     versions = [table.Version(name=v.name, servable=_servable(document, v.name)) for v in document.spec.versions]
-    if before is not None and before.stable != stable and stable not in ready and before.stable in ready:
+    if before is not None and before.stable != stable and stable not in ready:
         stable = before.stable
         if stable not in document.by_name:
             held = before.by_name[stable]

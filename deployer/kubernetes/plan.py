@@ -191,7 +191,7 @@ class _Valid:
         there = {made["metadata"]["labels"].get(VERSION_LABEL) for made in self._ours.values()}
         leaving = sorted(version for version in there - self._document.by_name.keys() if version)
         versions = _look(self._observed, [*self._document.by_name, *leaving])
-        ready = {name for name, version in versions.items() if version.ready}
+        ready = {name for name, version in versions.items() if self._carries(version, before, foreign)}
         after = self._with_services(route(before.route if before else None, self._document, ready), foreign)
         named = _named(self._observed, versions)
         if foreign:
@@ -206,14 +206,29 @@ class _Valid:
             versions=versions,
             changing=bool(applies or deletes),
             begun=bool(self._ours),
-            refused=[why.message for why in self._observed.refusals.values() if not why.foreign],
+            refused=[
+                why.message
+                for key, why in self._observed.refusals.items()
+                if not why.foreign and any(identity(apply.desired) == key for apply in applies)
+            ],
             named=named,
             invalid=None,
         )
         return [*applies, *_say(self._observed, facts), *deletes]
 
-    def _applies(self) -> list[Action]:
-        applies: list[Action] = []
+    def _carries(self, version: VersionFacts, before: DeploymentStatus | None, foreign: Mapping[Id, str]) -> bool:
+        """Whether the version can take traffic: its least replicas answer, or one does and it has traffic already."""
+        if Id("Service", version_name(self._document.metadata.name, version.name)) in foreign:
+            return False
+        route = before.route if before else None
+        has_traffic = route is not None and (
+            version.name == route.stable or (version.name == route.canary and route.weight > 0)
+        )
+        declared = self._document.by_name.get(version.name)
+        return version.ready >= (1 if has_traffic or declared is None else declared.replicas[0])
+
+    def _applies(self) -> list[Apply]:
+        applies: list[Apply] = []
         for key, desired in self._desired.items():
             live = self._ours.get(key)
             if live is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 
@@ -17,6 +18,7 @@ class Queue:
         self._urgent: dict[Key, None] = {}
         self._usual: dict[Key, None] = {}
         self._later: list[tuple[float, Key]] = []
+        self._due: dict[Key, float] = {}
 
     def add(self, key: Key, *, urgent: bool) -> None:
         with self._condition:
@@ -28,10 +30,13 @@ class Queue:
             self._condition.notify()
 
     def add_later(self, key: Key, delay: float) -> None:
-        """Once `delay` seconds have passed."""
+        """Once `delay` seconds have passed, or when it is due anyway."""
         with self._condition:
-            heapq.heappush(self._later, (time.monotonic() + delay, key))
-            self._condition.notify()
+            due = time.monotonic() + delay
+            if due < self._due.get(key, math.inf):
+                self._due[key] = due
+                heapq.heappush(self._later, (due, key))
+                self._condition.notify()
 
     def take(self, timeout: float) -> Key | None:
         """The next one, waiting for one for at most `timeout` seconds."""
@@ -40,7 +45,10 @@ class Queue:
             while True:
                 now = time.monotonic()
                 while self._later and self._later[0][0] <= now:
-                    _, key = heapq.heappop(self._later)
+                    due, key = heapq.heappop(self._later)
+                    if self._due.get(key) != due:
+                        continue  # it was due earlier
+                    del self._due[key]
                     if key not in self._urgent:
                         self._usual[key] = None
                 for waiting in (self._urgent, self._usual):

@@ -44,7 +44,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Iterator
         cluster.stop()
 
 
-@pytest.fixture(scope="session")
-def installed(cluster: Cluster) -> Installed:
-    """The chart, as a newcomer installs it: what a test declares it has to remove again."""
-    return Installed(cluster, "gateway.workers=1")
+@pytest.fixture(scope="module")
+def installed(cluster: Cluster) -> Iterator[Installed]:
+    """The chart, as a newcomer installs it, for the tests of one file: others have an operator of their own."""
+    installed = Installed(cluster, "gateway.workers=1")
+    yield installed
+    installed.uninstall()

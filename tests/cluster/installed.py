@@ -25,8 +25,15 @@ class Installed:
         settings = [argument for value in values for argument in ("--set", value)]
         cluster.helm(
             "upgrade", "--install", RELEASE, str(ROOT / "charts/turnout"), "--namespace", SYSTEM, "--create-namespace",
-            "--wait", "--timeout", "3m", *settings,
+            # Another test may have made the resource's definition.
+            "--take-ownership", "--wait", "--timeout", "3m", *settings,
         )  # fmt: skip
+
+    def uninstall(self) -> None:
+        """Returns once no operator of it works."""
+        self.cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM)
+        operators = ("--selector", "app.kubernetes.io/component=operator")
+        self.cluster.kubectl("wait", "pods", "--for=delete", *operators, "--namespace", SYSTEM, "--timeout", "60s")
 
     @property
     def address(self) -> str:

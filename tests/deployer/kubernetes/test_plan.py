@@ -194,11 +194,47 @@ def test_what_an_earlier_one_of_the_name_left_is_waited_for() -> None:
     assert world.names("Service") == {"digits-v1", "digits-v2"}
 
 
-def test_what_the_api_server_refuses_is_told() -> None:
+def test_what_the_api_server_refuses_is_told_for_as_long_as_it_is_asked_for() -> None:
     world = running(resource(), "v1", "v2")
-    world.refusals[Id("Deployment", "digits-v1")] = Refusal("Deployment digits-v1 is refused: quota", foreign=False)
-    world.settle()
+    key = Id("Deployment", "digits-v1")
+    world.declare(resource(v1={"args": ["--more"]}))
+    world.refusals[key] = Refusal("Deployment digits-v1 is refused: quota", foreign=False)
+    for action in world.plan():
+        if not (isinstance(action, Apply) and action.desired["kind"] == "Deployment"):
+            world.do(action)
     assert condition(world, "Degraded") == ("True", "ObjectRefused", "Deployment digits-v1 is refused: quota")
+    world.declare(resource())
+    world.settle()
+    assert condition(world, "Degraded")[0] == "False"
+
+
+def test_weight_waits_for_the_least_replicas_and_goes_only_with_the_last() -> None:
+    world = running(resource(v2=SCALED), "v1")
+    world.replicas = 1
+    world.ready = {"v1", "v2"}
+    world.settle()
+    assert split(world) == ("v1", "v2", 0)
+    world.replicas = 2
+    world.settle()
+    assert split(world) == ("v1", "v2", 10)
+    world.replicas = 1
+    world.settle()
+    assert split(world) == ("v1", "v2", 10)
+    world.ready = {"v1"}
+    world.settle()
+    assert split(world) == ("v1", "v2", 0)
+
+
+def test_nothing_is_sent_to_a_service_of_somebody_else() -> None:
+    world = World(resource())
+    labels = {"turnout.dev/deployment": "digits"}
+    found = {"kind": "Service", "metadata": {"name": "digits-v2", "uid": "x", "labels": labels}}
+    world.live[Id("Service", "digits-v2")] = found
+    world.ready = {"v1", "v2"}
+    for _ in range(3):
+        for action in world.plan():
+            world.do(action)
+    assert split(world) == ("v1", "v2", 0)
 
 
 def test_the_younger_of_two_is_told_that_the_name_is_taken() -> None:

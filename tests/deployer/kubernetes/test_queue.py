@@ -23,6 +23,15 @@ def test_later_is_later() -> None:
     assert queue.take(10) == A
 
 
+def test_later_is_once_and_as_early_as_was_asked() -> None:
+    queue = Queue()
+    for delay in (30, 0.05, 20):
+        queue.add_later(A, delay)
+    assert queue.take(10) == A
+    queue.add_later(A, 0)
+    assert [queue.take(0), queue.take(0)] == [A, None]
+
+
 def test_who_waits_is_woken() -> None:
     queue = Queue()
     taken: list[Key | None] = []

@@ -39,12 +39,13 @@ def resource(
 
 
 class World:
-    """`ready` has the versions whose pods answer, `live` all objects by kind and name."""
+    """`ready` has the versions whose pods answer, `replicas` of each, `live` all objects by kind and name."""
 
     def __init__(self, found: Object) -> None:
         self.resource = found
         self.live: dict[Id, Object] = {}
         self.ready: set[str] = set()
+        self.replicas = 2
         self.pods: list[Object] = []
         self.elder: Key | None = None
         self.options = Options()
@@ -111,5 +112,8 @@ class World:
 
     def _slice(self, version: str) -> Object:
         labels = {"kubernetes.io/service-name": f"digits-{version}", "turnout.dev/version": version}
-        endpoint = {"addresses": [f"10.0.0.{version[1:]}"], "conditions": {"ready": True}}
-        return {"kind": "EndpointSlice", "metadata": {"labels": labels}, "endpoints": [endpoint]}
+        endpoints = [
+            {"addresses": [f"10.0.{number}.{version[1:]}"], "conditions": {"ready": True}}
+            for number in range(self.replicas)
+        ]
+        return {"kind": "EndpointSlice", "metadata": {"labels": labels}, "endpoints": endpoints}
