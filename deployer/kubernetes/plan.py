@@ -98,7 +98,8 @@ Action = Apply | Tell | Say | Delete
 def plan(observed: Observed) -> list[Action]:
     """What to do, in this order: objects, Events, the status, and last what is no longer declared.
 
-    Events come before the status that tells them done: killed between the two, one is told twice and not never.
+    Events come before the status that tells them done: killed between the two, the next operator tells them by the same
+    names, and none is lost.
     """
     metadata = observed.resource["metadata"]
     if "deletionTimestamp" in metadata:  # the garbage collector ends what belongs to it
