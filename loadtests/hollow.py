@@ -40,7 +40,7 @@ async def _settle(api: Api, pod: Object, running: dict[str, str]) -> None:
     try:
         if metadata.get("deletionTimestamp"):
             await api.delete(path, {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}})
-        elif metadata["uid"] not in running:
+        elif metadata["uid"] not in running and not pod["status"].get("podIP"):  # else it has run before this process
             address = running[metadata["uid"]] = str(next(_ADDRESSES))
             await api.patch(f"{path}/status", {"status": _ready(pod, address)})
     except Refused as refusal:
