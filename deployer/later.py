@@ -8,10 +8,8 @@ from __future__ import annotations
 
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
-        ("spec", "rollout"),
-        ("spec", "traffic", "match"),
+        ("spec", "rollout", "objectives", "agreement"),
         ("spec", "traffic", "shadow"),
-        ("spec", "traffic", "sticky"),
     }
 )
 """Paths of fields, without the numbers of list items."""

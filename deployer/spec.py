@@ -15,6 +15,7 @@ from deployer.errors import TurnoutError, nearest
 from deployer.model_path import absolute, checked, folder_number, is_local, local_path
 from deployer.quantity import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
 from deployer.rules import broken
+from gateway.table import FieldName, FieldValue
 
 API_VERSION = "turnout.dev/v1alpha1"
 KIND = "ModelDeployment"
@@ -23,6 +24,8 @@ LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes 
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 PATH_PATTERN = r"^(/[^/:\x00]+)+$"
 IMAGE_PATTERN = r"^[!-~]+$"
+URL_PATTERN = r"^https?://[!-~]+$"
+DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)$"
 CLASS_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
@@ -67,6 +70,8 @@ _CpuForm = Annotated[int, Field(ge=1, le=10**6 - 1)] | Annotated[str, Field(max_
 _MemoryForm = Annotated[int, Field(ge=1, le=10**15 - 1)] | Annotated[str, Field(max_length=32, pattern=MEMORY_PATTERN)]
 Cpu = Annotated[str, Field(max_length=16), BeforeValidator(_digits, _CpuForm), AfterValidator(_checked_cpu)]
 Memory = Annotated[str, Field(max_length=32), BeforeValidator(_digits, _MemoryForm), AfterValidator(_checked_memory)]
+StepWeight = Annotated[float, Field(strict=True, gt=0, lt=100), AfterValidator(_two_decimals)]
+Duration = Annotated[str, Field(max_length=16, pattern=DURATION_PATTERN)]
 
 
 class _Part(BaseModel):
@@ -239,6 +244,24 @@ class Version(_Part):
         return (self.autoscaling.min_replicas, self.autoscaling.max_replicas) if self.autoscaling else (1, 1)
 
 
+class Sticky(_Part):
+    """Where a request's key is: the same key gets the same version. One of the two."""
+
+    header: FieldName | None = None
+    """A header; for gRPC, metadata of that name."""
+    cookie: FieldName | None = None
+    """A cookie."""
+
+
+class Match(_Part):
+    """Requests that get a version by their headers."""
+
+    header: Annotated[dict[FieldName, FieldValue], Field(min_length=1, max_length=8)]
+    """All of these, each with exactly this value; for gRPC, metadata."""
+    version: Label
+    """What they get."""
+
+
 class Traffic(_Part):
     """Which version answers requests that ask for none."""
 
@@ -247,7 +270,101 @@ class Traffic(_Part):
     canary: Label | None = None
     """The version on trial."""
     weight: Annotated[float, Field(strict=True, ge=0, le=100), AfterValidator(_two_decimals)] = 0
-    """The canary's share of requests in percent, with at most two decimals. 0 means none, exactly."""
+    """The canary's share of requests in percent, with at most two decimals. 0 means none, exactly. A rollout moves
+    it by
+    itself."""
+    sticky: Sticky | None = None
+    """What keeps a caller with one version. Left out, each request is on its own."""
+    match: Annotated[tuple[Match, ...], Field(max_length=32)] = ()
+    """Who gets a version whatever the weight is. The first that fits decides. None of it is evidence."""
+
+
+class Pause(_Part):
+    """A stop of a rollout."""
+
+    at: StepWeight
+    """The step after which it stops."""
+    duration: Duration | None = Field(default=None, alias="for")
+    """How long. Left out: until someone approves."""
+
+
+class Objective(_Part):
+    """What must not get worse."""
+
+    margin: Annotated[float, Field(strict=True, ge=1.1, le=100)] = 2.0
+    """Shown to be less than so many times stable's rate, before the canary advances."""
+    max: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = None
+    """Never above this share of requests, whatever stable's is."""
+
+
+class SlowObjective(Objective):
+    """Answers that come late."""
+
+    over: Duration
+    """An answer that takes longer is slow."""
+
+
+class Metric(_Part):
+    """A measure of the user's own: a query in PromQL, or a webhook that answers {"value": number}."""
+
+    name: Label
+    """What it is called in reasons."""
+    query: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """PromQL with one number for a result. {namespace}, {deployment}, {stable} and {canary} are replaced."""
+    webhook: Annotated[str, Field(min_length=1, max_length=1024, pattern=URL_PATTERN)] | None = None
+    """Gets a POST with namespace, deployment, stable, canary and weight as JSON."""
+    min: float | None = None
+    """The least value that is good."""
+    max: float | None = None
+    """The greatest value that is good."""
+
+
+class Objectives(_Part):
+    """What a canary is held to."""
+
+    errors: Objective | None = Objective()
+    """Requests whose first attempt failed."""
+    rejections: Objective | None = Objective()
+    """Requests that the version refused as wrong: 4xx, INVALID_ARGUMENT. A changed signature shows here."""
+    slow: SlowObjective | None = None
+    """Answers that come late."""
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=8)] = ()
+    """Measures of the user's own."""
+
+
+class Queries(_Part):
+    """PromQL for the evidence, by version and epoch. Left out: the gateways' own series."""
+
+    requests: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Requests that the split assigned."""
+    bad: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """The bad ones of them, with a label signal: errors, slow, rejections."""
+
+
+class Rollout(_Part):
+    """How a canary takes the traffic over, by itself. Left out, the weight is moved by hand."""
+
+    steps: Annotated[tuple[StepWeight, ...], Field(min_length=1, max_length=32)] = (5, 25, 50)
+    """The canary's weights in percent, ascending. Then it is promoted to 100."""
+    interval: Duration = "60s"
+    """The least time of a step. It lasts until the evidence is there."""
+    deadline: Duration = "1h"
+    """A step without enough evidence by then is overdue, which is told; a canary that isn't ready by then is given
+    up."""
+    bake: Duration = "10m"
+    """After the promotion, the time in which the version before stays ready to take the traffic back."""
+    pauses: Annotated[tuple[Pause, ...], Field(max_length=32)] = ()
+    """Stops on the way."""
+    objectives: Objectives = Objectives()
+    """What the canary is held to."""
+    evidence: Literal["gateways", "prometheus"] = "gateways"
+    """Who is asked for the counts. Prometheus knows nothing of sticky keys."""
+    queries: Queries = Queries()
+    """What Prometheus is asked."""
+    allow_signature_change: Annotated[bool, Field(strict=True)] = False
+    """Whether the canary may have other inputs and outputs than stable."""
+    notify: Annotated[str, Field(min_length=1, max_length=1024, pattern=URL_PATTERN)] | None = None
+    """Gets a CloudEvent for each thing that happens to the rollout."""
 
 
 class Seldon(_Part):
@@ -293,6 +410,8 @@ class Spec(_Part):
     """All versions that run now."""
     traffic: Traffic
     """Which version answers what."""
+    rollout: Rollout | None = None
+    """How the canary takes the traffic over. Left out, the weight is moved by hand."""
 
 
 class ModelDeployment(_Part):

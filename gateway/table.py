@@ -19,6 +19,8 @@ Host = Annotated[str, Field(min_length=1, max_length=253)]
 # The custom resource's status holds a Deployment, so each part of one has a bound.
 VersionName = Annotated[str, Field(max_length=253, pattern=r"^[!-~]{1,253}$")]
 Name = Annotated[str, Field(max_length=253, pattern=r"^[!-.0-~]{1,253}$")]
+FieldName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
+FieldValue = Annotated[str, Field(max_length=256, pattern=r"^[ -~]*$")]
 
 
 class TableError(ValueError):
@@ -48,6 +50,26 @@ class Version(_Frozen):
     endpoints: tuple[Endpoint, ...] = ()
 
 
+class Sticky(_Frozen):
+    """Where a request's key stands: in a header (for gRPC: metadata) or in a cookie, and in one of them only."""
+
+    header: FieldName | None = None
+    cookie: FieldName | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Sticky:
+        if (self.header is None) == (self.cookie is None):
+            raise ValueError("a key stands in a header or in a cookie: name one of them")
+        return self
+
+
+class Match(_Frozen):
+    """Requests with all of these headers (for gRPC: metadata), each with exactly this value, get `version`."""
+
+    header: Annotated[dict[FieldName, FieldValue], Field(min_length=1, max_length=8)]
+    version: VersionName
+
+
 class Deployment(_Frozen):
     """One model under one name, its versions, and how its traffic is split.
 
@@ -62,6 +84,13 @@ class Deployment(_Frozen):
     canary: VersionName | None = None
     weight: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0
     epoch: Annotated[int, Field(ge=0)] = 0
+    salt: Annotated[str, Field(max_length=512)] = ""
+    """Of the cohorts of sticky keys: one for each rollout, the same for all its weights."""
+    sticky: Sticky | None = None
+    match: Annotated[tuple[Match, ...], Field(max_length=32)] = ()
+    """The first that fits decides."""
+    slow: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds after which a request counts as slow in the evidence; None: none does."""
     versions: Annotated[tuple[Version, ...], Field(max_length=256)]
 
     @model_validator(mode="after")
@@ -75,6 +104,11 @@ class Deployment(_Frozen):
         for role, name in (("stable", self.stable), ("canary", self.canary)):
             if name is not None and name not in names:
                 raise ValueError(f"{self.key}: {role} is {name!r}, but the versions are {', '.join(names)}")
+        for match in self.match:
+            if match.version not in names:
+                raise ValueError(
+                    f"{self.key}: a match names {match.version!r}, but the versions are {', '.join(names)}"
+                )
         if self.canary == self.stable:
             raise ValueError(f"{self.key}: stable and canary are both {self.stable!r}")
         if self.weight and self.canary is None:

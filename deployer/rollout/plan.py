@@ -1,0 +1,35 @@
+"""How a version takes traffic over: the document's `rollout`, in seconds and objectives. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployer.rollout.verdict import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A stop after the step of weight `at`: for so many seconds, or until someone approves."""
+
+    at: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Weights in percent, rising, below 100; times in seconds.
+
+    A step lasts `interval` at least. After `deadline` a step that still holds is overdue: it goes on holding, and
+    that is told. `bake` follows the promotion.
+    """
+
+    steps: tuple[float, ...]
+    interval: float
+    deadline: float
+    bake: float
+    objectives: tuple[Objective, ...]
+    pauses: tuple[Pause, ...] = ()
+
+    def pause(self, weight: float) -> Pause | None:
+        """The one after the step of that weight."""
+        return next((pause for pause in self.pauses if pause.at == weight), None)
