@@ -57,7 +57,7 @@ def test_both_versions_answer_over_rest_and_grpc_at_their_weights(digits: Instal
 
 def test_kubectl_shows_how_things_stand(digits: Installed) -> None:
     digits.settled("digits")
-    heading, row = digits.cluster.kubectl("get", "modeldeployments").splitlines()
+    heading, row = digits.cluster.kubectl("get", "modeldeployments", "digits").splitlines()
     print(heading, row, sep="\n")
     assert heading.split() == ["NAME", "STABLE", "CANARY", "WEIGHT", "PHASE", "READY", "AGE"]
     assert row.split()[:-1] == ["digits", "v1", "v2", "10", "Ready", "2/2"]
