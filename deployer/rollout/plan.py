@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deployer import spec
+from deployer.duration import seconds
 from deployer.rollout.verdict import Objective
 
 
@@ -33,3 +35,23 @@ class Plan:
     def pause(self, weight: float) -> Pause | None:
         """The one after the step of that weight."""
         return next((pause for pause in self.pauses if pause.at == weight), None)
+
+
+def of(rollout: spec.Rollout) -> Plan:
+    """The plan that a document's `rollout` asks for. The user's own metrics are no part of it."""
+    declared = rollout.objectives
+    named = (("errors", declared.errors), ("rejections", declared.rejections), ("slow", declared.slow))
+    return Plan(
+        steps=rollout.steps,
+        interval=seconds(rollout.interval),
+        deadline=seconds(rollout.deadline),
+        bake=seconds(rollout.bake),
+        objectives=tuple(
+            Objective(name, objective.margin, objective.max, anew=name == "slow")
+            for name, objective in named
+            if objective is not None
+        ),
+        pauses=tuple(
+            Pause(pause.at, None if pause.duration is None else seconds(pause.duration)) for pause in rollout.pauses
+        ),
+    )

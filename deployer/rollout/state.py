@@ -80,7 +80,10 @@ class Seen:
 
     `settled`: every gateway that serves has `route`. `capacity`: for each version the percentage of all traffic that
     its ready and warmed replicas can take. `looks`: for each objective what is new since the last tick, None where it
-    can't be read. `order`: what a person asked for, with its number, which rises.
+    can't be read. `objections`: reasons to roll back at once, in any phase before finishing (a canary that crashes,
+    another signature, a metric of the user's that is broken). `doubts`: reasons not to advance yet (a metric that
+    can't be read, a gateway that is silent). `order`: a token that tells it from the one before, and what a person
+    asked for.
     """
 
     now: float
@@ -89,7 +92,9 @@ class Seen:
     settled: bool
     capacity: Mapping[str, float]
     looks: Mapping[str, tuple[Look, ...]] | None = None
-    order: tuple[int, Order] | None = None
+    objections: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    order: tuple[str, Order] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Rollout:
 
     `weight` is what is wanted, `before` what was in force until then. `entered`: when this phase or step began,
     `since`: when its weight came into force. `requests`: of the canary, in this step. `paused`: why, and `until` when,
-    if it ends by itself. `handled`: the number of the last order. `number` tells attempts apart.
+    if it ends by itself. `handled`: the token of the last order. `number` tells attempts apart.
     """
 
     trial: Trial
@@ -118,7 +123,7 @@ class Rollout:
     forced: bool = False
     reason: str = ""
     overdue: bool = False
-    handled: int = 0
+    handled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ def _begun(old: Rollout | None, plan: Plan | None, seen: Seen) -> Rollout | None
     if old is not None and old.trial == seen.trial and not (old.phase is Phase.ROLLED_BACK and order is Order.RETRY):
         return old
     number = old.number + 1 if old is not None else 1
-    handled = old.handled if old is not None else seen.order[0] if seen.order is not None else 0
+    handled = old.handled if old is not None else seen.order[0] if seen.order is not None else ""
     weight = seen.route.weight if seen.route.canary == seen.trial.canary else 0.0
     fresh = (Evidence(),) * len(plan.objectives)
     return Rollout(seen.trial, seen.now, number, before=weight, evidence=fresh, handled=handled)
@@ -186,6 +191,8 @@ def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
     if order is Order.ROLLBACK or (order is Order.UNDO and rollout.phase is Phase.BAKING):
         return _rolled_back(rollout, seen, "rolled back by hand")
     rollout = _ordered(rollout, order)
+    if seen.objections:
+        return _rolled_back(rollout, seen, "; ".join(seen.objections))
     if rollout.until is not None and seen.now >= rollout.until:
         rollout = replace(rollout, paused=None, until=None, passed=True)
     if rollout.phase in _TESTED:
@@ -221,7 +228,7 @@ def _moved_by_hand(rollout: Rollout, seen: Seen) -> Rollout:
 
 def _order(rollout: Rollout, seen: Seen) -> tuple[Rollout, Order | None]:
     """The order that was not handled yet, noted as handled."""
-    if seen.order is None or seen.order[0] <= rollout.handled:
+    if seen.order is None or seen.order[0] == rollout.handled:
         return rollout, None
     return replace(rollout, handled=seen.order[0]), seen.order[1]
 
@@ -276,7 +283,11 @@ def _onward(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
         return replace(_enter(rollout, Phase.BAKING, seen, rollout.reason), since=seen.now)
     if rollout.since is None:
         return replace(rollout, since=seen.now)
-    if seen.looks is None or seen.now - rollout.since < (plan.bake if rollout.phase is Phase.BAKING else plan.interval):
+    if (
+        seen.looks is None
+        or seen.doubts
+        or seen.now - rollout.since < (plan.bake if rollout.phase is Phase.BAKING else plan.interval)
+    ):
         return rollout
     if rollout.phase is Phase.BAKING:
         return _enter(rollout, Phase.FINISHING, seen, rollout.reason)
