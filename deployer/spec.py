@@ -1,106 +1,54 @@
 """ModelDeployment: what a user writes, on a laptop and on Kubernetes alike.
 
-The one source of the document: `schema.py` and the reference in `docs/` are made from it. Each string and list has a
-bound, since the custom resource's schema needs them (decision 20). Pure. The rules that span fields are in `rules.py`.
+The one source of the document: `schema.py` and the reference in `docs/` are made from it. Pure. What it says of rollouts
+is in `rollout_spec.py`, of pods in `pod_spec.py`; the rules that span fields are in `rules.py`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from deployer.errors import TurnoutError, nearest
-from deployer.model_path import absolute, checked, folder_number, is_local, local_path
-from deployer.quantity import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
+from deployer.fields import (
+    CLASS_PATTERN,
+    IMAGE_PATTERN,
+    Cpu,
+    EnvironmentName,
+    EnvironmentValue,
+    Label,
+    Memory,
+    Model,
+    Part,
+    Port,
+    Replicas,
+    Words,
+    two_decimals,
+)
+from deployer.model_path import absolute, folder_number, is_local, local_path
+from deployer.pod_spec import Pod
+from deployer.rollout_spec import Match, Rollout, Sticky
 from deployer.rules import broken
-from gateway.table import FieldName, FieldValue
 
 API_VERSION = "turnout.dev/v1alpha1"
 KIND = "ModelDeployment"
 
-LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
-SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-PATH_PATTERN = r"^(/[^/:\x00]+)+$"
-IMAGE_PATTERN = r"^[!-~]+$"
-URL_PATTERN = r"^https?://[!-~]+$"
-DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)$"
-CLASS_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
-Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
-Subdomain = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN_PATTERN)]
-Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-Words = Annotated[
-    dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)
-]
-AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=PATH_PATTERN)]
-Replicas = Annotated[int, Field(strict=True, ge=1, le=1000)]
-EnvironmentName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-EnvironmentValue = Annotated[str, Field(max_length=4096)]
-
-
-def _digits(value: object) -> object:
-    """`cpu: 2` is "2", as Kubernetes has it; fractions have to be quoted there too."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _checked_cpu(text: str) -> str:
-    cores(text)
-    return text
-
-
-def _checked_memory(text: str) -> str:
-    memory_bytes(text)
-    return text
-
-
-def _checked_model(text: str) -> str:
-    checked(text)
-    return text
-
-
-def _two_decimals(weight: float) -> float:
-    if round(weight, 2) != weight:
-        raise ValueError(f"{weight} has more than two decimals; the nearest weight is {round(weight, 2):g}")
-    return weight
-
-
-_CpuForm = Annotated[int, Field(ge=1, le=10**6 - 1)] | Annotated[str, Field(max_length=16, pattern=CPU_PATTERN)]
-_MemoryForm = Annotated[int, Field(ge=1, le=10**15 - 1)] | Annotated[str, Field(max_length=32, pattern=MEMORY_PATTERN)]
-Cpu = Annotated[str, Field(max_length=16), BeforeValidator(_digits, _CpuForm), AfterValidator(_checked_cpu)]
-Memory = Annotated[str, Field(max_length=32), BeforeValidator(_digits, _MemoryForm), AfterValidator(_checked_memory)]
-StepWeight = Annotated[float, Field(strict=True, gt=0, lt=100), AfterValidator(_two_decimals)]
-Duration = Annotated[str, Field(max_length=16, pattern=DURATION_PATTERN)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-    )
-
-
-class Metadata(_Part):
+class Metadata(Part):
     """What the deployment is called."""
 
     name: Label
     """The deployment's name, which callers address: TensorFlow Serving's model name, Seldon's deployment name."""
     namespace: Label = "default"
     """The group that the name belongs to; two namespaces may hold the same name."""
-    labels: Words = {}
+    labels: Words = Field(default_factory=dict)
     """On Kubernetes: the object's own labels."""
-    annotations: Words = {}
+    annotations: Words = Field(default_factory=dict)
     """On Kubernetes: the object's own annotations."""
 
 
-class Amounts(_Part):
+class Amounts(Part):
     """An amount of each resource."""
 
     cpu: Cpu | None = None
@@ -111,7 +59,7 @@ class Amounts(_Part):
     """Whole GPUs, as `nvidia.com/gpu` on Kubernetes."""
 
 
-class Resources(_Part):
+class Resources(Part):
     """What one replica of a version needs and may use."""
 
     requests: Amounts = Amounts()
@@ -120,7 +68,7 @@ class Resources(_Part):
     """What a replica may use at most."""
 
 
-class Target(_Part):
+class Target(Part):
     """The load that each replica should have: one of the two. Left out, it is 4 requests in flight."""
 
     in_flight: Annotated[float, Field(strict=True, ge=0.1, le=10_000)] | None = None
@@ -129,7 +77,7 @@ class Target(_Part):
     """Percent of the requested CPU that a replica uses, on average. On Kubernetes only."""
 
 
-class Autoscaling(_Part):
+class Autoscaling(Part):
     """How many replicas a version has. Left out, it has one."""
 
     min_replicas: Replicas = 1
@@ -140,64 +88,12 @@ class Autoscaling(_Part):
     """The load that each replica should have."""
 
 
-class Toleration(_Part):
-    """A taint that the pods put up with, as Kubernetes has it."""
-
-    key: Annotated[str, Field(max_length=317)] | None = None
-    """The taint's key. Left out, with `Exists`: all taints."""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    """Whether the value counts."""
-    value: Annotated[str, Field(max_length=63)] | None = None
-    """The taint's value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """What the taint would do. Left out: any."""
-    toleration_seconds: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] | None = None
-    """How long a pod stays after `NoExecute`."""
-
-
-class Source(_Part):
-    """A Secret or a ConfigMap in the deployment's namespace: one of the two."""
-
-    secret: Subdomain | None = None
-    """A Secret's name."""
-    config_map: Subdomain | None = None
-    """A ConfigMap's name."""
-
-
-class Volume(Source):
-    """What is mounted into the model server: a Secret, a ConfigMap or a PersistentVolumeClaim; one of the three."""
-
-    pvc: Subdomain | None = None
-    """A PersistentVolumeClaim's name."""
-    path: AbsolutePath
-    """Where it appears."""
-    read_only: bool = True
-    """Whether the server may not write there."""
-
-
-class Pod(_Part):
-    """What only Kubernetes needs to know of a version's pods. Elsewhere it is passed over."""
-
-    node_selector: Words = {}
-    """Labels of the nodes that will do."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
-    """Taints that the pods put up with."""
-    service_account: Subdomain | None = None
-    """The pods' service account, such as one that may read the model's bucket."""
-    pull_secrets: Annotated[tuple[Subdomain, ...], Field(max_length=8)] = ()
-    """Secrets for pulling the image."""
-    env_from: Annotated[tuple[Source, ...], Field(max_length=16)] = ()
-    """Environment variables from Secrets and ConfigMaps, for the server and for what fetches its model."""
-    volumes: Annotated[tuple[Volume, ...], Field(max_length=16)] = ()
-    """What is mounted."""
-
-
-class Version(_Part):
+class Version(Part):
     """One set of weights behind one server set-up."""
 
     name: Label
     """The version's name: what traffic names, callers may pin, and metrics carry."""
-    model: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_checked_model)] | None = None
+    model: Model | None = None
     """Where the model lies: a path or file:// path, relative to the folder of this document; on Kubernetes a path in
     the image, seen from its root. There also s3://, gs://, http://, https:// and pvc://CLAIM/PATH. For tfserving a
     SavedModel's folder; for seldon a Python file named after the model class in it, or its folder; for oip what the
@@ -217,7 +113,7 @@ class Version(_Part):
     """How many replicas run. Left out: one."""
     warmup: dict[Annotated[str, Field(max_length=256)], JsonValue] | None = None
     """The body of one prediction in the runtime's REST form. A replica takes traffic once it has answered it."""
-    env: Annotated[dict[EnvironmentName, EnvironmentValue], Field(max_length=64)] = {}
+    env: Annotated[dict[EnvironmentName, EnvironmentValue], Field(max_length=64)] = Field(default_factory=dict)
     """Environment variables of the model server."""
     pod: Pod = Pod()
     """What only Kubernetes needs to know."""
@@ -244,130 +140,23 @@ class Version(_Part):
         return (self.autoscaling.min_replicas, self.autoscaling.max_replicas) if self.autoscaling else (1, 1)
 
 
-class Sticky(_Part):
-    """Where a request's key is: the same key gets the same version. One of the two."""
-
-    header: FieldName | None = None
-    """A header; for gRPC, metadata of that name."""
-    cookie: FieldName | None = None
-    """A cookie."""
-
-
-class Match(_Part):
-    """Requests that get a version by their headers."""
-
-    header: Annotated[dict[FieldName, FieldValue], Field(min_length=1, max_length=8)]
-    """All of these, each with exactly this value; for gRPC, metadata."""
-    version: Label
-    """What they get."""
-
-
-class Traffic(_Part):
+class Traffic(Part):
     """Which version answers requests that ask for none."""
 
     stable: Label
     """The version that answers what the canary does not."""
     canary: Label | None = None
     """The version on trial."""
-    weight: Annotated[float, Field(strict=True, ge=0, le=100), AfterValidator(_two_decimals)] = 0
-    """The canary's share of requests in percent, with at most two decimals. 0 means none, exactly. A rollout moves
-    it by
-    itself."""
+    weight: Annotated[float, Field(strict=True, ge=0, le=100), AfterValidator(two_decimals)] = 0
+    """The canary's share of requests in percent, with at most two decimals. 0 means none, exactly. A rollout
+    moves it by itself."""
     sticky: Sticky | None = None
-    """What keeps a caller with one version. Left out, each request is on its own."""
+    """What keeps a caller with one version. Left out, each request is decided on its own."""
     match: Annotated[tuple[Match, ...], Field(max_length=32)] = ()
-    """Who gets a version whatever the weight is. The first that fits decides. None of it is evidence."""
+    """Who gets a version whatever the weight is. The first that fits decides. Such requests are no evidence."""
 
 
-class Pause(_Part):
-    """A stop of a rollout."""
-
-    at: StepWeight
-    """The step after which it stops."""
-    duration: Duration | None = Field(default=None, alias="for")
-    """How long. Left out: until someone approves."""
-
-
-class Objective(_Part):
-    """What must not get worse."""
-
-    margin: Annotated[float, Field(strict=True, ge=1.1, le=100)] = 2.0
-    """Shown to be less than so many times stable's rate, before the canary advances."""
-    max: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = None
-    """Never above this share of requests, whatever stable's is."""
-
-
-class SlowObjective(Objective):
-    """Answers that come late."""
-
-    over: Duration
-    """An answer that takes longer is slow."""
-
-
-class Metric(_Part):
-    """A measure of the user's own: a query in PromQL, or a webhook that answers {"value": number}."""
-
-    name: Label
-    """What it is called in reasons."""
-    query: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """PromQL with one number for a result. {namespace}, {deployment}, {stable} and {canary} are replaced."""
-    webhook: Annotated[str, Field(min_length=1, max_length=1024, pattern=URL_PATTERN)] | None = None
-    """Gets a POST with namespace, deployment, stable, canary and weight as JSON."""
-    min: float | None = None
-    """The least value that is good."""
-    max: float | None = None
-    """The greatest value that is good."""
-
-
-class Objectives(_Part):
-    """What a canary is held to."""
-
-    errors: Objective | None = Objective()
-    """Requests whose first attempt failed."""
-    rejections: Objective | None = Objective()
-    """Requests that the version refused as wrong: 4xx, INVALID_ARGUMENT. A changed signature shows here."""
-    slow: SlowObjective | None = None
-    """Answers that come late."""
-    metrics: Annotated[tuple[Metric, ...], Field(max_length=8)] = ()
-    """Measures of the user's own."""
-
-
-class Queries(_Part):
-    """PromQL for the evidence, by version and epoch. Left out: the gateways' own series."""
-
-    requests: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """Requests that the split assigned."""
-    bad: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """The bad ones of them, with a label signal: errors, slow, rejections."""
-
-
-class Rollout(_Part):
-    """How a canary takes the traffic over, by itself. Left out, the weight is moved by hand."""
-
-    steps: Annotated[tuple[StepWeight, ...], Field(min_length=1, max_length=32)] = (5, 25, 50)
-    """The canary's weights in percent, ascending. Then it is promoted to 100."""
-    interval: Duration = "60s"
-    """The least time of a step. It lasts until the evidence is there."""
-    deadline: Duration = "1h"
-    """A step without enough evidence by then is overdue, which is told; a canary that isn't ready by then is given
-    up."""
-    bake: Duration = "10m"
-    """After the promotion, the time in which the version before stays ready to take the traffic back."""
-    pauses: Annotated[tuple[Pause, ...], Field(max_length=32)] = ()
-    """Stops on the way."""
-    objectives: Objectives = Objectives()
-    """What the canary is held to."""
-    evidence: Literal["gateways", "prometheus"] = "gateways"
-    """Who is asked for the counts. Prometheus knows nothing of sticky keys."""
-    queries: Queries = Queries()
-    """What Prometheus is asked."""
-    allow_signature_change: Annotated[bool, Field(strict=True)] = False
-    """Whether the canary may have other inputs and outputs than stable."""
-    notify: Annotated[str, Field(min_length=1, max_length=1024, pattern=URL_PATTERN)] | None = None
-    """Gets a CloudEvent for each thing that happens to the rollout."""
-
-
-class Seldon(_Part):
+class Seldon(Part):
     """What only the runtime seldon has."""
 
     operator: bool | None = None
@@ -377,7 +166,7 @@ class Seldon(_Part):
     """What the servers speak."""
 
 
-class Ports(_Part):
+class Ports(Part):
     """Where a server listens in its container."""
 
     rest: Port
@@ -388,7 +177,7 @@ class Ports(_Part):
     """Prometheus' metrics, where it has any."""
 
 
-class Oip(_Part):
+class Oip(Part):
     """What only the runtime oip has."""
 
     server: Literal["mlserver", "triton", "other"] = "mlserver"
@@ -397,7 +186,7 @@ class Oip(_Part):
     """Where it listens. Left out: the server's usual ports."""
 
 
-class Spec(_Part):
+class Spec(Part):
     """The model's versions and its traffic."""
 
     runtime: Literal["tfserving", "seldon", "oip"]
@@ -411,10 +200,10 @@ class Spec(_Part):
     traffic: Traffic
     """Which version answers what."""
     rollout: Rollout | None = None
-    """How the canary takes the traffic over. Left out, the weight is moved by hand."""
+    """How a canary takes the traffic over by itself. Left out, its weight is moved by hand."""
 
 
-class ModelDeployment(_Part):
+class ModelDeployment(Part):
     """One model, its versions and how its traffic is split between them."""
 
     api_version: Literal["turnout.dev/v1alpha1"]

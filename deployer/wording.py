@@ -11,17 +11,17 @@ from pydantic_core import ErrorDetails
 
 from deployer import later
 from deployer.errors import nearest
-from deployer.plain import Path
-from deployer.rules import broken
-from deployer.schema import at, schema
-from deployer.spec import (
+from deployer.fields import (
     CLASS_PATTERN,
     IMAGE_PATTERN,
     LABEL_PATTERN,
     PATH_PATTERN,
     SUBDOMAIN_PATTERN,
-    ModelDeployment,
 )
+from deployer.plain import Path
+from deployer.rules import broken
+from deployer.schema import at, schema
+from deployer.spec import ModelDeployment
 
 _FORMS = {
     LABEL_PATTERN: "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends",

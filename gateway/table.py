@@ -20,6 +20,7 @@ Host = Annotated[str, Field(min_length=1, max_length=253)]
 VersionName = Annotated[str, Field(max_length=253, pattern=r"^[!-~]{1,253}$")]
 Name = Annotated[str, Field(max_length=253, pattern=r"^[!-.0-~]{1,253}$")]
 FieldName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
+CookieName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 FieldValue = Annotated[str, Field(max_length=256, pattern=r"^[ -~]*$")]
 
 
@@ -54,7 +55,7 @@ class Sticky(_Frozen):
     """Where a request's key stands: in a header (for gRPC: metadata) or in a cookie, and in one of them only."""
 
     header: FieldName | None = None
-    cookie: FieldName | None = None
+    cookie: CookieName | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Sticky:

@@ -6,15 +6,20 @@ custom resource's schema is made from these models too (decision 20).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import copy
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from deployer.spec import Label
+from deployer.fields import Label
+from deployer.kubernetes.kinds import Object
+from deployer.rollout.state import Phase as RolloutPhase
+from deployer.rollout.verdict import Verdict
 from gateway import table
 
 MAX_MESSAGE = 1024
+MAX_KEPT = 64 * 1024
 
 Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Invalid"]
 ConditionType = Literal[
@@ -27,6 +32,9 @@ ConditionType = Literal[
     "Unschedulable",
     "ForeignObject",
     "AutoscalerMissing",
+    "RolloutPaused",
+    "RolloutOverdue",
+    "RolledBack",
 ]
 
 
@@ -39,6 +47,7 @@ Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-ti
 Replicas = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 Generation = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class _Part(BaseModel):
@@ -88,6 +97,98 @@ class Condition(_Part):
     """The generation of the spec that this was said of."""
 
 
+class ObjectiveStatus(_Part):
+    """What the evidence says of one objective."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """The objective's name."""
+    verdict: Verdict
+    """What follows from it: advance, hold (not enough yet) or rollback."""
+    canary_requests: Count
+    """Requests that the split gave to the canary."""
+    canary_bad: Count
+    """Those of them that were bad."""
+    stable_requests: Count
+    """Requests that the split gave to stable meanwhile."""
+    stable_bad: Count
+    """Those of them that were bad."""
+    worse: float
+    """The e-value that the canary is worse than stable. It is rolled back at `barAgainst`."""
+    over: float
+    """The e-value that it is above the objective's limit. It is rolled back at `barAgainst`."""
+    fine: float
+    """The e-value that it is within the margin. It may advance at `barFor`."""
+    bar_against: float
+    """What `worse` or `over` has to reach."""
+    bar_for: float
+    """What `fine` has to reach."""
+    message: Message
+    """All of it in words."""
+
+
+class RolloutRecord(_Part):
+    """A rollout that is over."""
+
+    number: Count
+    """Which of the deployment's rollouts it was."""
+    stable: Label
+    """The version that was stable."""
+    canary: Label
+    """The version on trial."""
+    outcome: Annotated[str, Field(max_length=64)]
+    """How it ended."""
+    reason: Message
+    """Why."""
+    began: Time
+    """When it began."""
+    ended: Time
+    """When it was over."""
+
+
+class RolloutStatus(_Part):
+    """Where a rollout stands, for people. What the operator goes by is `rolloutState`."""
+
+    number: Count
+    """Which of the deployment's rollouts it is."""
+    phase: RolloutPhase
+    """Where it stands."""
+    stable: Label
+    """The version that is stable when it begins."""
+    canary: Label
+    """The version on trial."""
+    step: Count
+    """Which of the steps it is at."""
+    steps: Count
+    """How many there are."""
+    weight: Weight
+    """The canary's share that is wanted now, in percent."""
+    began: Time
+    """When this phase, or this step, began."""
+    since: Time | None = None
+    """Since when all gateways have its weight."""
+    deadline: Time | None = None
+    """When it is overdue."""
+    paused: Message = ""
+    """Why it is paused, if it is."""
+    until: Time | None = None
+    """When a pause ends by itself."""
+    reason: Message = ""
+    """Why it is where it is."""
+    evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
+    """What the evidence says, by objective."""
+    told: Time | None = None
+    """When the evidence was last written here; that is a few seconds behind what is known."""
+
+
+class OrderStatus(_Part):
+    """What became of the last order, by its annotation."""
+
+    text: Message
+    """The annotation."""
+    refused: Message = ""
+    """Why it was not taken, if it wasn't."""
+
+
 class DeploymentStatus(_Part):
     """What Turnout says of the deployment. Written by the operator only."""
 
@@ -111,3 +212,37 @@ class DeploymentStatus(_Part):
     """How each version does, those that are leaving included."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """Statements about the deployment, one of each type."""
+    rollout: RolloutStatus | None = None
+    """The rollout that is under way, or the last one."""
+    rollout_state: Annotated[str, Field(max_length=MAX_KEPT)] | None = None
+    """What the operator knows of the rollout. Only for itself, in a form that may change."""
+    rollouts: Annotated[tuple[RolloutRecord, ...], Field(max_length=16)] = ()
+    """The last rollouts that are over."""
+    order: OrderStatus | None = None
+    """The last order, and what became of it."""
+
+
+def read(found: Object) -> DeploymentStatus:
+    """The status as far as it can be read: what another release wrote otherwise is left out, and the rest holds.
+
+    A route that is lost would begin again with epoch 0, so nothing beside it may cost it.
+    """
+    rest = copy.deepcopy(found)
+    while True:
+        try:
+            return DeploymentStatus.model_validate(rest)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            _drop(rest, first["loc"], first["type"] == "extra_forbidden")
+
+
+def _drop(found: Any, place: tuple[str | int, ...], unknown: bool) -> None:
+    """Take what can't be read out: an unknown field, an item of a list of ours, else the whole field."""
+    if unknown:
+        for part in place[:-1]:
+            found = found[part]
+        del found[place[-1]]
+    elif len(place) > 1 and isinstance(place[1], int):
+        del found[place[0]][place[1]]
+    else:
+        del found[place[0]]

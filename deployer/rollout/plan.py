@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployer import spec
+from deployer import rollout_spec
 from deployer.duration import seconds
 from deployer.rollout.verdict import Objective
 
@@ -37,7 +37,7 @@ class Plan:
         return next((pause for pause in self.pauses if pause.at == weight), None)
 
 
-def of(rollout: spec.Rollout) -> Plan:
+def of(rollout: rollout_spec.Rollout) -> Plan:
     """The plan that a document's `rollout` asks for. The user's own metrics are no part of it."""
     declared = rollout.objectives
     named = (("errors", declared.errors), ("rejections", declared.rejections), ("slow", declared.slow))

@@ -12,7 +12,8 @@ from deployer.kubernetes.manifests import warmup
 from deployer.kubernetes.manifests.amounts import resources
 from deployer.kubernetes.manifests.basics import Object
 from deployer.kubernetes.manifests.server import CONFIG_FOLDER, Server
-from deployer.spec import ModelDeployment, Pod, Source, Toleration, Version, Volume
+from deployer.pod_spec import Pod, Source, Toleration, Volume
+from deployer.spec import ModelDeployment, Version
 
 SERVER = "server"
 """The server's container."""
