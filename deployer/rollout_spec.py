@@ -49,6 +49,9 @@ class Objective(Part):
     """The canary advances once it is shown to have less than so many times stable's share of them."""
     max: Annotated[float, Field(strict=True, ge=0.0001, le=0.99)] | None = None
     """The most that the canary may have, as a part of its requests (0.05 is 5 %), whatever stable has."""
+    negligible: Annotated[float, Field(strict=True, ge=0, le=0.5)] = 0.001
+    """So small a part of its requests is no matter, whatever stable has. The smaller it is, the longer a step lasts in
+    which hardly anything fails; with 0, a step in which nothing fails never ends."""
 
 
 class SlowObjective(Objective):

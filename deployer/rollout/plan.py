@@ -47,7 +47,7 @@ def of(rollout: rollout_spec.Rollout) -> Plan:
         deadline=seconds(rollout.deadline),
         bake=seconds(rollout.bake),
         objectives=tuple(
-            Objective(name, objective.margin, objective.max, anew=name == "slow")
+            Objective(name, objective.margin, objective.max, objective.negligible, anew=name == "slow")
             for name, objective in named
             if objective is not None
         ),
