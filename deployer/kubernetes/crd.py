@@ -42,6 +42,7 @@ _COLUMNS = (
     ("Stable", "string", ".status.stable", 0),
     ("Canary", "string", ".status.canary", 0),
     ("Weight", "number", ".status.weight", 0),
+    ("Rollout", "string", ".status.rollout.phase", 0),
     ("Phase", "string", ".status.phase", 0),
     ("Ready", "string", ".status.ready", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
