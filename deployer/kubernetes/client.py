@@ -155,6 +155,17 @@ class Client:
         path = kind.path(resource["metadata"]["namespace"], resource["metadata"]["name"], subresource)
         return self._ask("update", "PUT", kind, path, {"fieldManager": FIELD_MANAGER}, resource)
 
+    def annotate(self, kind: Kind, namespace: str, name: str, annotation: str, text: str) -> None:
+        """Set one annotation, whatever else has changed. People's commands do it, with their own rights.
+
+        Raises:
+            ApiError, Unreachable
+        """
+        patch = {"metadata": {"annotations": {annotation: text}}}
+        path = kind.path(namespace, name)
+        query = {"fieldManager": FIELD_MANAGER}
+        self._ask("patch", "PATCH", kind, path, query, patch, "application/merge-patch+json")
+
     def delete(self, kind: Kind, resource: Object) -> None:
         """Delete this very object, what belongs to it in the background; nothing if it is gone.
 
