@@ -19,6 +19,7 @@ from deployer.runtimes.tfserving import MODEL_SERVER, STAND_IN
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 EXAMPLES = CHECKOUT / "examples"
+FAULTY = CHECKOUT / "tests" / "e2e" / "programs" / "faulty"
 HTTP_SERVER = Path(__file__).resolve().parent / "http_server.py"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -98,6 +99,17 @@ def _digits_seldon(tag: str) -> Image:
     )
 
 
+def _faulty(tag: str) -> Image:
+    """The tests' model that FAULT spoils."""
+    base = _seldon(tag)
+    return Image(
+        entrypoint=base.entrypoint,
+        env={**base.env, "MODEL_NAME": "Faulty", "PYTHONDONTWRITEBYTECODE": "1"},
+        folder="/microservice",
+        folders={"/microservice": FAULTY},
+    )
+
+
 def _mlserver(tag: str) -> Image:
     return Image(
         command=("/bin/sh", "-c", "exec mlserver start $MLSERVER_MODELS_DIR"),
@@ -136,6 +148,7 @@ _IMAGES: Mapping[str, Callable[[str], Image]] = {
     "tensorflow/serving": _tfserving,
     "test/tfserving*": _tfserving,
     "test/digits-seldon": _digits_seldon,
+    "test/faulty": _faulty,
     "seldonio/mlserver*": _mlserver,
     "test/mlserver*": _mlserver,
     "seldonio/*": _seldon,
