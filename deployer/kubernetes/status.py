@@ -9,16 +9,13 @@ from __future__ import annotations
 import copy
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 
 from deployer.fields import Label
 from deployer.kubernetes.kinds import Object
-from deployer.rollout.state import Phase as RolloutPhase
-from deployer.rollout.verdict import Verdict
+from deployer.rollout.status import Message, Part, RolloutRecord, RolloutStatus, Time, Weight
 from gateway import table
 
-MAX_MESSAGE = 1024
 MAX_KEPT = 64 * 1024
 
 Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Invalid"]
@@ -38,31 +35,11 @@ ConditionType = Literal[
 ]
 
 
-def _cut(text: object) -> object:
-    return f"{text[: MAX_MESSAGE - 1]}…" if isinstance(text, str) and len(text) > MAX_MESSAGE else text
-
-
-Message = Annotated[str, BeforeValidator(_cut), Field(max_length=MAX_MESSAGE)]
-Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 Replicas = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Weight = Annotated[float, Field(ge=0, le=100)]
 Generation = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-    )
-
-
-class VersionStatus(_Part):
+class VersionStatus(Part):
     """How one version does."""
 
     name: Label
@@ -79,7 +56,7 @@ class VersionStatus(_Part):
     """Why it is not ready, if it isn't."""
 
 
-class Condition(_Part):
+class Condition(Part):
     """One statement about the deployment, by Kubernetes' conventions."""
 
     type: ConditionType
@@ -97,90 +74,7 @@ class Condition(_Part):
     """The generation of the spec that this was said of."""
 
 
-class ObjectiveStatus(_Part):
-    """What the evidence says of one objective."""
-
-    name: Annotated[str, Field(max_length=64)]
-    """The objective's name."""
-    verdict: Verdict
-    """What follows from it: advance, hold (not enough yet) or rollback."""
-    canary_requests: Count
-    """Requests that the split gave to the canary."""
-    canary_bad: Count
-    """Those of them that were bad."""
-    stable_requests: Count
-    """Requests that the split gave to stable meanwhile."""
-    stable_bad: Count
-    """Those of them that were bad."""
-    worse: float
-    """The e-value that the canary is worse than stable. It is rolled back at `barAgainst`."""
-    over: float
-    """The e-value that it is above the objective's limit. It is rolled back at `barAgainst`."""
-    fine: float
-    """The e-value that it is within the margin. It may advance at `barFor`."""
-    bar_against: float
-    """What `worse` or `over` has to reach."""
-    bar_for: float
-    """What `fine` has to reach."""
-    message: Message
-    """All of it in words."""
-
-
-class RolloutRecord(_Part):
-    """A rollout that is over."""
-
-    number: Count
-    """Which of the deployment's rollouts it was."""
-    stable: Label
-    """The version that was stable."""
-    canary: Label
-    """The version on trial."""
-    outcome: Annotated[str, Field(max_length=64)]
-    """How it ended."""
-    reason: Message
-    """Why."""
-    began: Time
-    """When it began."""
-    ended: Time
-    """When it was over."""
-
-
-class RolloutStatus(_Part):
-    """Where a rollout stands, for people. What the operator goes by is `rolloutState`."""
-
-    number: Count
-    """Which of the deployment's rollouts it is."""
-    phase: RolloutPhase
-    """Where it stands."""
-    stable: Label
-    """The version that is stable when it begins."""
-    canary: Label
-    """The version on trial."""
-    step: Count
-    """Which of the steps it is at."""
-    steps: Count
-    """How many there are."""
-    weight: Weight
-    """The canary's share that is wanted now, in percent."""
-    began: Time
-    """When this phase, or this step, began."""
-    since: Time | None = None
-    """Since when all gateways have its weight."""
-    deadline: Time | None = None
-    """When it is overdue."""
-    paused: Message = ""
-    """Why it is paused, if it is."""
-    until: Time | None = None
-    """When a pause ends by itself."""
-    reason: Message = ""
-    """Why it is where it is."""
-    evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
-    """What the evidence says, by objective."""
-    told: Time | None = None
-    """When the evidence was last written here; that is a few seconds behind what is known."""
-
-
-class OrderStatus(_Part):
+class OrderStatus(Part):
     """What became of the last order, by its annotation."""
 
     text: Message
@@ -189,7 +83,7 @@ class OrderStatus(_Part):
     """Why it was not taken, if it wasn't."""
 
 
-class DeploymentStatus(_Part):
+class DeploymentStatus(Part):
     """What Turnout says of the deployment. Written by the operator only."""
 
     observed_generation: Generation | None = None

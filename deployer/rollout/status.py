@@ -1,0 +1,187 @@
+"""What people and programs are told of a rollout, on a laptop and on Kubernetes alike. Pure.
+
+Each part has a bound, since the custom resource's schema is made from these models too (decision 20).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from deployer.fields import Label
+from deployer.rollout.kept import Kept, Record
+from deployer.rollout.plan import Plan
+from deployer.rollout.state import Phase
+from deployer.rollout.verdict import Finding, Verdict
+
+MAX_MESSAGE = 1024
+
+
+def _cut(text: object) -> object:
+    return f"{text[: MAX_MESSAGE - 1]}…" if isinstance(text, str) and len(text) > MAX_MESSAGE else text
+
+
+Message = Annotated[str, BeforeValidator(_cut), Field(max_length=MAX_MESSAGE)]
+Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+Weight = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class Part(BaseModel):
+    """What all parts of a status have in common."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+
+class ObjectiveStatus(Part):
+    """What the evidence says of one objective."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """The objective's name."""
+    verdict: Verdict
+    """What follows from it: advance, hold (not enough yet) or rollback."""
+    canary_requests: Count
+    """Requests that the split gave to the canary."""
+    canary_bad: Count
+    """Those of them that were bad."""
+    stable_requests: Count
+    """Requests that the split gave to stable meanwhile."""
+    stable_bad: Count
+    """Those of them that were bad."""
+    worse: float
+    """The e-value that the canary is worse than stable. It is rolled back at `barAgainst`."""
+    over: float
+    """The e-value that it is above the objective's limit. It is rolled back at `barAgainst`."""
+    fine: float
+    """The e-value that it is within the margin. It may advance at `barFor`."""
+    bar_against: float
+    """What `worse` or `over` has to reach."""
+    bar_for: float
+    """What `fine` has to reach."""
+    message: Message
+    """All of it in words."""
+
+
+class RolloutRecord(Part):
+    """A rollout that is over."""
+
+    number: Count
+    """Which of the deployment's rollouts it was."""
+    stable: Label
+    """The version that was stable."""
+    canary: Label
+    """The version on trial."""
+    outcome: Annotated[str, Field(max_length=64)]
+    """How it ended."""
+    reason: Message
+    """Why."""
+    began: Time
+    """When it began."""
+    ended: Time
+    """When it was over."""
+
+
+class RolloutStatus(Part):
+    """Where a rollout stands, for people. What the deployer goes by is kept apart (`kept.py`)."""
+
+    number: Count
+    """Which of the deployment's rollouts it is."""
+    phase: Phase
+    """Where it stands."""
+    stable: Label
+    """The version that is stable when it begins."""
+    canary: Label
+    """The version on trial."""
+    step: Count
+    """Which of the steps it is at."""
+    steps: Count
+    """How many there are."""
+    weight: Weight
+    """The canary's share that is wanted now, in percent."""
+    began: Time
+    """When this phase, or this step, began."""
+    since: Time | None = None
+    """Since when all gateways have its weight."""
+    deadline: Time | None = None
+    """When it is overdue."""
+    paused: Message = ""
+    """Why it is paused, if it is."""
+    until: Time | None = None
+    """When a pause ends by itself."""
+    reason: Message = ""
+    """Why it is where it is."""
+    evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
+    """What the evidence says, by objective."""
+    told: Time | None = None
+    """When the evidence was last written here; that is a few seconds behind what is known."""
+
+
+def told(kept: Kept, plan: Plan | None) -> RolloutStatus | None:
+    """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now."""
+    rollout = kept.rollout
+    if rollout is None:
+        return None
+    timed = plan is not None and rollout.paused is None and rollout.phase in (Phase.WARMING, Phase.STEP)
+    return RolloutStatus(
+        number=rollout.number,
+        phase=rollout.phase,
+        stable=rollout.trial.stable,
+        canary=rollout.trial.canary,
+        step=rollout.step,
+        steps=len(plan.steps) if plan is not None else 0,
+        weight=rollout.weight,
+        began=time(rollout.entered),
+        since=None if rollout.since is None else time(rollout.since),
+        deadline=time(rollout.entered + plan.deadline) if timed and plan is not None else None,
+        paused=rollout.paused or "",
+        until=None if rollout.until is None else time(rollout.until),
+        reason=rollout.reason,
+        evidence=tuple(_objective(finding) for finding in rollout.judgement.findings) if rollout.judgement else (),
+    )
+
+
+def record(record: Record) -> RolloutRecord:
+    """One that is over."""
+    return RolloutRecord(
+        number=record.number,
+        stable=record.stable,
+        canary=record.canary,
+        outcome=record.outcome,
+        reason=record.reason,
+        began=time(record.began),
+        ended=time(record.ended),
+    )
+
+
+def time(seconds: float) -> str:
+    """A time since 1970 by RFC 3339, in whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _objective(finding: Finding) -> ObjectiveStatus:
+    evidence = finding.evidence
+    return ObjectiveStatus(
+        name=finding.objective.name,
+        verdict=finding.verdict,
+        canary_requests=evidence.canary_requests,
+        canary_bad=evidence.canary_bad,
+        stable_requests=evidence.stable_requests,
+        stable_bad=evidence.stable_bad,
+        worse=finding.worse,
+        over=finding.over,
+        fine=finding.fine,
+        bar_against=finding.bar_against,
+        bar_for=finding.bar_for,
+        message=str(finding),
+    )
