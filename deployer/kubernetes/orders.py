@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.names import GROUP
-from deployer.kubernetes.status import MAX_MESSAGE, OrderStatus
+from deployer.kubernetes.status import OrderStatus
 from deployer.rollout.state import Order
+from deployer.rollout.status import MAX_MESSAGE
 
 ANNOTATION = f"{GROUP}/order"
 
