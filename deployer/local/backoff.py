@@ -43,10 +43,15 @@ class Trouble:
     """The last failure's; empty once it has been forgotten."""
     restarts: int = 0
     """Starts after a failure."""
+    failures: int = 0
+    """All there were, forgotten or not."""
+    last: str = ""
+    """The reason of the last of them."""
     well_since: float | None = None
 
     def failed(self, reason: str, now: float, u: float, *, hopeless: bool = False) -> None:
         self.backoff, self.reason, self.well_since = self.backoff.failed(now, u, hopeless=hopeless), reason, None
+        self.failures, self.last = self.failures + 1, reason
 
     def watch(self, well: bool, now: float) -> None:
         """Note whether all replicas are ready now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
+from deployer.rollout.state import Order
 from deployer.spec import ModelDeployment
 
 GATEWAY = "gateway"
@@ -48,6 +50,15 @@ class Record(BaseModel):
         return stem(self.deployment, self.version, self.index) if self.deployment else GATEWAY
 
 
+class Ordered(BaseModel):
+    """What a person asked of a rollout. It stays until the next: `token` tells whether it was taken already."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    order: Order
+
+
 class State:
     """The paths and files of one state folder; the folder is made if it is missing.
 
@@ -64,7 +75,10 @@ class State:
         self._documents = root / "documents"
         self._statuses = root / "status"
         self._records = root / "processes"
-        for folder in (self._documents, self._statuses, self._records, self.logs, self.work):
+        self._rollouts = root / "rollouts"
+        self._orders = root / "orders"
+        folders = (self._documents, self._statuses, self._records, self._rollouts, self._orders, self.logs, self.work)
+        for folder in folders:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -122,10 +136,35 @@ class State:
 
     def keep_statuses(self, keys: set[str]) -> None:
         """Delete the statuses of all other deployments."""
-        stems = {_stem(key) for key in keys}
-        for path in self._statuses.glob("*.json"):
-            if path.stem not in stems:
-                path.unlink(missing_ok=True)
+        _keep(self._statuses, keys)
+
+    # Rollouts
+
+    def rollout(self, key: str) -> str | None:
+        """What is kept of a deployment's rollouts, if anything."""
+        with suppress(FileNotFoundError):
+            return (self._rollouts / f"{_stem(key)}.json").read_text()
+        return None
+
+    def write_rollout(self, key: str, kept: str) -> None:
+        replace(self._rollouts / f"{_stem(key)}.json", kept.encode())
+
+    def order(self, key: str) -> Ordered | None:
+        """The last order for a deployment's rollout, if there was one. One that can't be read is none."""
+        with suppress(FileNotFoundError, TurnoutError):
+            return _read(self._orders / f"{_stem(key)}.json", Ordered)
+        return None
+
+    def write_order(self, key: str, order: Order) -> str:
+        """Ask it of the deployment's rollout, in place of what was asked before; gives its token."""
+        ordered = Ordered(token=secrets.token_hex(8), order=order)
+        replace(self._orders / f"{_stem(key)}.json", _json(ordered))
+        return ordered.token
+
+    def keep_rollouts(self, keys: set[str]) -> None:
+        """Delete what is kept of all other deployments' rollouts, and their orders."""
+        _keep(self._rollouts, keys)
+        _keep(self._orders, keys)
 
     def records(self) -> list[Record]:
         """All records that can be read; a broken one tells nothing that could be acted on, and is deleted."""
@@ -219,6 +258,14 @@ def _lock(descriptor: int, kind: int, tries: int = 10) -> bool:
 def stem(deployment: str, version: str, index: int) -> str:
     """The name of a replica: `default.digits.v1.0`."""
     return f"{_stem(deployment)}.{version}.{index}"
+
+
+def _keep(folder: Path, keys: set[str]) -> None:
+    """Delete the files of all other deployments."""
+    stems = {_stem(key) for key in keys}
+    for path in folder.glob("*.json"):
+        if path.stem not in stems:
+            path.unlink(missing_ok=True)
 
 
 def _stem(key: str) -> str:
