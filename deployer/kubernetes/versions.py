@@ -30,7 +30,8 @@ class Trouble:
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """`ready` and `desired` are replicas. `settled`: no pod is being replaced by another."""
+    """`ready` and `desired` are replicas. `settled`: no pod is being replaced by another. `failures`: how often
+    containers of its pods have ended by themselves, and how the last one did."""
 
     name: str
     ready: int
@@ -38,6 +39,7 @@ class VersionFacts:
     settled: bool
     unschedulable: str | None
     trouble: Trouble | None
+    failures: tuple[int, str] = (0, "")
 
 
 def look(
@@ -54,7 +56,7 @@ def look(
     else:
         desired, settled, trouble = _deployment(workload)
     in_pods = next((found for pod in own for found in _troubles(pod)), None)
-    return VersionFacts(version, ready, desired, settled, _unschedulable(own), in_pods or trouble)
+    return VersionFacts(version, ready, desired, settled, _unschedulable(own), in_pods or trouble, _failures(own))
 
 
 def is_of(resource: Object, version: str) -> bool:
@@ -120,9 +122,29 @@ def _troubles(pod: Object) -> Iterator[Trouble]:
             yield Trouble("CrashLoopBackOff", f"container {name} ends again and again{_last(container)}")
 
 
+def _failures(pods: Iterable[Object]) -> tuple[int, str]:
+    """How often containers have ended by themselves, and in which way the one did that was last. First ones that are
+    done have not."""
+    count, latest, reason = 0, "", ""
+    for pod in pods:
+        status = pod["status"]
+        for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+            state = container.get("state", {})
+            down = state.get("terminated", {}).get("exitCode", 0) != 0
+            waits = state.get("waiting", {}).get("reason") == "CrashLoopBackOff"
+            times = container.get("restartCount", 0) + (down or waits)
+            count += times
+            ended = state["terminated"] if down else container.get("lastState", {}).get("terminated")
+            if times and ended and (when := ended.get("finishedAt") or "") >= latest:
+                latest, reason = when, f"container {container['name']} ended {_how(ended)}"
+    return count, reason
+
+
 def _last(container: Object) -> str:
     ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated")
-    if not ended:
-        return ""
+    return f", {_how(ended)}" if ended else ""
+
+
+def _how(ended: Object) -> str:
     said = (ended.get("message") or "").strip()
-    return f", with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})" + (f": {said}" if said else "")
+    return f"with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})" + (f": {said}" if said else "")

@@ -91,6 +91,57 @@ def test_what_keeps_pods_from_running(case: str) -> None:
     assert facts(pods=[found]).trouble == trouble
 
 
+FAILURES: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
+    "it runs": (pod(ready=True, state={"running": {}}), (0, "")),
+    "it has ended for the first time": (
+        pod(state=ENDED),
+        (1, "container server ended with exit code 1 (Error): no model"),
+    ),
+    "it was started again": (
+        pod(restartCount=2, ready=True, state={"running": {}}, lastState=ENDED),
+        (2, "container server ended with exit code 1 (Error): no model"),
+    ),
+    "it waits to be": (
+        pod(restartCount=2, state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=ENDED),
+        (3, "container server ended with exit code 1 (Error): no model"),
+    ),
+    "it had no memory": (
+        pod(restartCount=1, lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
+        (1, "container server ended with exit code 137 (OOMKilled)"),
+    ),
+    "it leaves": (pod(deleted=True, restartCount=5, lastState=ENDED), (0, "")),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_how_often_its_containers_have_ended(case: str) -> None:
+    found, failures = FAILURES[case]
+    assert facts(pods=[found]).failures == failures
+
+
+def test_failures_of_all_pods_count_and_the_last_one_says_why() -> None:
+    def ended(at: str, code: int) -> dict[str, Any]:
+        return pod(
+            restartCount=1, lastState={"terminated": {"exitCode": code, "finishedAt": f"2026-01-01T00:00:{at}Z"}}
+        )
+
+    assert facts(pods=[ended("02", 2), ended("01", 1)]).failures == (
+        2,
+        "container server ended with exit code 2 (Error)",
+    )
+    first = pod(ready=True)
+    first["status"]["initContainerStatuses"] = [
+        {
+            "name": "model",
+            "image": "x:1",
+            "restartCount": 1,
+            "state": {"terminated": {"exitCode": 0}},
+            "lastState": ENDED,
+        }
+    ]
+    assert facts(pods=[first]).failures == (1, "container model ended with exit code 1 (Error): no model")
+
+
 def test_the_scheduler_s_words_are_passed_on() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     assert facts(pods=[pod(conditions=[condition])]).unschedulable == "0/3 nodes"
