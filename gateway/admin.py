@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 import uvicorn
@@ -31,6 +31,10 @@ class Gateway(Protocol):
         """The table in force and each worker's, as JSON."""
         ...
 
+    def evidence(self, keys: Collection[str]) -> dict[str, Any]:
+        """What was counted for rollouts, as JSON: of the deployments with these keys (`namespace/name`), or of all."""
+        ...
+
 
 INDEX = """<!doctype html>
 <title>Turnout gateway</title>
@@ -39,6 +43,7 @@ INDEX = """<!doctype html>
 <li><a href="readyz">readyz</a>: whether to send requests here, and why not
 <li><a href="livez">livez</a>: whether this process runs
 <li><a href="table">table</a>: the route table in force, and each worker's
+<li><a href="evidence">evidence</a>: what rollouts are decided by
 <li><a href="metrics">metrics</a>: for Prometheus
 </ul>
 """
@@ -58,12 +63,22 @@ def application(gateway: Gateway) -> Starlette:
     async def table(request: Request) -> Response:
         return Response(json.dumps(gateway.report(), indent=1) + "\n", media_type="application/json")
 
+    async def evidence(request: Request) -> Response:
+        return JSONResponse(gateway.evidence(request.query_params.getlist("deployment")))
+
     async def metrics(request: Request) -> Response:
         # The values are taken here, in the loop; writing out those of 10,000 versions takes seconds, so a thread does.
         body, content_type = await run_in_threadpool(exposition, gateway.view(), request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
-    pages = {"/": index, "/livez": livez, "/readyz": readyz, "/table": table, "/metrics": metrics}
+    pages = {
+        "/": index,
+        "/livez": livez,
+        "/readyz": readyz,
+        "/table": table,
+        "/evidence": evidence,
+        "/metrics": metrics,
+    }
     return Starlette(
         routes=[Route(path, page) for path, page in pages.items()],
         exception_handlers={HTTPException: _refused},
@@ -73,7 +88,7 @@ def application(gateway: Gateway) -> Starlette:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
-        404: f"no page {request.url.path}; there are /metrics, /livez, /readyz and /table",
+        404: f"no page {request.url.path}; there are /metrics, /evidence, /livez, /readyz and /table",
         405: f"{request.method} is not possible on {request.url.path}; use GET",
     }
     message = messages.get(error.status_code, error.detail)

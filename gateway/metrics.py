@@ -22,11 +22,13 @@ from prometheus_client.registry import Collector
 
 from gateway import counters, totals
 from gateway.slots import Key
+from gateway.tallies import Rows
 from gateway.totals import Sums
 
 VERSION = ("namespace", "deployment", "version")
 REQUEST = (*VERSION, "dialect", "assignment")
 ENDPOINT = (*VERSION, "endpoint")
+EVIDENCE = (*VERSION, "epoch", "keyed")
 
 _BOUNDS = (*map(str, counters.BUCKETS), "+Inf")
 
@@ -41,6 +43,7 @@ class View:
     """What a scrape shows: plain values, taken at one moment in the parent's loop."""
 
     sums: Sums
+    evidence: Rows
     newest: int | None
     """The revision of the newest table read."""
     in_force: int | None
@@ -77,6 +80,7 @@ class _Scrape(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _requests(self._view.sums)
         yield from _time_in_flight(self._view.sums)
+        yield from _evidence(self._view.evidence)
         yield from _endpoints(self._view.sums)
         yield from _table(self._view)
         yield from _gateway(self._view)
@@ -140,6 +144,28 @@ def _time_in_flight(sums: Sums) -> Iterator[Metric]:
     for key, microseconds in by_version.items():
         seconds.add_metric(key, microseconds / 1e6)
     yield seconds
+
+
+def _evidence(rows: Rows) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "turnout_evidence_requests",
+        "Requests that the random split assigned to a version of a deployment with a rollout or with sticky keys, when "
+        f"they were assigned, by epoch, of which the last {counters.EPOCHS_KEPT} are kept. What had no room is counted "
+        "under `_other`, and no rollout is decided by it.",
+        labels=EVIDENCE,
+    )
+    bad = CounterMetricFamily(
+        "turnout_evidence_bad",
+        "Of these the ones whose first attempt failed (errors) or was refused by the server (rejections), or that took "
+        "longer than the rollout allows (slow). They belong to the epoch that they were assigned in.",
+        labels=(*EVIDENCE, "signal"),
+    )
+    for key, (assigned, *counts) in rows.items():
+        requests.add_metric(key, assigned)
+        for signal, count in zip(counters.SIGNALS, counts, strict=True):
+            bad.add_metric((*key, signal), count)
+    yield requests
+    yield bad
 
 
 def _endpoints(sums: Sums) -> Iterator[Metric]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from gateway import tallies
 from gateway.admin import Server
 from gateway.change import difference
 from gateway.control import Message
@@ -22,7 +24,8 @@ from gateway.listen import open_listeners
 from gateway.metrics import View
 from gateway.process import Sent, Worker
 from gateway.settings import Settings
-from gateway.table import RouteTable
+from gateway.table import Deployment, RouteTable
+from gateway.tallies import Tallies, Tally
 from gateway.tasks import spawn
 from gateway.totals import Snapshot, Totals
 
@@ -47,6 +50,9 @@ class Parent:
             raise
         self._workers = [Worker(index, listener, settings, command) for index, listener in enumerate(listeners)]
         self._totals = Totals()
+        self._tallies = Tallies()
+        self._name = secrets.token_hex(8)
+        """Of what is counted since this start."""
         self._sent = 0
         self._given: RouteTable | None = None
         self._in_force: Sent | None = None
@@ -76,6 +82,7 @@ class Parent:
         ready = sum(worker.ready for worker in self._workers)
         return View(
             sums=self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None),
+            evidence=self._evidence().counts,
             newest=None if self._source.table is None else self._source.table.revision,
             in_force=None if self._in_force is None else self._in_force.table.revision,
             age=None if self._source.read_at is None else max(0.0, time.time() - self._source.read_at),
@@ -118,8 +125,34 @@ class Parent:
             "table": None if in_force is None else in_force.model_dump(mode="json"),
         }
 
+    def evidence(self, keys: Collection[str]) -> dict[str, Any]:
+        given = () if self._given is None else self._given.deployments
+        tally = self._evidence()
+        reports = {
+            deployment.key: tallies.report(tally, deployment, self._epoch(deployment))
+            for deployment in given
+            if not keys or deployment.key in keys
+        }
+        return {
+            "source": self._name,
+            "ready": self.readiness()[0],
+            "revision": None if self._in_force is None else self._in_force.table.revision,
+            "deployments": {key: report for key, report in reports.items() if report is not None},
+        }
+
+    def _evidence(self) -> Tally:
+        return self._tallies.sum(tally for worker in self._workers if (tally := worker.evidence()) is not None)
+
+    def _epoch(self, deployment: Deployment) -> int:
+        """The least that any worker assigns requests to."""
+        key = (deployment.namespace, deployment.name)
+        tables = [worker.oldest for worker in self._workers]
+        theirs = (table.by_key.get(key) for table in tables if table is not None)
+        return min((known.epoch for known in theirs if known is not None), default=deployment.epoch)
+
     def _found(self, table: RouteTable) -> None:
         self._totals.follow(table)
+        self._tallies.follow(table)
         self._sent += 1
         whole = Message(table=table)
         change = None if self._given is None else Message(change=difference(self._given, table))
@@ -138,8 +171,9 @@ class Parent:
             self._totals.follow(slowest.table)
             log.info("route table in force", extra={"revision": slowest.table.revision})
 
-    def _died(self, last: Snapshot) -> None:
+    def _died(self, last: Snapshot, evidence: Tally) -> None:
         self._totals.fold(last)
+        self._tallies.fold(evidence)
 
     def _signalled(self, number: int) -> None:
         again = self._stop.is_set()

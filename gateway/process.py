@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gateway import counters, totals
+from gateway import counters, tallies, totals
 from gateway.control import Channel, Message, Start
 from gateway.settings import Settings
 from gateway.table import RouteTable
+from gateway.tallies import Tally
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,10 @@ class Worker:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
-    async def keep(self, changed: Callable[[], None], died: Callable[[totals.Snapshot], None]) -> None:
+    async def keep(self, changed: Callable[[], None], died: Callable[[totals.Snapshot, Tally], None]) -> None:
         """Have a process in this place until `drain`, and then until that process ends.
 
-        `changed` is called when the worker has become ready or has taken a table, `died` with its last counts.
+        `changed` is called when the worker has become ready or has taken a table, `died` with what it had counted.
         """
         self._changed = changed
         failures = 0
@@ -69,8 +70,9 @@ class Worker:
                 end = await self._run()
             except OSError as error:
                 end = error
-            if (last := self.snapshot()) is not None:
-                died(last)
+            last, evidence = self.snapshot(), self.evidence()
+            if last is not None and evidence is not None:
+                died(last, evidence)
             self._memory = None
             if self._ending.is_set():
                 return
@@ -102,6 +104,18 @@ class Worker:
     def snapshot(self) -> totals.Snapshot | None:
         """What this process has counted until now; None while there is none."""
         return None if self._memory is None else totals.read(self._memory, time.monotonic_ns() // 1000)
+
+    def evidence(self) -> Tally | None:
+        """The same, of evidence."""
+        return None if self._memory is None else tallies.read(self._memory)
+
+    @property
+    def oldest(self) -> RouteTable | None:
+        """The table that this process may route by, or one after it; None where it routes nothing. The process after
+        this one begins with the newest."""
+        if self.in_force is not None:
+            return self.in_force.table
+        return self._unconfirmed[0].table if self._unconfirmed else None
 
     async def _run(self) -> int:
         ours, theirs = socket.socketpair()

@@ -89,13 +89,22 @@ class Slots(Generic[S]):
         label = json.dumps(key, ensure_ascii=False).encode()
         index = self._take() if len(label) <= LABEL_BYTES else None
         if index is None:
-            if self._other is None:
-                self._other = self._publish(0, json.dumps(self._other_key).encode())
-            return self._other
+            return self.other
         slot = self._publish(index, label)
         self._by_key[key] = (index, slot)
         self._by_owner.setdefault(owner(key), set()).add(key)
         return slot
+
+    @property
+    def other(self) -> S:
+        """Where all goes that has no slot of its own."""
+        if self._other is None:
+            self._other = self._publish(0, json.dumps(self._other_key).encode())
+        return self._other
+
+    def owned(self, slot: S) -> bool:
+        """Whether it is one key's own."""
+        return slot is not self._other
 
     def retain(self, owners: Iterable[Key], keep: Callable[[Key], bool]) -> None:
         """Retire these owners' others: their keys start anew, what is in flight in them is still counted, then they

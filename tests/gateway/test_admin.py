@@ -1,6 +1,7 @@
 """The admin port's pages over a gateway of plain values; with a real one in test_parent.py."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ class Gateway:
     def view(self) -> View:
         return View(
             sums=Totals().sum([]),
+            evidence={},
             newest=1,
             in_force=1,
             age=0.0,
@@ -34,6 +36,9 @@ class Gateway:
 
     def report(self) -> dict[str, Any]:
         return {"revision": 1}
+
+    def evidence(self, keys: Collection[str]) -> dict[str, Any]:
+        return {"deployments": dict.fromkeys(keys)}
 
 
 @pytest.fixture
@@ -87,16 +92,23 @@ def test_the_table_is_json(client: Client) -> None:
     assert answer.json() == {"revision": 1}
 
 
+def test_evidence_is_of_the_deployments_that_are_asked_for(client: Client) -> None:
+    answer = client.get("/evidence?deployment=vision/digits&deployment=a%2Fb")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"deployments": {"vision/digits": None, "a/b": None}}
+    assert client.get("/evidence").json() == {"deployments": {}}
+
+
 def test_the_index_links_to_pages_that_are_there(client: Client) -> None:
     links = [part.partition('"')[0] for part in client.get("/").text.split('href="')[1:]]
-    assert sorted(links) == ["livez", "metrics", "readyz", "table"]
-    assert [client.get(f"/{link}").status_code for link in links] == [200] * 4
+    assert sorted(links) == ["evidence", "livez", "metrics", "readyz", "table"]
+    assert [client.get(f"/{link}").status_code for link in links] == [200] * 5
 
 
 def test_errors_are_json_and_say_what_to_do(client: Client) -> None:
     answer = client.get("/metric")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
-    assert answer.json() == {"error": "no page /metric; there are /metrics, /livez, /readyz and /table"}
+    assert answer.json() == {"error": "no page /metric; there are /metrics, /evidence, /livez, /readyz and /table"}
     answer = client.get("/table", method="POST")
     assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
     assert answer.json() == {"error": "POST is not possible on /table; use GET"}

@@ -63,6 +63,7 @@ def view() -> View:
     total.follow(route_table(1, "v1"))
     return View(
         sums=total.sum([totals.read(buffer, 2_000_000)]),
+        evidence={("vision", "digits", "v1", "7", "false"): [5, 1, 2, 3]},
         newest=7,
         in_force=6,
         age=1.5,
@@ -91,6 +92,10 @@ def test_each_figure_is_where_it_is_looked_for(view: View) -> None:
     assert value(found, "turnout_request_duration_seconds_sum", **REQUEST) == pytest.approx(0.403)
     assert value(found, "turnout_inflight_seconds_total", **VERSION) == pytest.approx(2.403)
     assert value(found, "turnout_refusals_total", dialect="seldon-rest", reason="unknown_deployment") == 1
+    evidence = VERSION | {"epoch": "7", "keyed": "false"}
+    assert value(found, "turnout_evidence_requests_total", **evidence) == 5
+    bad = [value(found, "turnout_evidence_bad_total", **evidence, signal=signal) for signal in counters.SIGNALS]
+    assert bad == [1, 2, 3]
     for endpoint, up, ejections, connections, in_flight in (
         ("127.0.0.1:9000", 0, 1, 1, 1),
         ("127.0.0.1:9001", None, None, 0, 1),
@@ -158,7 +163,7 @@ def test_the_number_of_series_is_bounded_by_what_the_table_and_the_dialects_can_
     labels = {label for family in families(view) for sample in family.samples for label in sample.labels}
     assert labels == {
         *("namespace", "deployment", "version", "dialect", "assignment", "outcome", "cause", "endpoint", "le"),
-        *("reason", "state", "python"),
+        *("reason", "state", "python", "epoch", "keyed", "signal"),
     }
 
 

@@ -1,0 +1,105 @@
+"""What all workers counted as evidence, living and dead: the reader's side of `gateway/evidence.py`. Pure."""
+
+from __future__ import annotations
+
+import base64
+import mmap
+import struct
+from collections.abc import Callable, Iterable
+from operator import add, or_
+from typing import Any, NamedTuple
+
+from gateway import counters, slots
+from gateway.counters import BITMAP_BYTES, SIGNALS
+from gateway.slots import Key
+from gateway.table import Deployment, RouteTable
+
+Rows = dict[Key, list[int]]
+
+_COUNTED = ("requests", *SIGNALS)
+
+
+class Tally(NamedTuple):
+    counts: Rows
+    """Requests and the bad ones of each signal, by namespace, deployment, version, epoch and whether they had a key."""
+    buckets: Rows
+    """For each signal a bitmap as an integer, by namespace, deployment, version and salt."""
+
+
+def read(buffer: mmap.mmap | bytearray) -> Tally:
+    """One worker's as it is now."""
+    return Tally(
+        {slot.key: slot.words for slot in slots.read(buffer, counters.EVIDENCE)},
+        {slot.key: _bitmaps(slot.words) for slot in slots.read(buffer, counters.BITMAPS)},
+    )
+
+
+def _bitmaps(words: list[int]) -> list[int]:
+    data = struct.pack(f"={len(words)}q", *words)
+    return [
+        int.from_bytes(data[at : at + BITMAP_BYTES], "little")
+        for at in range(0, BITMAP_BYTES * len(SIGNALS), BITMAP_BYTES)
+    ]
+
+
+class Tallies:
+    """The sums over workers. Those that died are a base, so that a death lowers no count."""
+
+    def __init__(self) -> None:
+        self._table = RouteTable(revision=0)
+        self._base = Tally({}, {})
+
+    def follow(self, table: RouteTable) -> None:
+        """Forget what `table`, the newest, lets go."""
+        self._table = table
+        self._base = self._kept(self._base)
+
+    def fold(self, last: Tally) -> None:
+        """Add a dead worker's last counts to the base."""
+        self._base = self.sum([last])
+
+    def sum(self, living: Iterable[Tally]) -> Tally:
+        total = Tally(dict(self._base.counts), dict(self._base.buckets))
+        for tally in living:
+            _merge(total.counts, tally.counts, add)
+            _merge(total.buckets, tally.buckets, or_)
+        return self._kept(total)
+
+    def _kept(self, tally: Tally) -> Tally:
+        table = self._table
+        return Tally(
+            {
+                key: row
+                for key, row in tally.counts.items()
+                if key[0] == counters.OTHER or counters.is_recent(key, table)
+            },
+            {key: row for key, row in tally.buckets.items() if counters.is_of_cohorts(key, table)},
+        )
+
+
+def _merge(rows: Rows, more: Rows, how: Callable[[int, int], int]) -> None:
+    for key, row in more.items():
+        before = rows.get(key)
+        rows[key] = row if before is None else list(map(how, before, row))
+
+
+def report(tally: Tally, deployment: Deployment, epoch: int) -> dict[str, Any] | None:
+    """What the admin port's page says of one deployment, as JSON; None where there is nothing to say. `epoch`: that in
+    force."""
+    own = (deployment.namespace, deployment.name)
+    counts = [
+        {"version": key[2], "epoch": int(key[3]), "keyed": key[4] == "true", **dict(zip(_COUNTED, row, strict=True))}
+        for key, row in tally.counts.items()
+        if key[:2] == own
+    ]
+    if not counts and deployment.canary is None:
+        return None
+    buckets = {
+        key[2]: {
+            signal: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
+            for signal, bits in zip(SIGNALS, row, strict=True)
+        }
+        for key, row in tally.buckets.items()
+        if key[:2] == own
+    }
+    return {"epoch": epoch, "counts": counts, "salt": deployment.salt, "buckets": buckets}
