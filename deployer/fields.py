@@ -19,6 +19,7 @@ PATH_PATTERN = r"^(/[^/:\x00]+)+$"
 IMAGE_PATTERN = r"^[!-~]+$"
 URL_PATTERN = r"^https?://[!-~]+$"
 DURATION_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)$"
+ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CLASS_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
@@ -29,7 +30,7 @@ Words = Annotated[
 ]
 AbsolutePath = Annotated[str, Field(min_length=2, max_length=1024, pattern=PATH_PATTERN)]
 Replicas = Annotated[int, Field(strict=True, ge=1, le=1000)]
-EnvironmentName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+EnvironmentName = Annotated[str, Field(max_length=128, pattern=ENVIRONMENT_PATTERN)]
 EnvironmentValue = Annotated[str, Field(max_length=4096)]
 
 

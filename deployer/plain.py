@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -27,6 +28,18 @@ def items(part: dict[str, Any], name: str) -> list[Any]:
     """The items of the list `name` of `part`; none where it is no list."""
     value = part.get(name)
     return list(value) if isinstance(value, list | tuple) else []
+
+
+def one_of(part: object, names: tuple[str, ...], path: Path) -> Iterator[Broken]:
+    """What is wrong where the mapping `part`, which stands at `path`, does not have exactly one of `names`."""
+    if not isinstance(part, dict):
+        return
+    found = [name for name in names if name in part]
+    choice = f"{', '.join(names[:-1])} or {names[-1]}"
+    if not found:
+        yield Broken(path, f"it names no {choice}", "write one of them")
+    elif len(found) > 1:
+        yield Broken((*path, found[1]), f"it names a {' and a '.join(found)}", f"write one {choice}")
 
 
 def dotted(path: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deployer.plain import Broken, Path, items
+from deployer.plain import Broken, Path, items, one_of
 
 RESERVED = ("/dev", "/etc/turnout", "/mnt/models", "/proc", "/sys", "/var/run/secrets/kubernetes.io")
 """Where the system or Turnout itself mounts something."""
@@ -20,10 +20,10 @@ def broken_pod(pod: dict[str, Any], path: Path) -> Iterator[Broken]:
         if isinstance(toleration, dict):
             yield from _toleration(toleration, (*path, "tolerations", index))
     for index, source in enumerate(items(pod, "envFrom")):
-        yield from _one_of(source, ("secret", "configMap"), (*path, "envFrom", index))
+        yield from one_of(source, ("secret", "configMap"), (*path, "envFrom", index))
     taken: dict[object, int] = {}
     for index, volume in enumerate(items(pod, "volumes")):
-        yield from _one_of(volume, ("secret", "configMap", "pvc"), (*path, "volumes", index))
+        yield from one_of(volume, ("secret", "configMap", "pvc"), (*path, "volumes", index))
         where = volume.get("path") if isinstance(volume, dict) else None
         if isinstance(where, str):
             yield from _mounted(where, taken.setdefault(where, index), (*path, "volumes", index, "path"))
@@ -37,17 +37,6 @@ def _toleration(toleration: dict[str, Any], path: Path) -> Iterator[Broken]:
         yield Broken((*path, "key"), "there is no key to compare the value of", "write one, or operator: Exists")
     if "tolerationSeconds" in toleration and toleration.get("effect") != "NoExecute":
         yield Broken((*path, "tolerationSeconds"), "only NoExecute ends pods after a time", "write effect: NoExecute")
-
-
-def _one_of(part: object, names: tuple[str, ...], path: Path) -> Iterator[Broken]:
-    if not isinstance(part, dict):
-        return
-    found = [name for name in names if name in part]
-    choice = f"{', '.join(names[:-1])} or {names[-1]}"
-    if not found:
-        yield Broken(path, f"it names no {choice}", "write one of them")
-    elif len(found) > 1:
-        yield Broken((*path, found[1]), f"it names a {' and a '.join(found)}", f"write one {choice}")
 
 
 def _mounted(where: str, first: int, path: Path) -> Iterator[Broken]:

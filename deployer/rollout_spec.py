@@ -12,6 +12,11 @@ from pydantic import Field
 from deployer.fields import Duration, Label, Part, StepWeight, Url
 from gateway.table import CookieName, FieldName, FieldValue
 
+STEPS = (5.0, 25.0, 50.0)
+INTERVAL, DEADLINE = "60s", "1h"
+OBJECTIVES = ("errors", "rejections", "slow")
+"""What is counted for each rollout that asks for it; metrics have other names."""
+
 Query = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
@@ -101,11 +106,11 @@ class Queries(Part):
 class Rollout(Part):
     """How a canary takes the traffic over by itself, as long as the evidence allows it."""
 
-    steps: Annotated[tuple[StepWeight, ...], Field(min_length=1, max_length=32)] = (5.0, 25.0, 50.0)
+    steps: Annotated[tuple[StepWeight, ...], Field(min_length=1, max_length=32)] = STEPS
     """The canary's weights in percent, rising. After the last it is promoted to 100. Left out: 5, 25, 50."""
-    interval: Duration = "60s"
+    interval: Duration = INTERVAL
     """The least time of a step. It lasts until the evidence is there."""
-    deadline: Duration = "1h"
+    deadline: Duration = DEADLINE
     """The time after which a step that still lacks evidence is overdue: that is told, and it goes on. A canary that
     isn't ready by then is given up."""
     bake: Duration = "10m"

@@ -1,4 +1,5 @@
-"""The rules of a ModelDeployment that span fields; those of a version's pods are in `pod_rules.py`.
+"""The rules of a ModelDeployment that span fields; those of a version's pods are in `pod_rules.py`,
+those of rollouts in `rollout_rules.py`.
 
 Pure, and over plain data (what YAML or JSON holds) rather than over the models, so that a document with a mistake in
 one field still has all its other mistakes found. Parts of the wrong type are passed over: the models report those.
@@ -15,6 +16,7 @@ from deployer.model_path import folder_number
 from deployer.plain import Broken, Path, items, mapping
 from deployer.pod_rules import broken_pod
 from deployer.quantity import cores, memory_bytes
+from deployer.rollout_rules import broken_rollout
 
 SELDON_SERVERS = (
     "SKLEARN_SERVER",
@@ -44,6 +46,7 @@ def broken(document: object) -> Iterator[Broken]:
         yield from _autoscaling(version, (*path, "autoscaling"))
         yield from broken_pod(mapping(version, "pod"), (*path, "pod"))
     yield from _traffic(mapping(spec, "traffic"), [version.get("name") for _, version in versions])
+    yield from broken_rollout(spec)
 
 
 def _sections(spec: dict[str, Any], runtime: object) -> Iterator[Broken]:
@@ -165,11 +168,14 @@ def _autoscaling(version: dict[str, Any], path: Path) -> Iterator[Broken]:
 def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
     known = list(dict.fromkeys(name for name in names if isinstance(name, str)))
     stable, canary, weight = traffic.get("stable"), traffic.get("canary"), traffic.get("weight")
-    for role, name in (("stable", stable), ("canary", canary)):
+    named: list[tuple[Path, object]] = [(("stable",), stable), (("canary",), canary)]
+    for index, match in enumerate(items(traffic, "match")):
+        named.append((("match", index, "version"), match.get("version") if isinstance(match, dict) else None))
+    for path, name in named:
         if known and isinstance(name, str) and name not in known:
             near = nearest(name, known)
             yield Broken(
-                ("spec", "traffic", role),
+                ("spec", "traffic", *path),
                 f"no version is called {name!r}",
                 f"did you mean {near!r}?" if near else f"the versions are {', '.join(known)}",
             )

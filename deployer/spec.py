@@ -1,7 +1,7 @@
 """ModelDeployment: what a user writes, on a laptop and on Kubernetes alike.
 
-The one source of the document: `schema.py` and the reference in `docs/` are made from it. Pure. What it says of rollouts
-is in `rollout_spec.py`, of pods in `pod_spec.py`; the rules that span fields are in `rules.py`.
+The one source of the document: `schema.py` and the reference in `docs/` are made from it. Pure. What it says of
+rollouts is in `rollout_spec.py`, of pods in `pod_spec.py`; the rules that span fields are in `rules.py`.
 """
 
 from __future__ import annotations

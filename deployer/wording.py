@@ -13,15 +13,19 @@ from deployer import later
 from deployer.errors import nearest
 from deployer.fields import (
     CLASS_PATTERN,
+    DURATION_PATTERN,
+    ENVIRONMENT_PATTERN,
     IMAGE_PATTERN,
     LABEL_PATTERN,
     PATH_PATTERN,
     SUBDOMAIN_PATTERN,
+    URL_PATTERN,
 )
 from deployer.plain import Path
 from deployer.rules import broken
 from deployer.schema import at, schema
 from deployer.spec import ModelDeployment
+from gateway.table import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
 
 _FORMS = {
     LABEL_PATTERN: "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends",
@@ -29,6 +33,17 @@ _FORMS = {
     PATH_PATTERN: "an absolute path, without ':' and without '/' at its end",
     IMAGE_PATTERN: "the name of an image, which has no spaces",
     CLASS_PATTERN: "the name of a class or of a prepackaged server",
+    DURATION_PATTERN: "a time such as 500ms, 60s, 10m or 1h",
+    URL_PATTERN: "an address that begins with http:// or https://",
+    FIELD_NAME_PATTERN: "the name of a header in lower case",
+    COOKIE_NAME_PATTERN: "the name of a cookie",
+    FIELD_VALUE_PATTERN: "a header's value: up to 256 printable ASCII characters",
+}
+
+
+_KEYS = {
+    ENVIRONMENT_PATTERN: "letters, digits and '_', not beginning with a digit",
+    FIELD_NAME_PATTERN: "the name of a header in lower case",
 }
 
 
@@ -131,8 +146,7 @@ def _missing(path: Path) -> Wrong:
 def _value(path: Path, detail: ErrorDetails) -> Wrong:
     value, node = detail["input"], at(path)
     if "[key]" in detail["loc"]:
-        pattern = at(path[:-1]).get("propertyNames", {}).get("pattern")
-        shape = "letters, digits and '_', not beginning with a digit" if pattern else "a shorter one"
+        shape = _KEYS.get(at(path[:-1]).get("propertyNames", {}).get("pattern"), "a shorter one")
         return Wrong(path, f"{_shown(path[-1])} can't be a name here", f"use {shape}", key=True)
     if detail["type"] == "value_error":
         message, _, hint = str(detail.get("ctx", {}).get("error", detail["msg"])).partition("; ")
@@ -149,6 +163,10 @@ def _advice(value: object, node: dict[str, Any]) -> str:
         name = re.sub("[^a-z0-9]+", "-", str(value).lower())[:63].strip("-")
         quoted = f'"{name}"' if name.isdigit() else name
         return f"write {quoted}" if name else ""
+    if node.get("pattern") == FIELD_NAME_PATTERN and isinstance(value, str):
+        return f"write {value.lower()}" if re.fullmatch(FIELD_NAME_PATTERN, value.lower()) else ""
+    if node.get("pattern") == DURATION_PATTERN and isinstance(value, str | int | float):
+        return f"write {value}s" if re.fullmatch(DURATION_PATTERN, f"{value}s") else ""
     is_text = node.get("type") == "string" or "anyOf" in node
     if is_text and isinstance(value, int | float) and not isinstance(value, bool):
         return f'put it in quotes: "{value}"'
@@ -173,12 +191,14 @@ def _expected(node: dict[str, Any]) -> str:
         return f"text of at most {node['maxLength']} characters"
     if kind in ("integer", "number"):
         name = "a whole number" if kind == "integer" else "a number"
-        return f"{name} from {node['minimum']} to {node['maximum']}"
+        return f"{name} from {node['minimum']} to {node['maximum']}" if "minimum" in node else name
     if kind == "array":
-        return f"a list of {node['minItems']} to {node['maxItems']} items"
+        return f"a list of {node.get('minItems', 0)} to {node['maxItems']} items"
     if "properties" in node:
         return f"a mapping of {', '.join(node['properties'])}"
-    return f"a mapping of at most {node['maxProperties']} names" if "maxProperties" in node else "a mapping"
+    if "maxProperties" in node:
+        return f"a mapping of {node.get('minProperties', 0)} to {node['maxProperties']} names"
+    return "a mapping"
 
 
 def _shown(value: object) -> str:

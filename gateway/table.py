@@ -5,7 +5,7 @@ Pure. Nothing here knows how a table arrives or what is done with a request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -19,9 +19,12 @@ Host = Annotated[str, Field(min_length=1, max_length=253)]
 # The custom resource's status holds a Deployment, so each part of one has a bound.
 VersionName = Annotated[str, Field(max_length=253, pattern=r"^[!-~]{1,253}$")]
 Name = Annotated[str, Field(max_length=253, pattern=r"^[!-.0-~]{1,253}$")]
-FieldName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")]
-CookieName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-FieldValue = Annotated[str, Field(max_length=256, pattern=r"^[ -~]*$")]
+FIELD_NAME_PATTERN = r"^[a-z0-9!#$%&'*+.^_`|~-]+$"
+COOKIE_NAME_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+FIELD_VALUE_PATTERN = r"^[ -~]*$"
+FieldName = Annotated[str, Field(min_length=1, max_length=128, pattern=FIELD_NAME_PATTERN)]
+CookieName = Annotated[str, Field(min_length=1, max_length=128, pattern=COOKIE_NAME_PATTERN)]
+FieldValue = Annotated[str, Field(max_length=256, pattern=FIELD_VALUE_PATTERN)]
 
 
 class TableError(ValueError):
@@ -69,6 +72,10 @@ class Match(_Frozen):
 
     header: Annotated[dict[FieldName, FieldValue], Field(min_length=1, max_length=8)]
     version: VersionName
+
+    @cached_property
+    def wanted(self) -> Set[tuple[bytes, bytes]]:
+        return {(name.encode(), value.encode()) for name, value in self.header.items()}
 
 
 class Deployment(_Frozen):

@@ -6,35 +6,16 @@ be of any length to it, are compared by the operator only. What may not change i
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from deployer.kubernetes.cel_rollout import ROLLOUT_RULES
+from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed
 from deployer.model_path import REMOTE
 from deployer.pod_rules import RESERVED
 from deployer.rules import SELDON_SERVERS
 
 
-class Rule(NamedTuple):
-    """A CEL rule of one node of the schema."""
-
-    expression: str
-    message: str
-    field: str = ""
-    """What the message is about, seen from the node; "" for the node itself."""
-    value: str = ""
-    """A CEL expression whose text follows the message and a colon."""
-
-
-def _list(words: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f"'{word}'" for word in words) + "]"
-
-
 def _no_version(condition: str, message: str) -> Rule:
     """No version `v` may meet `condition`. The message can't name those that do: that would cost too much."""
     return Rule(f"!self.versions.exists(v, {condition})", message, ".versions")
-
-
-def _has_one(names: tuple[str, ...]) -> str:
-    return f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(there, there)"
 
 
 def _fixed(field: str) -> str:
@@ -48,9 +29,6 @@ _NUMBER = (
 )
 _SCHEMES = ", ".join(f"{name}://" for name in REMOTE)
 _WEIGHTS = "since what was measured under its name holds for those weights only; add a version of another name"
-
-Node = tuple[str, ...]
-"""The path of a node of the schema; "[]" stands for the items of a list."""
 
 _SPEC: tuple[Rule, ...] = (
     Rule(
@@ -91,7 +69,7 @@ _SPEC: tuple[Rule, ...] = (
         "an implementation loads a model, and there is none; write model: beside it",
     ),
     _no_version(
-        f"self.runtime == 'seldon' && has(v.implementation) && !(v.implementation in {_list(SELDON_SERVERS)})",
+        f"self.runtime == 'seldon' && has(v.implementation) && !(v.implementation in {listed(SELDON_SERVERS)})",
         f"implementation is none of Seldon's prepackaged servers, {', '.join(SELDON_SERVERS)}",
     ),
     _no_version(
@@ -102,6 +80,22 @@ _SPEC: tuple[Rule, ...] = (
         "self.runtime == 'tfserving' && !has(v.servable) && has(v.model)"
         " && !v.model.matches('(^|/)0{0,17}[1-9][0-9]{0,17}/*$')",
         "the model's folder is not named by a number, which TensorFlow Serving needs; write servable: beside model:",
+    ),
+    Rule(
+        "!has(self.traffic.match) || self.traffic.match.all(m, self.versions.exists(v, v.name == m.version))",
+        "a match names none of the versions; name one of them",
+        ".traffic.match",
+    ),
+    Rule(
+        "!has(self.rollout) || !has(self.traffic.weight) || self.traffic.weight == 0.0",
+        "the rollout moves the weight; leave weight out, or leave rollout out and move it by hand",
+        ".traffic.weight",
+    ),
+    Rule(
+        "!has(self.traffic.sticky) || !has(self.rollout) || !has(self.rollout.evidence)"
+        " || self.rollout.evidence == 'gateways'",
+        "Prometheus can't tell sticky keys apart; write evidence: gateways, or leave traffic.sticky out",
+        ".rollout.evidence",
     ),
     Rule(
         f"[self.versions.map(v, {_NUMBER}).filter(n, n != '')].all(ns, ns.all(n, ns.exists_one(m, m == n)))",
@@ -162,7 +156,7 @@ RULES: dict[Node, tuple[Rule, ...]] = {
         ),
     ),
     ("spec", "versions", "[]", "autoscaling", "target"): (
-        Rule(_has_one(("inFlight", "cpu")), "target needs one of inFlight and cpu; write one, and only one"),
+        Rule(has_one(("inFlight", "cpu")), "target needs one of inFlight and cpu; write one, and only one"),
     ),
     ("spec", "versions", "[]", "resources"): (
         Rule(
@@ -195,15 +189,15 @@ RULES: dict[Node, tuple[Rule, ...]] = {
         ),
     ),
     ("spec", "versions", "[]", "pod", "envFrom", "[]"): (
-        Rule(_has_one(("secret", "configMap")), "envFrom needs one of secret and configMap; write one, and only one"),
+        Rule(has_one(("secret", "configMap")), "envFrom needs one of secret and configMap; write one, and only one"),
     ),
     ("spec", "versions", "[]", "pod", "volumes", "[]"): (
         Rule(
-            _has_one(("secret", "configMap", "pvc")),
+            has_one(("secret", "configMap", "pvc")),
             "a volume needs one of secret, configMap and pvc; write one, and only one",
         ),
         Rule(
-            f"!{_list(RESERVED)}.exists(taken, self.path == taken || self.path.startsWith(taken + '/'))",
+            f"!{listed(RESERVED)}.exists(taken, self.path == taken || self.path.startsWith(taken + '/'))",
             f"path is taken, by the system or by Turnout, as are {', '.join(RESERVED)}; mount it elsewhere",
             ".path",
         ),
@@ -220,11 +214,6 @@ RULES: dict[Node, tuple[Rule, ...]] = {
             ".weight",
         ),
     ),
-    ("spec", "traffic", "weight"): (
-        Rule(
-            "double(int(self * 100.0 + 0.5)) / 100.0 == self",
-            "weight has more than two decimals; write two at most",
-        ),
-    ),
+    **ROLLOUT_RULES,
 }
 """The rules by the node that they are of."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from deployer.kubernetes.cel import RULES, Node, Rule
+from deployer.kubernetes.cel import RULES
+from deployer.kubernetes.cel_rule import Node, Rule
 from deployer.kubernetes.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
 from deployer.kubernetes.status import DeploymentStatus
 from deployer.schema import schema, written_out
@@ -21,7 +22,7 @@ FILE = Path(__file__).parents[2] / "charts/turnout/templates/crd.yaml"
 
 _KEPT = (
     "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
-    "maxItems", "maxProperties", "required",
+    "maxItems", "minProperties", "maxProperties", "required",
 )  # fmt: skip
 
 _LISTS: dict[Node, dict[str, Any]] = {
@@ -30,6 +31,10 @@ _LISTS: dict[Node, dict[str, Any]] = {
     ("spec", "versions", "[]", "pod", "volumes"): {
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["path"],
+    },
+    ("spec", "rollout", "objectives", "metrics"): {
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
     },
     ("status", "versions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     ("status", "conditions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},

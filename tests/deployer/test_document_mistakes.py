@@ -9,6 +9,7 @@ import pytest
 from deployer.document import DocumentError, read
 
 VALID = (Path(__file__).parent / "valid.yaml").read_text()
+ROLLOUT = (Path(__file__).parent / "valid_rollout.yaml").read_text()
 
 # Each row: what in VALID is replaced by what, and the one problem that this makes.
 BAD: list[tuple[str, str, str]] = [
@@ -28,7 +29,7 @@ BAD: list[tuple[str, str, str]] = [
     ("spec:\n", "spec:\n  weight: 10\n",
      "6: spec.weight: unknown field 'weight' (it belongs in spec.traffic)"),
     ("spec:\n", "spec:\n  zzz: 10\n",
-     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, seldon, oip, versions, traffic)"),
+     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, seldon, oip, versions, traffic, rollout)"),
     ("      warmup:", '      "warm up":',
      '15: spec.versions[1]["warm up"]: unknown field \'warm up\' (did you mean \'warmup\'?)'),
     # Missing
@@ -153,10 +154,8 @@ BAD: list[tuple[str, str, str]] = [
      "16: spec.versions[1].pod.serviceAccount: 'Reader' is not the name of an object: lower-case letters, digits,"
      " '-' and '.', none of those two at its ends ()"),
     # Not yet
-    ("  traffic:", "  rollout: {steps: [5]}\n  traffic:",
-     "17: spec.rollout: rollout is not supported yet by this release (leave it out)"),
-    ("stable: v1", "stable: v1\n    sticky: {header: x-user-id}",
-     "19: spec.traffic.sticky: sticky is not supported yet by this release (leave it out)"),
+    ("stable: v1", "stable: v1\n    shadow: [{version: v2}]",
+     "19: spec.traffic.shadow: shadow is not supported yet by this release (leave it out)"),
     ("metadata:", "status: {}\nmetadata:",
      "3: status: status is written by Turnout, not by hand (leave it out)"),
     # YAML
@@ -181,12 +180,115 @@ BAD: list[tuple[str, str, str]] = [
      " kind: ModelDeployment)"),
 ]  # fmt: skip
 
+# The same of ROLLOUT.
+BAD_ROLLOUTS: list[tuple[str, str, str]] = [
+    # Who gets the canary
+    ("{header: x-user-id}", "{}",
+     "13: spec.traffic.sticky: it names no header or cookie (write one of them)"),
+    ("{header: x-user-id}", "{header: x-user-id, cookie: User}",
+     "13: spec.traffic.sticky.cookie: it names a header and a cookie (write one header or cookie)"),
+    ("x-user-id", "X-User-Id",
+     "13: spec.traffic.sticky.header: 'X-User-Id' is not the name of a header in lower case (write x-user-id)"),
+    ("header: x-user-id", "cookie: User Id",
+     "13: spec.traffic.sticky.cookie: 'User Id' is not the name of a cookie ()"),
+    ("x-cohort: beta", "X-Cohort: beta",
+     "15: spec.traffic.match[0].header.X-Cohort: 'X-Cohort' can't be a name here (use the name of a header in lower"
+     " case)"),
+    ("x-cohort: beta", "x-cohort: grün",
+     "15: spec.traffic.match[0].header.x-cohort: 'gr\\xfcn' is not a header's value: up to 256 printable ASCII"
+     " characters ()"),
+    ("{x-cohort: beta}", "{}",
+     "15: spec.traffic.match[0].header: an empty mapping is not a mapping of 1 to 8 names ()"),
+    ("version: v2", "version: v22",
+     "16: spec.traffic.match[0].version: no version is called 'v22' (did you mean 'v2'?)"),
+    ("    sticky:", "    weight: 10\n    sticky:",
+     "13: spec.traffic.weight: the rollout moves the weight (leave it out; or leave rollout out, and move it by"
+     " hand)"),
+    # Steps
+    ("[1, 5, 25, 50]", "[1, 5, 50, 25]",
+     "18: spec.rollout.steps[3]: 25 does not rise above the step before it, 50 (order the steps from least to most,"
+     " each once)"),
+    ("[1, 5, 25, 50]", "[5, 5, 50]",
+     "18: spec.rollout.steps[1]: 5 does not rise above the step before it, 5 (order the steps from least to most,"
+     " each once)"),
+    ("[1, 5, 25, 50]", "[5, 50, 100]",
+     "18: spec.rollout.steps[2]: 100 is not a number from 0.01 to 99.99 ()"),
+    ("[1, 5, 25, 50]", "[0.001, 5, 50]",
+     "18: spec.rollout.steps[0]: 0.001 is not a number from 0.01 to 99.99 ()"),
+    ("[1, 5, 25, 50]", "[0.123, 5, 50]",
+     "18: spec.rollout.steps[0]: 0.123 has more than two decimals (the nearest weight is 0.12)"),
+    ("at: 50", "at: 40",
+     "24: spec.rollout.pauses[1].at: 40 is none of the steps (those are 1, 5, 25, 50)"),
+    ("    steps: [1, 5, 25, 50]\n", "    steps: [5]\n",
+     "24: spec.rollout.pauses[1].at: 50 is none of the steps (those are 5)"),
+    ("at: 50", "at: 5",
+     "24: spec.rollout.pauses[1].at: the step of 5 has a pause already (leave one of the two out)"),
+    # Times
+    ("interval: 60s", "interval: 60",
+     "19: spec.rollout.interval: 60 is not a time such as 500ms, 60s, 10m or 1h (write 60s)"),
+    ("interval: 60s", "interval: 1 min",
+     "19: spec.rollout.interval: '1 min' is not a time such as 500ms, 60s, 10m or 1h ()"),
+    ("interval: 60s", "interval: 61m",
+     "20: spec.rollout.deadline: a step takes 61m at least, and is overdue after 1h (write a deadline that is longer"
+     " than the interval)"),
+    ("interval: 60s\n    deadline: 1h", "interval: 1h",
+     "19: spec.rollout.interval: a step takes 1h at least, and is overdue after 1h (write a deadline that is longer"
+     " than the interval)"),
+    ("for: 30m", "fro: 30m",
+     "23: spec.rollout.pauses[0].fro: unknown field 'fro' (did you mean 'for'?)"),
+    # Objectives
+    ("margin: 2, max: 0.05", "margin: 1",
+     "26: spec.rollout.objectives.errors.margin: 1 is not a number from 1.1 to 100 ()"),
+    ("max: 0.05", "max: 5",
+     "26: spec.rollout.objectives.errors.max: 5 is not a number from 0.0001 to 0.99 ()"),
+    ("{over: 50ms}", "{margin: 2}",
+     "27: spec.rollout.objectives.slow.over: over is missing (An answer that takes longer is slow)"),
+    ("over: 50ms", "over: 0s",
+     "27: spec.rollout.objectives.slow.over: each answer takes longer than that (write a time such as 50ms)"),
+    ("min: 0.9}", "}",
+     "30: spec.rollout.objectives.metrics[0]: any value would be good (write min:, max: or both)"),
+    ("min: 0.9}", "min: 0.9, max: 0.8}",
+     "30: spec.rollout.objectives.metrics[0].max: 0.8 is below min, 0.9 (write 0.9 or more)"),
+    ("min: 0.9}", "min: high}",
+     "30: spec.rollout.objectives.metrics[0].min: 'high' is not a number ()"),
+    ("min: 0.9}", "webhook: https://example.com, min: 0.9}",
+     "30: spec.rollout.objectives.metrics[0].webhook: it names a query and a webhook (write one query or webhook)"),
+    ("query: avg(accuracy), ", "",
+     "30: spec.rollout.objectives.metrics[0]: it names no query or webhook (write one of them)"),
+    ("name: accuracy", "name: errors",
+     "30: spec.rollout.objectives.metrics[0].name: there is an objective called 'errors' already (rename this one)"),
+    ("    evidence:", "        - {name: accuracy, query: a, min: 1}\n    evidence:",
+     "31: spec.rollout.objectives.metrics[1].name: there is an objective called 'accuracy' already (rename this one)"),
+    ("    evidence:", "      agreement: 0.98\n    evidence:",
+     "31: spec.rollout.objectives.agreement: agreement is not supported yet by this release (leave it out)"),
+    # Evidence
+    ("evidence: gateways", "evidence: prometheus",
+     "31: spec.rollout.evidence: Prometheus can't tell keys apart, and traffic.sticky makes each key's requests alike"
+     " (write evidence: gateways, or leave sticky out)"),
+    ("evidence: gateways", "queries: {bad: up}",
+     "31: spec.rollout.queries: these are for Prometheus, which isn't asked (leave them out, or write evidence:"
+     " prometheus)"),
+    ("evidence: gateways", "evidence: gateway",
+     "31: spec.rollout.evidence: 'gateway' is not gateways or prometheus (did you mean 'gateways'?)"),
+    ("https://example.com/events", "example.com/events",
+     "33: spec.rollout.notify: 'example.com/events' is not an address that begins with http:// or https:// ()"),
+]  # fmt: skip
+
 
 @pytest.mark.parametrize(("old", "new", "problem"), BAD, ids=[row[2].split(" (")[0] for row in BAD])
 def test_one_mistake(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    assert old in VALID
+    _one_mistake(VALID, old, new, problem, tmp_path)
+
+
+@pytest.mark.parametrize(("old", "new", "problem"), BAD_ROLLOUTS, ids=[row[2].split(" (")[0] for row in BAD_ROLLOUTS])
+def test_one_mistake_of_a_rollout(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    _one_mistake(ROLLOUT, old, new, problem, tmp_path)
+
+
+def _one_mistake(valid: str, old: str, new: str, problem: str, tmp_path: Path) -> None:
+    assert old in valid
     file = tmp_path / "document.yaml"
-    file.write_text(VALID.replace(old, new, 1))
+    file.write_text(valid.replace(old, new, 1))
     with pytest.raises(DocumentError) as caught:
         read([str(file)], models=False)
     (found,) = caught.value.problems

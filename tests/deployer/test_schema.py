@@ -18,12 +18,13 @@ from deployer.schema import at, schema
 from deployer.spec import ModelDeployment
 
 VALID = YAML(typ="safe").load(Path(__file__).parent / "valid.yaml")
+ROLLOUT = YAML(typ="safe").load(Path(__file__).parent / "valid_rollout.yaml")
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 WORDS = {
     "$schema", "title", "description", "default", "type", "enum", "anyOf", "pattern", "minLength", "maxLength",
-    "properties", "required", "additionalProperties", "propertyNames", "maxProperties", "items", "minItems", "maxItems",
-    "minimum", "maximum",
+    "properties", "required", "additionalProperties", "propertyNames", "minProperties", "maxProperties", "items",
+    "minItems", "maxItems", "minimum", "maximum",
 }  # fmt: skip
 
 
@@ -44,10 +45,10 @@ def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from nodes(each)
 
 
-def changed(path: tuple[str | int, ...], value: object) -> Any:
+def changed(path: tuple[str | int, ...], value: object, valid: Any = VALID) -> Any:
     if not path:
         return value
-    document = copy.deepcopy(VALID)
+    document = copy.deepcopy(valid)
     part = document
     for name in path[:-1]:
         part = part[name]
@@ -102,7 +103,13 @@ def test_parts_are_found_by_path() -> None:
         (("metadata",), {}, False),
         (("spec", "runtime"), "onnx", False),
         (("spec", "runtime"), "seldon", True),
-        (("spec", "rollout"), {}, False),
+        (("spec", "rollout"), {"steps": []}, False),
+        (("spec", "rollout"), {"pauses": [{"for": "1m"}]}, False),
+        (("spec", "rollout"), {"objectives": {"errors": {"margin": 1}}}, False),
+        (("spec", "traffic", "sticky"), {"header": "x-user"}, True),
+        (("spec", "traffic", "sticky"), {"header": "X-User"}, False),
+        (("spec", "traffic", "match"), [{"header": {"X": "a"}, "version": "v1"}], False),
+        (("spec", "traffic", "match"), [{"header": {}, "version": "v1"}], False),
         (("spec", "versions"), [], False),
         (("spec", "versions", 0, "servable"), 7, True),
         (("spec", "versions", 0, "servable"), 0, False),
@@ -146,12 +153,19 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(list(paths(VALID))), JSON, st.booleans())
+@given(
+    st.sampled_from([(VALID, path) for path in paths(VALID)] + [(ROLLOUT, p) for p in paths(ROLLOUT)]),
+    JSON,
+    st.booleans(),
+)
 @settings(max_examples=500, deadline=None)
-def test_it_agrees_with_the_models_whatever_is_changed(path: tuple[str | int, ...], value: Any, adds: bool) -> None:
+def test_it_agrees_with_the_models_whatever_is_changed(
+    where: tuple[Any, tuple[str | int, ...]], value: Any, adds: bool
+) -> None:
+    valid, path = where
     part = at(path)
     assume(not adds or part.get("properties"))
-    document = changed((*path, sorted(part["properties"])[0]) if adds else path, value)
+    document = changed((*path, sorted(part["properties"])[0]) if adds else path, value, valid)
     wrong = error_types(document)
     if not wrong:
         VALIDATOR.validate(document)

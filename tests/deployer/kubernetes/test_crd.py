@@ -20,7 +20,7 @@ ROOT: Node = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 WORDS = {
     "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
-    "maxItems", "maxProperties", "required", "properties", "items", "additionalProperties",
+    "maxItems", "minProperties", "maxProperties", "required", "properties", "items", "additionalProperties",
     "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys", "x-kubernetes-list-type",
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-validations",
