@@ -129,7 +129,7 @@ class Parent:
         given = () if self._given is None else self._given.deployments
         tally = self._evidence()
         reports = {
-            deployment.key: tallies.report(tally, deployment, self._epoch(deployment))
+            deployment.key: tallies.report(tally, deployment, self._epoch(deployment), bool(keys))
             for deployment in given
             if not keys or deployment.key in keys
         }

@@ -83,16 +83,16 @@ def _merge(rows: Rows, more: Rows, how: Callable[[int, int], int]) -> None:
         rows[key] = row if before is None else list(map(how, before, row))
 
 
-def report(tally: Tally, deployment: Deployment, epoch: int) -> dict[str, Any] | None:
-    """What the admin port's page says of one deployment, as JSON; None where there is nothing to say. `epoch`: that in
-    force."""
+def report(tally: Tally, deployment: Deployment, epoch: int, asked: bool) -> dict[str, Any] | None:
+    """What the admin port's page says of one deployment, as JSON; None where there is nothing to say, and nobody
+    `asked` for this one by name: who does wants to know the epoch in any case. `epoch`: that in force."""
     own = (deployment.namespace, deployment.name)
     counts = [
         {"version": key[2], "epoch": int(key[3]), "keyed": key[4] == "true", **dict(zip(_COUNTED, row, strict=True))}
         for key, row in tally.counts.items()
         if key[:2] == own
     ]
-    if not counts and deployment.canary is None:
+    if not asked and not counts and deployment.canary is None:
         return None
     buckets = {
         key[2]: {
