@@ -127,17 +127,18 @@ class Parent:
 
     def evidence(self, keys: Collection[str]) -> dict[str, Any]:
         given = () if self._given is None else self._given.deployments
-        tally = self._evidence()
-        reports = {
-            deployment.key: tallies.report(tally, deployment, self._epoch(deployment), bool(keys))
-            for deployment in given
-            if not keys or deployment.key in keys
-        }
+        asked = [deployment for deployment in given if not keys or deployment.key in keys]
+        reports = tallies.reports(self._evidence(), ((deployment, self._epoch(deployment)) for deployment in asked))
         return {
             "source": self._name,
             "ready": self.readiness()[0],
             "revision": None if self._in_force is None else self._in_force.table.revision,
-            "deployments": {key: report for key, report in reports.items() if report is not None},
+            "deployments": {
+                deployment.key: report
+                for deployment in asked
+                # Who asks for one by name wants to know its epoch in any case.
+                if (report := reports[deployment.key])["counts"] or deployment.canary is not None or keys
+            },
         }
 
     def _evidence(self) -> Tally:

@@ -83,23 +83,20 @@ def _merge(rows: Rows, more: Rows, how: Callable[[int, int], int]) -> None:
         rows[key] = row if before is None else list(map(how, before, row))
 
 
-def report(tally: Tally, deployment: Deployment, epoch: int, asked: bool) -> dict[str, Any] | None:
-    """What the admin port's page says of one deployment, as JSON; None where there is nothing to say, and nobody
-    `asked` for this one by name: who does wants to know the epoch in any case. `epoch`: that in force."""
-    own = (deployment.namespace, deployment.name)
-    counts = [
-        {"version": key[2], "epoch": int(key[3]), "keyed": key[4] == "true", **dict(zip(_COUNTED, row, strict=True))}
-        for key, row in tally.counts.items()
-        if key[:2] == own
-    ]
-    if not asked and not counts and deployment.canary is None:
-        return None
-    buckets = {
-        key[2]: {
-            signal: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
-            for signal, bits in zip(SIGNALS, row, strict=True)
-        }
-        for key, row in tally.buckets.items()
-        if key[:2] == own
+def reports(tally: Tally, epochs: Iterable[tuple[Deployment, int]]) -> dict[str, dict[str, Any]]:
+    """What the admin port says of deployments and the epochs in force there, as JSON, by `namespace/name`."""
+    told: dict[str, dict[str, Any]] = {
+        deployment.key: {"epoch": epoch, "counts": [], "salt": deployment.salt, "buckets": {}}
+        for deployment, epoch in epochs
     }
-    return {"epoch": epoch, "counts": counts, "salt": deployment.salt, "buckets": buckets}
+    for (namespace, name, version, counted_in, keyed), row in tally.counts.items():
+        if (report := told.get(f"{namespace}/{name}")) is not None:
+            counts = dict(zip(_COUNTED, row, strict=True))
+            report["counts"].append({"version": version, "epoch": int(counted_in), "keyed": keyed == "true", **counts})
+    for (namespace, name, version, _), row in tally.buckets.items():
+        if (report := told.get(f"{namespace}/{name}")) is not None:
+            report["buckets"][version] = {
+                signal: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
+                for signal, bits in zip(SIGNALS, row, strict=True)
+            }
+    return told
