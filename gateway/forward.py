@@ -9,10 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import monotonic, monotonic_ns
 
-from gateway import counters, split
+from gateway import carried, counters, split
+from gateway.carried import Carried
+from gateway.cohort import Values
 from gateway.counters import Counters, RequestSlot
 from gateway.dialects.address import Address
 from gateway.errors import HTTP_STATUS, Code, Refusal
+from gateway.evidence import Evidence
 from gateway.failures import Sampler
 from gateway.settings import Settings
 from gateway.table import Deployment, RouteTable, Runtime, Version
@@ -20,6 +23,7 @@ from gateway.upstream.attempt import Exchange, Failure
 from gateway.upstream.balance import pick
 from gateway.upstream.budget import RetryBudget
 from gateway.upstream.endpoint import Endpoint, Upstream, Upstreams
+from gateway.upstream.mark import Mark
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +124,14 @@ class Call(ABC):
     endpoint: Endpoint | None = None
     timer: asyncio.TimerHandle | None = None
     slot: RequestSlot | None = None
+    evidence: Evidence | None = None
+    """Where the random split chose, until the first attempt is over."""
     tried: tuple[Endpoint, ...] = ()
     attempts = 0
-    answerer = b""
-    """The name of the version that answers, once it is chosen."""
+    before: Carried = carried.NONE
+    """What earlier calls were assigned, as the request says."""
+    mark: Mark | None = None
+    """Of the version that answers, once it is chosen."""
     answered = False
     """The first byte of an answer is on its way to the client: no retry from here."""
     over = False
@@ -132,6 +140,10 @@ class Call(ABC):
         self.forwarder = forwarder
 
     # What a wire does.
+
+    @abstractmethod
+    def values(self) -> Values:
+        """The request's fields."""
 
     @abstractmethod
     def send(self, endpoint: Endpoint) -> None:
@@ -164,7 +176,9 @@ class Call(ABC):
                 spoken = _SPOKEN[deployment.runtime]
                 message = f"{deployment.key} speaks {spoken}'s dialects, the request is {address.dialect}"
                 raise Refusal(Code.UNIMPLEMENTED, "other_dialect", message)
-            version, self.how, self.epoch = split.assign(deployment, address.pin, forwarder.random())
+            version, self.how, self.epoch, bucket = split.assign(
+                deployment, address.pin, forwarder.random(), self.values, self.before
+            )
         except Refusal as refusal:
             forwarder.refused(address.dialect, refusal)
             self.stop()
@@ -176,11 +190,14 @@ class Call(ABC):
         forwarder.budget.request()
         if self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(timeout, self.expire)
+        if deployment.salt and self.how == "split":
+            arm = forwarder.counters.arms(deployment)[version.name, bucket is not None]
+            self.evidence = Evidence(arm, bucket, deployment.slow)
         self._attempt()
 
     def _enter(self, version: Version) -> None:
         self.upstream = upstream = self.forwarder.upstreams.of(self.deployment, version)
-        self.answerer = upstream.name
+        self.mark = upstream.mark if not self.before else upstream.marked(self.before)
         self.slot = upstream.slot(self.address.dialect, self.how)
         self.started_us = monotonic_ns() // 1000
         self.slot.started(self.started_us)
@@ -209,6 +226,9 @@ class Call(ABC):
 
     def failed(self, failure: Failure, *, sent: bool) -> None:
         """The attempt failed; no byte of an answer comes from it any more."""
+        if self.evidence is not None:
+            self.evidence.failed()
+            self.evidence = None
         endpoint = self._leave()
         now = monotonic()
         if failure != Failure.FULL:  # which is our limit, not its fault
@@ -260,10 +280,12 @@ class Call(ABC):
     @property
     def _may_fall_back(self) -> bool:
         # By the table in force: the canary of the one before may have no role any more, and has nobody else either.
-        return self.how == "split" and self.upstream.version.name != self.deployment.stable
+        # A rule's and an earlier call's choice is nobody's demand, as a pin is; stable's own fall nowhere.
+        chosen = self.how in ("split", "match", "inherited")
+        return chosen and self.upstream.version.name != self.deployment.stable
 
     def _fall_back(self) -> bool:
-        """Where the split chose a canary that can't answer, stable does; the failure is the canary's."""
+        """Where a canary that can't answer was chosen for an unpinned request, stable does; the failure is its own."""
         if not self._may_fall_back:
             return False
         self._finish(counters.UNAVAILABLE, "fell_back", self.endpoint)
@@ -310,6 +332,9 @@ class Call(ABC):
             endpoint.failed(monotonic(), refused=False)
         else:
             endpoint.succeeded()
+        if self.evidence is not None:
+            self.evidence.answered(status)
+            self.evidence = None
         self._finish(outcome(status), f"answered {status}", endpoint)
         self.stop()
 
@@ -353,6 +378,12 @@ class Call(ABC):
         now_us = monotonic_ns() // 1000
         slot.finished(self.started_us, now_us, result)
         self.slot = None
+        if self.evidence is not None:
+            if result == counters.CANCELLED:
+                self.evidence.left()
+            else:
+                self.evidence.failed()
+            self.evidence = None
         if result not in (counters.SUCCESS, counters.CANCELLED):
             self.forwarder.log_failure(
                 "request failed",

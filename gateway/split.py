@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from gateway import carried
+from gateway.carried import Carried
+from gateway.cohort import Values, cohort, key
 from gateway.errors import Code, Refusal
 from gateway.table import Deployment, RouteTable, Version
 
 _MOST_COMPARED = 50
 """Names that a wrong one is compared with: each costs up to 0.1 ms."""
 
-Assigned = Literal["split", "pin"]
+Assigned = Literal["pin", "match", "inherited", "split"]
 
 
 class Pin(NamedTuple):
@@ -25,11 +28,16 @@ class Pin(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """What every metric takes. `how` tells whether the random split (the only evidence) or the caller chose."""
+    """What every metric takes. Only what the random split chose is evidence; `how` tells who did.
+
+    `pin`: the caller; `match`: a rule of the deployment; `inherited`: an earlier call. `bucket` is that of the key by
+    which the split chose, None where it drew.
+    """
 
     version: Version
     how: Assigned
     epoch: int
+    bucket: int | None = None
 
 
 def find(table: RouteTable, name: str, namespace: str | None) -> Deployment:
@@ -46,17 +54,39 @@ def find(table: RouteTable, name: str, namespace: str | None) -> Deployment:
     return deployment
 
 
-def assign(deployment: Deployment, pin: Pin | None, u: float) -> Assignment:
-    """The version for one request. `u` is uniform on [0, 1): the canary has [0, weight), stable the rest.
+def assign(
+    deployment: Deployment,
+    pin: Pin | None,
+    u: float,
+    values: Callable[[], Values] = dict,
+    before: Carried = carried.NONE,
+) -> Assignment:
+    """The version for one request.
+
+    `u` is uniform on [0, 1), and what a request without a sticky key is split by: the canary has [0, weight), stable
+    the rest. `values` is asked for the request's fields, only where they matter; `before` is what earlier calls were
+    assigned.
 
     Raises Refusal where the pin names no version of the deployment.
     """
     if pin is not None:
         return Assignment(_pinned(deployment, pin), "pin", deployment.epoch)
+    if deployment.match:
+        present = values().items()
+        for match in deployment.match:
+            if match.wanted <= present:
+                return Assignment(deployment.by_name[match.version], "match", deployment.epoch)
+    if before:
+        inherited = deployment.by_name.get(before.get(deployment.key, ""))
+        if inherited is not None:
+            return Assignment(inherited, "inherited", deployment.epoch)
+    bucket = None
+    if deployment.sticky is not None and (value := key(deployment.sticky, values())):
+        u, bucket = cohort(deployment.salt, value)
     name = deployment.stable
     if deployment.canary is not None and u * 100 < deployment.weight:
         name = deployment.canary
-    return Assignment(deployment.by_name[name], "split", deployment.epoch)
+    return Assignment(deployment.by_name[name], "split", deployment.epoch, bucket)
 
 
 def _pinned(deployment: Deployment, pin: Pin) -> Version:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Protocol
 
 from gateway import dialects
+from gateway.cohort import Values
 from gateway.dialects import deadline, grpc_message, grpc_status, health
 from gateway.errors import HTTP_STATUS, Code, Refusal
 from gateway.forward import Call, Forwarder
@@ -74,6 +75,7 @@ class GrpcCall(Call):
     def on_request(self, fields: Fields, end: bool) -> None:
         head, asked = read(fields)
         self._head = head
+        self.before = head.before
         self._spoken = head.dialect.name
         if not head.grpc:
             self._rest = True
@@ -140,12 +142,17 @@ class GrpcCall(Call):
         self._message = b""
         self._body.clear()
 
+    def values(self) -> Values:
+        return self._head.meta
+
     # Towards the model server.
 
     @property
     def request(self) -> tuple[bytes, bytes]:
+        assert self.mark is not None
         left = deadline.to_grpc(self._deadline - monotonic())
-        return b"%b%b%c%b" % (self._head.onward, _TIMEOUT, len(left), left), self._message
+        block = b"%b%b%b%c%b" % (self._head.onward, self.mark.request_field, _TIMEOUT, len(left), left)
+        return block, self._message
 
     def send(self, endpoint: Endpoint) -> None:
         endpoint.grpc.send(self)
@@ -159,8 +166,9 @@ class GrpcCall(Call):
         code = _status(fields) if end else Code.OK
         if code == Code.UNAVAILABLE and self.try_elsewhere():
             return
+        assert self.mark is not None
         self.answered = True
-        head = b"".join((*_onward(fields, code), self.upstream.field))
+        head = b"".join((*_onward(fields, code), self.mark.answer_fields))
         self._client.wire.headers(self.client_stream, head, end)
         if end:
             self._done(code)
@@ -168,9 +176,10 @@ class GrpcCall(Call):
             self._client.touch()
 
     def on_answer(self, fields: Fields, data: bytes, trailers: Fields) -> None:
-        field = self.upstream.field
-        if fields.note is None or fields.note[0] is not field:
-            fields.note = (field, b"".join((*_onward(fields, Code.OK), field)))
+        mark = self.mark
+        assert mark is not None
+        if fields.note is None or fields.note[0] is not mark:
+            fields.note = (mark, b"".join((*_onward(fields, Code.OK), mark.answer_fields)))
         if trailers.note is None:
             code = _status(trailers)
             trailers.note = (_http(code), b"".join(_onward(trailers, code)))
@@ -229,11 +238,10 @@ class GrpcCall(Call):
             (b"grpc-status", b"%d" % refusal.code),
             (b"grpc-message", grpc_status.message(refusal.message)),
         ]
-        if self.answerer:
-            fields.append((b"x-turnout-version", self.answerer))
         if refusal.reason == "unknown_encoding":
             fields.append((b"grpc-accept-encoding", grpc_message.ACCEPT_ENCODING))
-        self._client.wire.headers(self.client_stream, encode_all(*fields), True)
+        marked = b"" if self.mark is None else self.mark.answer_fields
+        self._client.wire.headers(self.client_stream, encode_all(*fields) + marked, True)
         self._client.over(self)
 
     def break_off(self, code: Code, message: str) -> None:

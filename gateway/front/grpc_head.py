@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway import dialects
+from gateway import carried, dialects
 from gateway.dialects import health
 from gateway.wire.blocks import NEVER_INDEXED, SECRET
 from gateway.wire.fields import Field, Fields
@@ -22,7 +22,10 @@ class RequestHead:
     """What a request's header block says, but for `grpc-timeout`. Blocks that begin alike share it."""
 
     def __init__(self, fields: Sequence[Field]) -> None:
-        self.meta = meta = {field[0]: field[1] for field in fields}
+        self.meta = meta = {field[0]: field[1] for field in reversed(fields)}
+        """The first value of each field; all cookies as one."""
+        if b"cookie" in meta:
+            meta[b"cookie"] = b"; ".join([field[1] for field in fields if field[0] == b"cookie"])
         self.onward = b"".join([raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != OWN])
         """The block that goes to the model server."""
         self.path = meta[b":path"]
@@ -32,6 +35,7 @@ class RequestHead:
         self.needs_message = self.dialect.needs_message(self.path)
         self.deployment = meta.get(b"x-turnout-deployment")
         self.version = meta.get(b"x-turnout-version")
+        self.before = carried.read(meta.get(carried.HEADER))
 
 
 def read(fields: Fields) -> tuple[RequestHead, bytes | None]:
@@ -53,4 +57,4 @@ def read(fields: Fields) -> tuple[RequestHead, bytes | None]:
             if len(heads) >= _MAX_KNOWN_RESTS:
                 heads.clear()
             heads[key] = known
-    return known, known.meta.get(b"grpc-timeout", timeout)  # of two the last counts, as in the plain way
+    return known, timeout  # of two the first counts, as in the plain way

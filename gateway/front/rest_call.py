@@ -6,13 +6,15 @@ import asyncio
 from http import HTTPStatus
 from typing import Protocol
 
-from gateway import dialects
+from gateway import carried, dialects
+from gateway.cohort import Values
 from gateway.dialects import deadline, health
 from gateway.errors import Code, Refusal
 from gateway.forward import Call, Forwarder
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.http1 import RestExchange
-from gateway.wire.heads import LAST_CHUNK, Head, chunk, request_head
+from gateway.upstream.mark import Mark
+from gateway.wire.heads import LAST_CHUNK, Head, chunk, first_values, request_head
 
 
 class Client(Protocol):
@@ -46,13 +48,16 @@ class _Route:
         self.address = address
         self.timeout = None if asked is None else deadline.from_milliseconds(asked)
         """Seconds, where the client says how long it waits."""
-        self._forwarded: tuple[int, bytes] | None = None
+        self.before = carried.read(own.get(carried.HEADER))
+        self._forwarded: tuple[int, Mark, bytes] | None = None
 
-    def forwarded(self, head: Head, size: int) -> bytes:
+    def forwarded(self, head: Head, size: int, mark: Mark) -> bytes:
         """The head that goes to the model server, with a body of that size."""
-        if self._forwarded is None or self._forwarded[0] != size:
-            self._forwarded = (size, request_head(head.method, self.address.target, head.lines, size))
-        return self._forwarded[1]
+        known = self._forwarded
+        if known is None or known[0] != size or known[1] is not mark:
+            lines = [*head.lines, mark.request_line]
+            known = self._forwarded = (size, mark, request_head(head.method, self.address.target, lines, size))
+        return known[2]
 
 
 class RestCall(Call):
@@ -88,6 +93,7 @@ class RestCall(Call):
         timeout = self.forwarder.settings.timeout
         if route.timeout is not None and route.timeout < timeout:
             timeout = route.timeout
+        self.before = route.before
         self.admit(route.address, timeout)
 
     def release(self) -> None:
@@ -96,11 +102,14 @@ class RestCall(Call):
         self._size = 0
         self._body = []
 
+    def values(self) -> Values:
+        return first_values(self._head)
+
     # Towards the model server.
 
     @property
     def request(self) -> list[bytes | bytearray]:
-        return [self._head.note.forwarded(self._head, self._size), *self._body]
+        return [self._head.note.forwarded(self._head, self._size, self.mark), *self._body]
 
     def send(self, endpoint: Endpoint) -> None:
         self._answer = None  # the attempt before may have left a part of one
@@ -157,8 +166,8 @@ class RestCall(Call):
         size = None if _bodiless(answer.status) else sum(map(len, self._pending))
         if self._close or not self._head.minor or size != answer.length:
             return self._render(answer, size)
-        if answer.note is None or answer.note[0] is not self.answerer:
-            answer.note = (self.answerer, self._render(answer, size))
+        if answer.note is None or answer.note[0] is not self.mark:
+            answer.note = (self.mark, self._render(answer, size))
         rendered: bytes = answer.note[1]
         return rendered
 
@@ -172,11 +181,12 @@ class RestCall(Call):
             framing = b"Content-Length: %d\r\n" % answer.length
         else:
             framing = b""
-        return b"HTTP/1.1 %d %b\r\n%bx-turnout-version: %b\r\n%b%b\r\n" % (
+        assert self.mark is not None
+        return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
             answer.status,
             answer.reason,
             b"".join(answer.lines),
-            self.answerer,
+            self.mark.answer_lines,
             framing,
             _connection(self._close, self._head.minor),
         )
@@ -186,7 +196,7 @@ class RestCall(Call):
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._client.ending
         dialect = dialects.rest(self._head.target)
-        self._client.transport.write(error_answer(dialect, refusal, self._head, self._close, self.answerer))
+        self._client.transport.write(error_answer(dialect, refusal, self._head, self._close, self.mark))
         self._client.answered(close=self._close)
 
     def _answer_health(self, method: str) -> None:
@@ -201,23 +211,23 @@ class RestCall(Call):
 
 
 def error_answer(
-    dialect: dialects.RestDialect, refusal: Refusal, request: Head, close: bool, version: bytes = b""
+    dialect: dialects.RestDialect, refusal: Refusal, request: Head, close: bool, mark: Mark | None = None
 ) -> bytes:
     """A whole answer that says what was wrong in the caller's dialect."""
     content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)
-    return _own_answer(refusal.status, content_type, body, request, close, version)
+    return _own_answer(refusal.status, content_type, body, request, close, mark)
 
 
 def _own_answer(
-    status: int, content_type: bytes, body: bytes, request: Head, close: bool, version: bytes = b""
+    status: int, content_type: bytes, body: bytes, request: Head, close: bool, mark: Mark | None = None
 ) -> bytes:
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = "Client Closed Request"
     lines = [b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type, len(body))]
-    if version:
-        lines.append(b"x-turnout-version: %b\r\n" % version)
+    if mark is not None:
+        lines.append(mark.answer_lines)
     if status in (429, 503):
         lines.append(b"Retry-After: 1\r\n")
     lines.append(_connection(close, request.minor))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from gateway import change, table
+from gateway.carried import Carried
 from gateway.counters import Counters, EndpointSlot, RequestSlot
 from gateway.settings import Settings
 from gateway.upstream.ejection import Ejection
 from gateway.upstream.http1 import RestPool
 from gateway.upstream.http2 import GrpcPool
-from gateway.wire.fields import encode
+from gateway.upstream.mark import Mark
 
 
 class Endpoint:
@@ -62,12 +63,21 @@ class Upstream:
     ) -> None:
         self.version = version
         self.endpoints = endpoints
-        self.name = version.name.encode()
-        self.field = encode(b"x-turnout-version", self.name)
-        """The HPACK form of what each answer bears."""
         self._deployment = deployment
+        # Where there is no choice, there is nothing that others could do otherwise.
+        assigned = {} if deployment.canary is None else {deployment.key: version.name}
+        self.mark = Mark(version.name, assigned)
+        """Of calls that carry no earlier assignments."""
         self._counters = counters
         self._slots: dict[tuple[str, str], RequestSlot] = {}
+
+    def marked(self, before: Carried) -> Mark:
+        """The mark of a call that carries the assignments `before`."""
+        deployment = self._deployment
+        assigned = dict(before)
+        if assigned.pop(deployment.key, None) is not None or deployment.canary is not None:
+            assigned = {deployment.key: self.version.name, **assigned}
+        return Mark(self.version.name, assigned)
 
     def slot(self, dialect: str, how: str) -> RequestSlot:
         slot = self._slots.get((dialect, how))

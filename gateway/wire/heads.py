@@ -54,6 +54,21 @@ class Head:
         return self.length is None and not self.chunked and self.status not in (204, 304)
 
 
+def first_values(head: Head) -> dict[bytes, bytes]:
+    """The first value of each field by lower-case name, but for what speaks of one connection only; all cookies as one,
+    joined by `; `."""
+    values = dict(head.own)
+    for line in head.lines:
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        value = value.strip(b" \t\r\n")
+        if name not in values:
+            values[name] = value
+        elif name == b"cookie":
+            values[name] += b"; " + value
+    return values
+
+
 def origin_form(target: bytes) -> bytes:
     """`http://host/path?query` -> `/path?query`; anything else as it is, which no dialect will know."""
     authority = _ABSOLUTE.match(target)

@@ -111,7 +111,7 @@ class _Reader:
         if key in _HOP:
             self._hop(key, value)
         elif key[:10] == _OWN:
-            self._head.own[key] = value.strip(b" \t")
+            self._head.own.setdefault(key, value.strip(b" \t"))
         else:
             self._field(key, b"%b: %b\r\n" % (name, value))
 

@@ -23,17 +23,24 @@ def test_answers_bear_the_version_and_what_the_server_says(client: GrpcClient, g
         "content-type": "application/grpc",
         "x-of-server": "kept",
         "x-turnout-version": "v1",
+        "x-turnout-assignment": "default/m=v1",
     }
     assert answer.trailers == {"grpc-status": "0"}
     assert gateway.outcomes("v1", assignment="split") == {"success": 1}
 
 
 def test_own_metadata_from_outside_are_not_forwarded(client: GrpcClient, v2: GrpcServer) -> None:
-    sent = {"x-turnout-version": "v2", "x-turnout-anything": "forged", "x-mine": "kept", "grpc-timeout": "20S"}
-    assert client.call(PREDICT, predict(), sent).version == "v2"
+    sent = {
+        "x-turnout-version": "v2",
+        "x-turnout-anything": "forged",
+        "x-turnout-assignment": "default/m=v1",
+        "x-mine": "kept",
+    }
+    assert client.call(PREDICT, predict(), sent | {"grpc-timeout": "20S"}).version == "v2"
     (call,) = v2.calls
     assert call.metadata["x-mine"] == "kept"
-    assert not [name for name in call.metadata if name.startswith("x-turnout-")]
+    own = {name: value for name, value in call.metadata.items() if name.startswith("x-turnout-")}
+    assert own == {"x-turnout-assignment": "default/m=v2"}
 
 
 def test_seldon_without_a_deployment(client: GrpcClient) -> None:

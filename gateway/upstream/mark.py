@@ -1,0 +1,23 @@
+"""What each call bears of its assignment: x-turnout-version in its answer, and x-turnout-assignment there and in what
+goes to the model server, so that further calls can agree."""
+
+from __future__ import annotations
+
+from gateway import carried
+from gateway.carried import Carried
+from gateway.wire.fields import encode
+
+
+class Mark:
+    """The fields as lines of HTTP/1.1 and as HPACK; b"" where there is none."""
+
+    __slots__ = ("answer_fields", "answer_lines", "request_field", "request_line")
+
+    def __init__(self, version: str, assigned: Carried) -> None:
+        """`assigned`: to `version`, and by earlier calls."""
+        value = carried.write(assigned)
+        self.request_line = b"%b: %b\r\n" % (carried.HEADER, value) if value else b""
+        self.request_field = encode(carried.HEADER, value) if value else b""
+        name = version.encode()
+        self.answer_lines = b"x-turnout-version: %b\r\n%b" % (name, self.request_line)
+        self.answer_fields = encode(b"x-turnout-version", name) + self.request_field
