@@ -104,15 +104,17 @@ class RolloutStatus(Part):
     canary: Label
     """The version on trial."""
     step: Count
-    """Which of the steps it is at."""
-    steps: Count
-    """How many there are."""
+    """Which of the steps it is at, from 0."""
+    steps: Annotated[tuple[Weight, ...], Field(max_length=32)] = ()
+    """All weights on the way, in percent. Then it is promoted."""
     weight: Weight
     """The canary's share that is wanted now, in percent."""
     began: Time
     """When this phase, or this step, began."""
     since: Time | None = None
     """Since when all gateways have its weight."""
+    earliest: Time | None = None
+    """When it may go on at the earliest: once the least time of a step, or the bake time, is over."""
     deadline: Time | None = None
     """When it is overdue."""
     paused: Message = ""
@@ -132,6 +134,7 @@ def told(kept: Kept, plan: Plan | None) -> RolloutStatus | None:
     rollout = kept.rollout
     if rollout is None:
         return None
+    least = {Phase.STEP: plan.interval, Phase.BAKING: plan.bake}.get(rollout.phase) if plan is not None else None
     timed = plan is not None and rollout.paused is None and rollout.phase in (Phase.WARMING, Phase.STEP)
     return RolloutStatus(
         number=rollout.number,
@@ -139,10 +142,11 @@ def told(kept: Kept, plan: Plan | None) -> RolloutStatus | None:
         stable=rollout.trial.stable,
         canary=rollout.trial.canary,
         step=rollout.step,
-        steps=len(plan.steps) if plan is not None else 0,
+        steps=plan.steps if plan is not None else (),
         weight=rollout.weight,
         began=time(rollout.entered),
         since=None if rollout.since is None else time(rollout.since),
+        earliest=None if rollout.since is None or least is None else time(rollout.since + least),
         deadline=time(rollout.entered + plan.deadline) if timed and plan is not None else None,
         paused=rollout.paused or "",
         until=None if rollout.until is None else time(rollout.until),
