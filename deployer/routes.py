@@ -1,8 +1,9 @@
-"""Which version of a deployment answers what, from the document and the versions that are ready. Pure.
+"""Which version of a deployment answers what, from the document, the roles and the versions that are ready. Pure.
 
 Weight is given only where it can be answered:
 
-- A canary without a ready replica has no weight: its share stays with stable until it is ready.
+- Moved by hand, a canary without a ready replica has no weight: its share stays with stable until it is ready. In a
+  rollout it keeps its weight: the gateway lets stable answer, and counts the failure as the canary's.
 - A stable without one keeps its share all the same, unless another was stable before: then that one stays stable until
   the new one is ready, also where it does not answer for a moment. A canary never takes more than its weight, least of
   all because stable is in trouble; requests to a stable that is down are refused while it is started again.
@@ -11,41 +12,61 @@ Weight is given only where it can be answered:
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import replace
 
+from deployer.duration import seconds
+from deployer.rollout.conduct import Roles
 from deployer.spec import ModelDeployment, Spec
 from gateway import table
 from gateway.table import Runtime
 
 
-def route(before: table.Deployment | None, document: ModelDeployment, ready: Container[str]) -> table.Deployment:
+def route(
+    before: table.Deployment | None, document: ModelDeployment, ready: Container[str], roles: Roles
+) -> table.Deployment:
     """The route that follows `before`; where its versions answer is left to say.
 
     `ready` has the names of the versions with a replica that answers. A stable version that is no longer declared
     stands last for as long as it is held; a servable number that a declared one has now is the declared one's.
     """
-    traffic = document.spec.traffic
-    stable, canary = traffic.stable, traffic.canary
+    traffic, rollout = document.spec.traffic, document.spec.rollout
     versions = [table.Version(name=v.name, servable=_servable(document, v.name)) for v in document.spec.versions]
-    if before is not None and before.stable != stable and stable not in ready:
-        stable = before.stable
-        if stable not in document.by_name:
-            held = before.by_name[stable]
-            taken = any(version.servable == held.servable for version in versions)
-            versions.append(held.model_copy(update={"servable": None}) if taken else held)
-    if canary == stable:
-        canary = None
-    weight = traffic.weight if canary is not None and canary in ready else 0.0
-    known = (before.stable, before.canary, before.weight, before.epoch) if before is not None else (None, None, 0.0, -1)
+    roles = _answered(before, roles, ready, by_hand=rollout is None)
+    if roles.stable not in document.by_name and before is not None:
+        held = before.by_name[roles.stable]
+        taken = any(version.servable == held.servable for version in versions)
+        versions.append(held.model_copy(update={"servable": None}) if taken else held)
+    split = (roles.stable, roles.canary, roles.weight)
+    known = (before.stable, before.canary, before.weight) if before is not None else None
+    epoch = before.epoch if before is not None else -1
+    slow = rollout.objectives.slow if rollout is not None else None
     return table.Deployment(
         namespace=document.metadata.namespace,
         name=document.metadata.name,
         runtime=_spoken(document.spec),
-        stable=stable,
-        canary=canary,
-        weight=weight,
-        epoch=known[3] if (stable, canary, weight) == known[:3] else known[3] + 1,
+        stable=roles.stable,
+        canary=roles.canary,
+        weight=roles.weight,
+        epoch=epoch if split == known else epoch + 1,
+        salt=roles.salt if traffic.sticky is not None else "",
+        sticky=table.Sticky(**traffic.sticky.model_dump()) if traffic.sticky is not None else None,
+        match=tuple(table.Match(header=match.header, version=match.version) for match in traffic.match),
+        slow=seconds(slow.over) if slow is not None else None,
         versions=tuple(versions),
     )
+
+
+def _answered(before: table.Deployment | None, roles: Roles, ready: Container[str], *, by_hand: bool) -> Roles:
+    """The roles, as far as versions are ready for them."""
+    if before is not None and before.stable != roles.stable and roles.stable not in ready:
+        if not by_hand and before.canary == roles.stable:
+            return replace(roles, stable=before.stable, canary=before.canary, weight=before.weight, salt=before.salt)
+        roles = replace(roles, stable=before.stable)
+    if roles.canary == roles.stable:
+        roles = replace(roles, canary=None)
+    if roles.canary is None or (by_hand and roles.canary not in ready):
+        roles = replace(roles, weight=0.0)
+    return roles
 
 
 _OF_SELDON: dict[str, Runtime] = {"seldon": "seldon", "tensorflow": "tfserving", "v2": "oip"}

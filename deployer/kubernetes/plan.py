@@ -19,6 +19,7 @@ from deployer.kubernetes.names import KIND, VERSION_LABEL, version_name
 from deployer.kubernetes.resource import read
 from deployer.kubernetes.status import ConditionType, DeploymentStatus
 from deployer.kubernetes.versions import WORKLOADS, VersionFacts, is_available, is_of, look
+from deployer.rollout.conduct import Roles
 from deployer.routes import route
 from deployer.spec import ModelDeployment
 from gateway import table
@@ -193,7 +194,8 @@ class _Valid:
         leaving = sorted(version for version in there - self._document.by_name.keys() if version)
         versions = _look(self._observed, [*self._document.by_name, *leaving])
         ready = {name for name, version in versions.items() if self._carries(version, before, foreign)}
-        after = self._with_services(route(before.route if before else None, self._document, ready), foreign)
+        made = route(before.route if before else None, self._document, ready, Roles.of(self._document))
+        after = self._with_services(made, foreign)
         named = _named(self._observed, versions)
         if foreign:
             named["ForeignObject"] = ("NotOurs", "; ".join(foreign.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from deployer.rollout.conduct import Roles
 from deployer.routes import route
 from deployer.spec import ModelDeployment
 from gateway import table
@@ -31,6 +32,6 @@ def routes(previous: RouteTable, documents: Sequence[ModelDeployment], ready: Re
 
 def _deployment(before: table.Deployment | None, document: ModelDeployment, ready: Ready) -> table.Deployment:
     endpoints = {version: tuple(found) for (key, version), found in ready.items() if key == document.key and found}
-    after = route(before, document, endpoints)
+    after = route(before, document, endpoints, Roles.of(document))
     versions = tuple(v.model_copy(update={"endpoints": endpoints.get(v.name, ())}) for v in after.versions)
     return after.model_copy(update={"versions": versions})

@@ -3,15 +3,30 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from deployer.rollout.evidence import Reading
-from deployer.rollout.kept import Kept
-from deployer.rollout.signature import Signature
-from deployer.rollout.state import Order
+from deployer.rollout import plan as plans
+from deployer.rollout.evidence import Arms, Reading, Taken, taken
+from deployer.rollout.happenings import Happening, figures, happenings
+from deployer.rollout.kept import Failures, Kept, Record, Strikes
+from deployer.rollout.plan import Plan
+from deployer.rollout.signature import Signature, difference
+from deployer.rollout.state import OVER, SETTLING, Order, Phase, Rollout, Route, Seen, Trial, tick
+from deployer.rollout.verdict import Look
+from deployer.rollout_spec import Metric
 from deployer.spec import ModelDeployment
 from gateway import table
+
+CRASHES = 3
+"""Failures of a canary's replicas in one rollout that end it: one may be the machine's fault, or a full node's."""
+STRIKES = 3
+"""Looks in a row with a user's metric out of its limits that end a rollout."""
+APART = 10.0
+"""Seconds between two such looks: nearer to each other they may have seen the same sample."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +34,12 @@ class Sight:
     """What a target sees of one deployment now.
 
     `now`: seconds since 1970, since it goes on over restarts. `route`: as gateways were last given it; `settled`: every
-    gateway that serves has it in force. `ready`: for each version the replicas that answer and are warmed,
-    `desired`: those that
-    there should be. `readings`: what the sources of evidence say; `unread`: the sources that should have said
-    something and did not.
-    `metrics`: the user's own, by name; None where it can't be read. `signatures`: by version, where known.
-    `failures`: for each
-    version how often its replicas have failed since they were declared, and why the last one did. `order`: what a
-    person asked for
-    last, and a token that tells it from the one before.
+    gateway that serves has it in force. `ready`: for each version the replicas that answer and are warmed, `desired`:
+    those that there should be. A canary is ready only once its signature was asked for. `readings`: what the sources
+    of evidence say; `unread`: the sources that should have said something and did not. `metrics`: the user's own, by
+    name; None where it can't be read. `signatures`: by version, where known. `failures`: for each version how often its
+    replicas have failed since they were declared, and why the last one did. `order`: what a person asked for last, and
+    a token that tells it from the one before.
     """
 
     now: float
@@ -52,15 +64,13 @@ class Roles:
     weight: float = 0.0
     salt: str = ""
 
-
-@dataclass(frozen=True)
-class Happening:
-    """Something that a person would want to know: an Event, a line, a message to a webhook."""
-
-    reason: str
-    """One word in CamelCase, such as StepBegun, RolledBack, Promoted, Paused, Overdue."""
-    message: str
-    warning: bool = False
+    @classmethod
+    def of(cls, document: ModelDeployment) -> Roles:
+        """The document's own, where no rollout moves the weight."""
+        traffic = document.spec.traffic
+        if traffic.canary is None or traffic.canary == traffic.stable:
+            return cls(traffic.stable)
+        return cls(traffic.stable, traffic.canary, traffic.weight, _salt(document, traffic.stable, traffic.canary, 0))
 
 
 @dataclass(frozen=True)
@@ -79,4 +89,309 @@ class Conduct:
 
 def conduct(document: ModelDeployment, kept: Kept | None, sight: Sight) -> Conduct:
     """One look. The caller keeps `kept` before, or in the same write as, it brings about the rest."""
-    raise NotImplementedError
+    declared = document.spec.rollout
+    before = kept if kept is not None else Kept()
+    plan = plans.of(declared) if declared is not None else None
+    if plan is None and not _under_way(before.rollout):
+        return _by_hand(document, before, sight)
+    return _Look(document, plan, before, sight).conduct()
+
+
+def _by_hand(document: ModelDeployment, before: Kept, sight: Sight) -> Conduct:
+    """Without a rollout. An order is to be taken by none of the next ones."""
+    rollout = before.rollout
+    if rollout is not None and sight.order is not None:
+        rollout = replace(rollout, handled=sight.order[0])
+    after = replace(before, rollout=rollout, stable="", said="", outdated="", lost=False)
+    return Conduct(after, Roles.of(document), {})
+
+
+def _under_way(rollout: Rollout | None) -> bool:
+    return rollout is not None and rollout.phase not in OVER
+
+
+def _salt(document: ModelDeployment, stable: str, canary: str | None, number: int) -> str:
+    return f"{document.key} {stable} {canary} {number}" if canary is not None else ""
+
+
+class _Look:
+    """One look at a deployment with a rollout, declared or still under way."""
+
+    def __init__(self, document: ModelDeployment, plan: Plan | None, kept: Kept, sight: Sight) -> None:
+        self._document = document
+        self._plan = plan
+        self._sight = sight
+        self._traffic = document.spec.traffic
+        self._declared = document.by_name
+        self._kept = self._decided(kept)
+        self._lost = kept.lost
+
+    def conduct(self) -> Conduct:
+        before = self._kept
+        old = self._adopted(before.rollout)
+        kept, looks = self._evidence(before, old)
+        kept = self._watched(kept, old)
+        order = self._sight.order
+        if old is not None and old.phase is Phase.PROMOTED and kept.stable != old.trial.canary and order is not None:
+            # Nothing is left to undo: the document has gone on.
+            old, order = replace(old, handled=order[0]), None
+        seen = Seen(
+            self._sight.now,
+            self._trial(old),
+            self._route(),
+            self._sight.settled,
+            self._capacity(kept),
+            looks,
+            objections=tuple(self._objections(kept, old)),
+            doubts=tuple(self._doubts(kept)),
+            order=order,
+        )
+        after = tick(old, self._plan, seen)
+        rollout = after.rollout
+        kept = self._noted(replace(kept, rollout=rollout), before.rollout)
+        outdated = self._outdated(kept)
+        told = [*happenings(before.rollout, rollout, self._plan)]
+        if self._lost:
+            message = "what was kept of the rollouts can't be read, so a rollout begins again, without its evidence"
+            told.insert(0, Happening("RolloutLost", message, True))
+        if outdated and outdated != before.outdated:
+            told.append(Happening("StableOutdated", outdated, True))
+        return Conduct(
+            replace(kept, outdated=outdated),
+            self._roles(kept, after.route),
+            self._floors(kept, after.capacity),
+            tuple(told),
+            outdated,
+        )
+
+    # Who is who
+
+    def _decided(self, kept: Kept) -> Kept:
+        """With who is stable, where no rollout is under way: as the last one left it, until the document changes."""
+        if _under_way(kept.rollout):
+            return kept
+        wanted, route = self._traffic.stable, self._sight.route
+        stable = kept.stable if kept.said == wanted else wanted
+        if kept.lost and route is not None:
+            stable = route.stable
+        if stable not in self._declared:
+            stable = wanted
+        rollout = kept.rollout
+        if rollout is not None and rollout.phase is Phase.PROMOTED and stable != rollout.trial.canary:
+            # Made stable by the document against what a rollout came to: then a new trial of the same is a new one.
+            rollout = replace(rollout, trial=replace(rollout.trial, identity=""))
+        return replace(kept, rollout=rollout, stable=stable, said=wanted, lost=False)
+
+    def _adopted(self, rollout: Rollout | None) -> Rollout | None:
+        """The rollout, ended if the document itself has made the canary stable, and can't be waiting for the bake."""
+        if rollout is None or rollout.phase in (*OVER, Phase.FINISHING, Phase.ROLLING_BACK, Phase.RESTORING):
+            return rollout
+        trial = rollout.trial
+        baking = rollout.phase in (Phase.PROMOTING, Phase.BAKING) and trial.stable in self._declared
+        if self._traffic.stable != trial.canary or baking:
+            return rollout
+        why = f"the document made {trial.canary} stable"
+        return replace(rollout, phase=Phase.PROMOTED, entered=self._sight.now, paused=None, until=None, reason=why)
+
+    def _trial(self, rollout: Rollout | None) -> Trial | None:
+        """What the document asks to try; as long as a promotion bakes, it may also say already who is stable then."""
+        traffic, stable = self._traffic, self._kept.stable
+        if rollout is not None and _under_way(rollout):
+            trial = rollout.trial
+            pair = {trial.stable, trial.canary}
+            agreed = traffic.stable == trial.canary and rollout.phase in (Phase.PROMOTING, Phase.BAKING)
+            if pair <= self._declared.keys() and (
+                agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
+            ):
+                return Trial(trial.stable, trial.canary, _identity(self._document, trial.stable, trial.canary))
+            stable = traffic.stable
+        canary = traffic.canary
+        if self._sight.route is None or stable != traffic.stable or canary is None or canary == stable:
+            return None
+        return Trial(stable, canary, _identity(self._document, stable, canary))
+
+    def _route(self) -> Route:
+        route = self._sight.route
+        return Route(route.stable, route.canary, route.weight) if route is not None else Route(self._traffic.stable)
+
+    def _roles(self, kept: Kept, wanted: Route) -> Roles:
+        rollout = kept.rollout
+        if rollout is not None and _under_way(rollout):
+            canary = wanted.canary if wanted.canary in self._declared else None
+            salt = _salt(self._document, wanted.stable, canary, rollout.number)
+            return Roles(wanted.stable, canary, wanted.weight if canary is not None else 0.0, salt)
+        traffic = self._traffic
+        canary = traffic.canary if kept.stable == traffic.stable and traffic.canary != kept.stable else None
+        number = rollout.number if rollout is not None else 0
+        return Roles(kept.stable, canary, 0.0, _salt(self._document, kept.stable, canary, number))
+
+    def _outdated(self, kept: Kept) -> str:
+        canary, said = self._traffic.canary, self._traffic.stable
+        if _under_way(kept.rollout) or kept.stable == said or canary is None or canary == kept.stable:
+            return ""
+        return (
+            f"{kept.stable} is stable, and spec.traffic.stable still says {said}: {canary} is not tried before it says "
+            f"{kept.stable}"
+        )
+
+    # Replicas
+
+    def _need(self, kept: Kept, version: str, percent: float) -> int:
+        """The replicas that so much of the traffic needs, by what stable had for all of it."""
+        least, most = self._declared[version].replicas
+        return max(least, min(most, math.ceil(round(kept.base * percent / 100, 6))))
+
+    def _capacity(self, kept: Kept) -> dict[str, float]:
+        """For each version the percentage of all traffic that its ready replicas can take."""
+        percent = {}
+        for name, version in self._declared.items():
+            least, most = version.replicas
+            ready = self._sight.ready.get(name, 0)
+            can = 100.0 if ready >= most else min(100.0, 100 * ready / (kept.base or 1))
+            percent[name] = can if ready >= least else 0.0
+        return percent
+
+    def _floors(self, kept: Kept, wanted: Mapping[str, float]) -> dict[str, int]:
+        if not _under_way(kept.rollout):
+            return {}
+        needs = {name: self._need(kept, name, percent) for name, percent in wanted.items() if name in self._declared}
+        return {name: need for name, need in needs.items() if need > self._declared[name].replicas[0]}
+
+    # Evidence, and what stands against the canary
+
+    def _evidence(self, kept: Kept, rollout: Rollout | None) -> tuple[Kept, dict[str, tuple[Look, ...]] | None]:
+        if rollout is None or not _under_way(rollout):
+            return kept, None
+        sight, trial, route = self._sight, rollout.trial, self._sight.route
+        known = kept.taken
+        if route is not None and (route.stable, route.canary) == (trial.stable, trial.canary):
+            known = known.knowing(route.epoch, route.weight / 100)
+        arms = Arms(
+            trial.stable,
+            trial.canary,
+            _salt(self._document, trial.stable, trial.canary, rollout.number),
+            self._steady(rollout),
+        )
+        after, looks = taken(known, arms, sight.readings, sight.now)
+        read = {signal: tuple(found) for signal, found in looks.items()} if sight.readings else None
+        return replace(kept, taken=after), read
+
+    def _steady(self, rollout: Rollout) -> int | None:
+        """The epoch in force, if all have it, and for so long that no failure of a weight before can arrive."""
+        sight = self._sight
+        if sight.route is None or not sight.settled or sight.unread or rollout.since is None:
+            return None
+        if any(reading.epoch != sight.route.epoch for reading in sight.readings):
+            return None
+        return sight.route.epoch if rollout.step == 0 or sight.now - rollout.since >= SETTLING else None
+
+    def _watched(self, kept: Kept, rollout: Rollout | None) -> Kept:
+        """With the canary's failures, and the user's metrics that are out of their limits."""
+        if rollout is None or not _under_way(rollout):
+            return kept
+        count, _ = self._sight.failures.get(rollout.trial.canary, (0, ""))
+        failures = Failures(count, kept.failures.total + max(0, count - kept.failures.seen))
+        strikes = dict(kept.strikes)
+        for metric in self._metrics() if rollout.since is not None else ():
+            value, old = self._sight.metrics.get(metric.name), strikes.get(metric.name)
+            if value is None or (old is not None and 0 <= self._sight.now - old.last < APART):
+                continue
+            if _is_good(metric, value):
+                strikes.pop(metric.name, None)
+            else:
+                strikes[metric.name] = Strikes(old.count + 1 if old is not None else 1, self._sight.now)
+        return replace(kept, failures=failures, strikes=strikes)
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        declared = self._document.spec.rollout
+        return declared.objectives.metrics if declared is not None else ()
+
+    def _objections(self, kept: Kept, rollout: Rollout | None) -> Iterator[str]:
+        if rollout is None:
+            return
+        stable, canary = rollout.trial.stable, rollout.trial.canary
+        if kept.failures.total >= CRASHES:
+            _, reason = self._sight.failures.get(canary, (0, ""))
+            yield f"{canary} failed {kept.failures.total} times since the rollout began, last: {reason}"
+        declared, signatures = self._document.spec.rollout, self._sight.signatures
+        refused = declared is not None and not declared.allow_signature_change
+        if refused and {stable, canary} <= signatures.keys():
+            differs = difference(signatures[stable], signatures[canary])
+            if differs:
+                yield f"{canary} has another signature than {stable}: {differs}"
+        for metric in self._metrics():
+            strikes = kept.strikes.get(metric.name)
+            if strikes is not None and strikes.count >= STRIKES:
+                yield f"{_shown(metric, self._sight.metrics.get(metric.name))} in {strikes.count} looks in a row"
+
+    def _doubts(self, kept: Kept) -> Iterator[str]:
+        for source in self._sight.unread:
+            yield f"{source} can't be asked for evidence"
+        for metric in self._metrics():
+            value = self._sight.metrics.get(metric.name)
+            if value is None:
+                yield f"the metric {metric.name} can't be read"
+            elif not _is_good(metric, value):
+                yield _shown(metric, value)
+
+    # What is kept
+
+    def _noted(self, kept: Kept, before: Rollout | None) -> Kept:
+        """With what the beginning or the end of a rollout changes."""
+        rollout, sight = kept.rollout, self._sight
+        if rollout is None or rollout == before:
+            return kept
+        if before is None or rollout.number != before.number:
+            count, _ = sight.failures.get(rollout.trial.canary, (0, ""))
+            epoch = sight.route.epoch if sight.route is not None else -1
+            kept = replace(
+                kept,
+                began=sight.now,
+                taken=Taken(epoch),
+                failures=Failures(count),
+                strikes={},
+                base=self._base(rollout),
+            )
+        elif rollout.phase is Phase.RESTORING and before.phase is Phase.PROMOTED:
+            kept = replace(kept, began=sight.now, base=self._base(rollout))
+        if rollout.phase in OVER and (before is None or before.phase is not rollout.phase):
+            undone = before is not None and before.phase is Phase.RESTORING
+            stable = rollout.trial.canary if rollout.phase is Phase.PROMOTED else rollout.trial.stable
+            record = Record(
+                rollout.number,
+                rollout.trial.stable,
+                rollout.trial.canary,
+                "undone" if undone else rollout.phase.value,
+                rollout.reason,
+                kept.began,
+                sight.now,
+                figures(rollout),
+            )
+            kept = self._decided(replace(kept, stable=stable, history=kept.recorded(record)))
+        return kept
+
+    def _base(self, rollout: Rollout) -> int:
+        """The replicas that carry all traffic now."""
+        carries = rollout.trial.canary if rollout.phase is Phase.RESTORING else rollout.trial.stable
+        return max(1, self._sight.desired.get(carries, 0))
+
+
+def _identity(document: ModelDeployment, *versions: str) -> str:
+    """A digest of the versions as declared; how many replicas they have is no part of them, nor what a newer release
+    adds to all documents."""
+    declared = document.by_name
+    specs = [
+        declared[name].model_dump(mode="json", exclude={"autoscaling"}, exclude_defaults=True) for name in versions
+    ]
+    return hashlib.sha256(json.dumps(specs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_good(metric: Metric, value: float) -> bool:
+    return (metric.min is None or value >= metric.min) and (metric.max is None or value <= metric.max)
+
+
+def _shown(metric: Metric, value: float | None) -> str:
+    least = f"{metric.min:g}" if metric.min is not None else "any"
+    most = f"{metric.max:g}" if metric.max is not None else "any"
+    shown = f"{value:g}" if value is not None else "unread"
+    return f"the metric {metric.name} is {shown}, and good from {least} to {most}"

@@ -1,13 +1,38 @@
-"""What counts as evidence: the counts that sources report, and what of them is new. Pure."""
+"""What counts as evidence: what sources have counted, what of that is new, and to which share it belongs. Pure.
+
+Sources count from their start on, so a look takes the difference to what was taken before, per source, and keeps what
+it took together with what followed from it. Whatever is read twice, late or not at all, no event is taken twice:
+
+- A source that starts again has another name, so its counts begin anew.
+- One that goes back all the same is not believed until all its counts in that epoch are beyond what was taken already;
+  what it counted meanwhile is lost, on canary and stable alike.
+- One that was forgotten, since it was gone for long, may only bring what it counts from its return on.
+
+A request belongs to the epoch in which it was assigned, and each epoch has one share. Epochs whose share is not known
+are dropped. No clock of another machine is looked at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from deployer.rollout.buckets import Buckets
+from deployer.rollout.verdict import Look
+
+SIGNALS = ("errors", "rejections", "slow")
+EPOCHS = 32
+"""Epochs whose share is kept; those before are over."""
+SOURCES = 256
+"""Sources of which is kept what was taken."""
+GONE = 3600.0
+"""Seconds without a word after which a source is forgotten."""
+_GRAIN = 300.0
+"""Seconds between notes of when a source was last heard, so that silence changes nothing that is kept."""
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """What the random split assigned to a version in an epoch, counted from the source's start: requests, and the bad
     ones of each signal. `keyed`: of requests with a sticky key."""
 
@@ -23,11 +48,193 @@ class Count:
 @dataclass(frozen=True)
 class Reading:
     """What one source says of one deployment. `source` is another after each restart of a gateway; `epoch` is in
-    force on all
-    its workers. `buckets`: by version and signal the bitmap of the keys' buckets that were bad, under `salt`."""
+    force on all its workers. `buckets`: by version and signal the bitmap of the keys' buckets that were bad, under
+    `salt`."""
 
     source: str
     epoch: int
     counts: tuple[Count, ...]
     salt: str = ""
     buckets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was taken of one source. `heard`: when it was last read, within minutes; `behind`: epochs in which it went
+    back."""
+
+    heard: float
+    counts: tuple[Count, ...] = ()
+    behind: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What of the evidence was taken into account in one rollout.
+
+    `after`: epochs up to this one are none of the rollout's, or long over. `epochs`: the canary's share (0 to 1) in
+    each later one. `forgotten`: the last epoch when a source was forgotten. `buckets`: by signal. `steady`: the epoch
+    that all sources had in force at the last look. `dropped`: requests of epochs without a share.
+    """
+
+    after: int = -1
+    epochs: Mapping[int, float] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    forgotten: int = -1
+    buckets: Mapping[str, Buckets] = field(default_factory=dict)
+    steady: int | None = None
+    dropped: int = 0
+
+    def knowing(self, epoch: int, share: float) -> Taken:
+        """The same, where `epoch` has that share of the canary's. Of too many epochs the oldest are over."""
+        if epoch <= self.after or self.epochs.get(epoch) == share:
+            return self
+        epochs = {**self.epochs, epoch: share}
+        over = sorted(epochs)[:-EPOCHS]
+        return replace(
+            self,
+            epochs={epoch: share for epoch, share in epochs.items() if epoch not in over},
+            after=max(over, default=self.after),
+        )
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Whose counts are compared. `salt`: of the keys' buckets. `steady`: the epoch that is in force everywhere now;
+    None while a change is under way, or so shortly after one that failures of the weight before may still arrive."""
+
+    stable: str
+    canary: str
+    salt: str
+    steady: int | None
+
+
+def taken(before: Taken, arms: Arms, readings: Sequence[Reading], now: float) -> tuple[Taken, dict[str, list[Look]]]:
+    """What is taken with these readings, and by signal the looks that are new.
+
+    Requests with a key are looked at apart: what is new of them in the comparison are buckets, and those don't tell
+    their epoch. So they count if one epoch was in force everywhere at both ends of the look, and are merely noted
+    otherwise. `now` is compared with itself alone.
+    """
+    newest = max(before.epochs, default=before.after)
+    sources, news, dropped = dict(before.sources), _News(), before.dropped
+    for reading in readings:
+        counts = [count for count in reading.counts if before.after < count.epoch <= newest]
+        old = sources.get(reading.source)
+        source, new = _advanced(old or Source(now), counts, before.forgotten if old is None else -1)
+        heard = now if old is None or not 0 <= now - old.heard < _GRAIN else old.heard
+        marks = tuple(count for count in source.counts if count.epoch > before.after)
+        sources[reading.source] = replace(source, heard=heard, counts=marks)
+        for count in new:
+            if count.epoch in before.epochs:
+                news.add(count, arms)
+            else:
+                dropped += count.requests
+    buckets, fresh = _merged(before.buckets, arms, readings)
+    steady = arms.steady if arms.steady is not None and arms.steady in before.epochs else None
+    keyed = fresh if steady is not None and steady == before.steady else {}
+    looks = {signal: news.looks(signal, before.epochs, keyed.get(signal), steady, buckets) for signal in SIGNALS}
+    kept = _kept(sources, now)
+    after = replace(
+        before,
+        sources=kept,
+        forgotten=newest if len(kept) < len(sources) else before.forgotten,
+        buckets=buckets,
+        steady=steady,
+        dropped=dropped,
+    )
+    return after, looks
+
+
+class _News:
+    """Sums of new counts by epoch and stratum: canary's and stable's."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, bool], tuple[list[Count], list[Count]]] = {}
+
+    def add(self, count: Count, arms: Arms) -> None:
+        if count.version in (arms.canary, arms.stable) and any(count[3:]):
+            pair = self._sums.setdefault((count.epoch, count.keyed), ([], []))
+            pair[count.version == arms.stable].append(count)
+
+    def looks(
+        self,
+        signal: str,
+        shares: Mapping[int, float],
+        fresh: tuple[int, int] | None,
+        steady: int | None,
+        buckets: Mapping[str, Buckets],
+    ) -> list[Look]:
+        sums = dict(self._sums)
+        if fresh is not None and any(fresh) and steady is not None:
+            sums.setdefault((steady, True), ([], []))
+        saturated = signal in buckets and buckets[signal].saturated
+        return [
+            Look(
+                shares[epoch],
+                *(_total(canary, "requests"), _total(canary, signal)),
+                *(_total(stable, "requests"), _total(stable, signal)),
+                fresh=((fresh or (0, 0)) if epoch == steady else (0, 0)) if keyed else None,
+                saturated=keyed and saturated,
+            )
+            for (epoch, keyed), (canary, stable) in sorted(sums.items())
+        ]
+
+
+def _total(counts: Iterable[Count], name: str) -> int:
+    return sum([getattr(count, name) for count in counts])
+
+
+def _advanced(source: Source, counts: Iterable[Count], unbelieved: int) -> tuple[Source, list[Count]]:
+    """The source after it said `counts`, and what is new of them; nothing is of epochs up to `unbelieved`."""
+    marks: dict[int, dict[tuple[str, bool], Count]] = {}
+    for count in source.counts:
+        marks.setdefault(count.epoch, {})[count.version, count.keyed] = count
+    said: dict[int, dict[tuple[str, bool], Count]] = {}
+    for count in counts:
+        said.setdefault(count.epoch, {})[count.version, count.keyed] = count
+    behind, new = set(source.behind), []
+    for epoch, given in said.items():
+        known = marks.get(epoch, {})
+        if any(_less(given.get(key), mark) for key, mark in known.items()):
+            behind.add(epoch)
+            continue
+        marks[epoch] = given
+        if epoch in behind or epoch <= unbelieved:
+            behind.discard(epoch)
+            continue
+        new += [_difference(count, known.get(key)) for key, count in given.items()]
+    return Source(source.heard, tuple(c for of in marks.values() for c in of.values()), tuple(sorted(behind))), new
+
+
+def _less(count: Count | None, mark: Count) -> bool:
+    return any(there < before for there, before in zip(count[3:] if count else (0,) * 4, mark[3:], strict=True))
+
+
+def _difference(count: Count, mark: Count | None) -> Count:
+    if mark is None:
+        return count
+    return Count(*count[:3], *(there - before for there, before in zip(count[3:], mark[3:], strict=True)))
+
+
+def _merged(
+    before: Mapping[str, Buckets], arms: Arms, readings: Iterable[Reading]
+) -> tuple[dict[str, Buckets], dict[str, tuple[int, int]]]:
+    """By signal: the buckets with those of the readings, and how many are bad for the first time."""
+    after, fresh = dict(before), {}
+    for signal in SIGNALS:
+        canary = stable = 0
+        for reading in readings:
+            if reading.salt == arms.salt:
+                canary |= reading.buckets.get(arms.canary, {}).get(signal, 0)
+                stable |= reading.buckets.get(arms.stable, {}).get(signal, 0)
+        if canary or stable:
+            after[signal], fresh[signal] = before.get(signal, Buckets()).merged(canary, stable)
+    return after, fresh
+
+
+def _kept(sources: Mapping[str, Source], now: float) -> dict[str, Source]:
+    """Without those gone for long; of too many, those heard last."""
+    there = {name: source for name, source in sources.items() if now - source.heard < GONE}
+    last = sorted(there, key=lambda name: there[name].heard)[-SOURCES:]
+    return {name: there[name] for name in there if name in last} if len(last) < len(there) else there

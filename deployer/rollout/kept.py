@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import TypeAdapter, ValidationError
+
+from deployer.rollout.evidence import Taken
 from deployer.rollout.state import Rollout
+
+HISTORY = 10
+"""Records that are kept, the newest last."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One rollout that is over, as told to people."""
+    """One rollout that is over, as told to people. `figures`: of each objective, when it ended."""
 
     number: int
     stable: str
@@ -19,20 +25,64 @@ class Record:
     reason: str
     began: float
     ended: float
+    figures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Of the canary's replicas: how many were `seen` by the target at the last look, and how many there were since the
+    rollout began. A target that starts anew counts anew."""
+
+    seen: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Strikes:
+    """How often in a row a user's metric was out of its limits, and when it last was."""
+
+    count: int
+    last: float
 
 
 @dataclass(frozen=True)
 class Kept:
-    """`epochs`: the canary's share (0 to 1) in each epoch that counts may still come from."""
+    """`stable`: who has the traffic, by what rollouts came to, and `said`: whom the document called stable then. It is
+    asked again once it says something else. `outdated`: what was told of that.
+
+    Of the rollout: when it `began` (seconds since 1970), `base`: stable's replicas then, `taken`: the evidence that
+    was taken into account, the canary's `failures`, and `strikes` by metric. `lost`: there was something, and nobody
+    can read it.
+    """
 
     rollout: Rollout | None = None
-    epochs: Mapping[int, float] = field(default_factory=dict)
+    stable: str = ""
+    said: str = ""
+    outdated: str = ""
+    began: float = 0.0
+    base: int = 0
+    taken: Taken = field(default_factory=Taken)
+    failures: Failures = Failures()
+    strikes: Mapping[str, Strikes] = field(default_factory=dict)
     history: tuple[Record, ...] = ()
+    lost: bool = False
+
+    def recorded(self, record: Record) -> tuple[Record, ...]:
+        """The history with one more."""
+        return (*self.history, record)[-HISTORY:]
+
+
+_TEXT = TypeAdapter(Kept)
 
 
 def write(kept: Kept) -> str:
-    raise NotImplementedError
+    return _TEXT.dump_json(kept).decode()
 
 
 def read(text: str) -> Kept:
-    raise NotImplementedError
+    """What `write` wrote. Of what another release wrote, or nobody, only that there was something: then `lost` is set,
+    and `conduct` begins again from the route that it sees, without the evidence."""
+    try:
+        return _TEXT.validate_json(text)
+    except ValidationError:
+        return Kept(lost=True)

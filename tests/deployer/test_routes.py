@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deployer.rollout.conduct import Roles
 from deployer.routes import route
 from deployer.spec import ModelDeployment
 
@@ -30,5 +31,5 @@ def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | 
             "spec": {**spec, "versions": [{"name": "v1", "model": "/models/digits/3"}], "traffic": {"stable": "v1"}},
         }
     )
-    made = route(None, document, {"v1"})
+    made = route(None, document, {"v1"}, Roles.of(document))
     assert (made.runtime, [version.servable for version in made.versions]) == (runtime, [servable])
