@@ -1,0 +1,118 @@
+"""Whole rollouts, played through the real verdict and state machine on drawn traffic. Pure: chance is passed in.
+
+There is a look every `LOOK` seconds, but one that can change nothing waits for the next. That is exact against the
+canary: under one weight counts add up to the same evidence however they are cut, and evidence against it grows by its
+own bad requests alone, so that each look with one is taken. For the canary it is late by `PATIENCE` at most.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+from deployer.rollout.arrivals import Part, Requests, Traffic, Users
+from deployer.rollout.plan import Plan
+from deployer.rollout.poisson import Chance
+from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, tick
+from deployer.rollout.verdict import Look
+
+LOOK = 5.0
+"""Seconds from one look to the next."""
+CHANGE = 1.0
+"""Seconds until a new weight is in force on every gateway."""
+PATIENCE = 0.1
+"""How long looks without a bad request on the canary may wait, as a part of the time that the weight is in force."""
+_TRIAL = Trial("stable", "canary")
+_CAPACITY = {"stable": 100.0, "canary": 100.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a rollout went.
+
+    `end`: promoted, rolled back, or where it stood when there was no more time. `seconds`: from when the first weight
+    was in force until the canary had all traffic, or was decided to be rolled back. `steps`: how long each one took
+    that was passed. `bad`: requests seen to be bad on the canary, of the objective that had most. `overdue`: whether a
+    step was.
+    """
+
+    end: Phase
+    seconds: float
+    steps: tuple[float, ...]
+    bad: int
+    overdue: bool
+    reason: str
+
+
+def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
+    """One rollout, of a canary that is ready at once; no step waits for approval.
+
+    There is time for as many deadlines as there are steps, the pauses, and the bake.
+    """
+    arrivals = _Arrivals(plan, traffic, chance)
+    horizon = len(plan.steps) * plan.deadline + sum([pause.seconds or 0.0 for pause in plan.pauses]) + plan.bake
+    rollout: Rollout | None = None
+    route, now, decided = Route("stable"), 0.0, 0.0
+    began: float | None = None
+    steps, overdue = list[float](), False
+    while True:
+        seen = Seen(now, _TRIAL, route, True, _CAPACITY, arrivals.looks())
+        before, ticked = rollout, tick(rollout, plan, seen)
+        rollout = ticked.rollout
+        assert rollout is not None  # a plan and a trial begin one
+        began = began or rollout.since
+        overdue = overdue or rollout.overdue
+        if before is not None and (rollout.phase, rollout.step) != (before.phase, before.step):
+            if before.phase is Phase.STEP and rollout.phase in (Phase.STEP, Phase.PROMOTING):
+                steps.append(now - before.entered)
+            if rollout.phase in (Phase.BAKING, Phase.ROLLING_BACK):
+                decided = now
+        if rollout.phase in OVER or now > horizon:
+            seconds = (decided or now) - (began or now)
+            return Run(rollout.phase, seconds, tuple(steps), max(arrivals.bad), overdue, rollout.reason)
+        if ticked.route != route or rollout.since is None:
+            route = ticked.route
+            now = arrivals.passed(route.weight / 100, now, CHANGE)
+        else:
+            patient = now + PATIENCE * (now - rollout.since)
+            while True:
+                now = arrivals.passed(route.weight / 100, now, LOOK)
+                if arrivals.telling or now >= patient:
+                    break
+
+
+class _Arrivals:
+    """The counts on their way to the next look.
+
+    `bad`: those of the canary that have come so far, by objective. `telling`: whether the next look has one of them
+    that is tested for.
+    """
+
+    def __init__(self, plan: Plan, traffic: Traffic, chance: Chance) -> None:
+        self._source = (Users if traffic.users else Requests)(plan, traffic, chance)
+        self._traffic, self._chance = traffic, chance
+        self._is_limited = any(objective.limit is not None for objective in plan.objectives)
+        self._late = deque[tuple[float, Part]]()
+        self._new: list[Part] = []
+        self.bad: Sequence[int] = [0] * len(plan.objectives)
+        self.telling = False
+
+    def passed(self, share: float, now: float, seconds: float) -> float:
+        """The time after so many seconds more, with what has come in."""
+        now += seconds
+        if share:
+            part = self._source.part(share, seconds * (-log(1 - self._chance()) if self._traffic.bursty else 1.0))
+            self._late.append((now + self._traffic.lag, part))
+        while self._late and self._late[0][0] <= now:
+            part = self._late.popleft()[1]
+            self._new.append(part)
+            if any(part.bad):
+                self.bad = [sum(pair) for pair in zip(self.bad, part.bad, strict=True)]
+                self.telling = self.telling or part.share < 1 or self._is_limited
+        return now
+
+    def looks(self) -> Mapping[str, tuple[Look, ...]]:
+        new, self._new, self.telling = self._new, [], False
+        return self._source.looks(new)
