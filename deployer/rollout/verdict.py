@@ -60,7 +60,8 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one epoch brought since the last look: requests that the split assigned, and those that were bad.
+    """What one epoch brought since the last look: requests that the split assigned, and those that were bad. Which may
+    be more: a request counts when it is assigned, and is bad when it ends.
 
     `share` is the canary's in that epoch, 0 to 1. With sticky keys requests are not independent: then `fresh` has the
     buckets of keys that were bad for the first time, on canary and stable (`buckets.py`), and stands for the bad
@@ -94,10 +95,10 @@ class Evidence:
         """The evidence with one look more.
 
         Raises:
-            ValueError: more were bad than there were, or a count or the share is out of its range.
+            ValueError: a count or the share is out of its range.
         """
         bad, requests = look.canary_bad, look.canary_requests
-        if not (0 <= bad <= requests and 0 <= look.stable_bad <= look.stable_requests and 0 <= look.share <= 1):
+        if min(bad, requests, look.stable_bad, look.stable_requests) < 0 or not 0 <= look.share <= 1:
             raise ValueError(f"counts that contradict themselves: {look}")
         worse, fine, small, over = self.worse, self.fine, self.small, self.over
         if 0 < look.share < 1 and not look.saturated:
@@ -107,11 +108,11 @@ class Evidence:
                 worse = tuple([e + canary * c + stable * s for e, (c, s) in zip(worse, steps, strict=True)])
                 steps = _against(look.share, objective.margin, _below(objective.margin))
                 fine = tuple([e + canary * c + stable * s for e, (c, s) in zip(fine, steps, strict=True)])
-        good = requests - bad
-        if requests and objective.negligible and look.fresh is None:
+        good = requests - bad  # of a request of an earlier look that is bad only now, what was good is taken back
+        if (requests or bad) and objective.negligible and look.fresh is None:
             steps = _rate(objective.negligible, BETTER)
             small = tuple([e + bad * b + good * g for e, (b, g) in zip(small, steps, strict=True)])
-        if requests and objective.limit is not None:
+        if (requests or bad) and objective.limit is not None:
             steps = _rate(objective.limit, WORSE)
             over = tuple([e + bad * b + good * g for e, (b, g) in zip(over, steps, strict=True)])
         return Evidence(
