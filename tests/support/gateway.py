@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import counters, totals
+from gateway import counters, tallies, totals
 from gateway.counters import Counters
 from gateway.forward import Forwarder
 from gateway.front.clients import Clients
@@ -150,6 +150,15 @@ class Gateway:
                     if count:
                         sums[name] = sums.get(name, 0) + count
         return sums
+
+    def evidence(self) -> totals.Rows:
+        """Requests, errors, slow ones and rejections by version, epoch and whether they had a key; arms that got no
+        request are left out."""
+        counts = self.tally().counts
+        return {key[2:]: row for key, row in counts.items() if row[0]}
+
+    def tally(self) -> tallies.Tally:
+        return self.call(lambda: tallies.read(self._memory))
 
     def refusals(self) -> dict[tuple[str, ...], int]:
         return {key: row[0] for key, row in self.snapshot().refusals.items()}
