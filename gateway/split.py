@@ -71,17 +71,16 @@ def assign(
     """
     if pin is not None:
         return Assignment(_pinned(deployment, pin), "pin", deployment.epoch)
-    if deployment.match:
-        present = values().items()
-        for match in deployment.match:
-            if match.wanted <= present:
-                return Assignment(deployment.by_name[match.version], "match", deployment.epoch)
+    fields = values() if deployment.match or deployment.sticky is not None else {}
+    for match in deployment.match:
+        if match.wanted <= fields.items():
+            return Assignment(deployment.by_name[match.version], "match", deployment.epoch)
     if before:
         inherited = deployment.by_name.get(before.get(deployment.key, ""))
         if inherited is not None:
             return Assignment(inherited, "inherited", deployment.epoch)
     bucket = None
-    if deployment.sticky is not None and (value := key(deployment.sticky, values())):
+    if deployment.sticky is not None and (value := key(deployment.sticky, fields)):
         u, bucket = cohort(deployment.salt, value)
     name = deployment.stable
     if deployment.canary is not None and u * 100 < deployment.weight:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gateway import split
+from gateway.cohort import cohort
 from gateway.errors import Refusal
-from gateway.split import Pin, assign, find
-from gateway.table import Deployment, RouteTable, Version
+from gateway.split import Assignment, Pin, assign, find
+from gateway.table import Deployment, Match, RouteTable, Sticky, Version
 
 LAST = math.nextafter(1.0, 0.0)
 """The largest that random.random() gives."""
@@ -136,6 +138,142 @@ def test_a_pin_of_nothing_is_refused(pin: Pin, status: int, reason: str, message
 def test_the_canary_label_without_a_canary() -> None:
     with pytest.raises(Refusal, match="canary of default/m; it has no canary now"):
         assign(deployment(canary=None), Pin("label", "canary"), 0.0)
+
+
+BETA = Match(header={"x-group": "beta"}, version="v3")
+BETA_EU = Match(header={"x-group": "beta", "x-region": "eu"}, version="v2")
+
+
+def chosen(
+    routed: Deployment,
+    values: Mapping[bytes, bytes] | None = None,
+    before: Mapping[str, str] | None = None,
+    pin: Pin | None = None,
+    u: float = LAST,
+) -> tuple[str, str]:
+    assigned = assign(routed, pin, u, lambda: values or {}, before or {})
+    assert assigned.epoch == 7
+    return assigned.version.name, assigned.how
+
+
+@pytest.mark.parametrize(
+    ("rules", "values", "expected"),
+    [
+        ([BETA], {b"x-group": b"beta"}, ("v3", "match")),
+        ([BETA], {b"x-group": b"beta", b"x-region": b"eu"}, ("v3", "match")),
+        ([BETA], {b"x-group": b"Beta"}, ("v1", "split")),
+        ([BETA], {b"x-group": b"beta2"}, ("v1", "split")),
+        ([BETA], {b"x-groups": b"beta"}, ("v1", "split")),
+        ([BETA], {}, ("v1", "split")),
+        ([BETA_EU, BETA], {b"x-group": b"beta", b"x-region": b"eu"}, ("v2", "match")),
+        ([BETA_EU, BETA], {b"x-group": b"beta", b"x-region": b"us"}, ("v3", "match")),
+        ([BETA_EU, BETA], {b"x-region": b"eu"}, ("v1", "split")),
+        ([BETA, BETA_EU], {b"x-group": b"beta", b"x-region": b"eu"}, ("v3", "match")),
+        ([Match(header={"x-group": ""}, version="v2")], {b"x-group": b""}, ("v2", "match")),
+        ([Match(header={"x-group": ""}, version="v2")], {}, ("v1", "split")),
+    ],
+)
+def test_the_first_rule_decides_of_which_all_headers_are_equal(
+    rules: list[Match], values: dict[bytes, bytes], expected: tuple[str, str]
+) -> None:
+    assert chosen(deployment(0).model_copy(update={"match": tuple(rules)}), values) == expected
+
+
+def test_pins_go_before_rules_rules_before_earlier_assignments_and_these_before_the_split() -> None:
+    routed = deployment(100).model_copy(update={"match": (BETA,), "sticky": Sticky(header="x-user")})
+    values = {b"x-group": b"beta", b"x-user": b"alice"}
+    before = {"default/m": "v1"}
+    assert chosen(routed, values, before, Pin("name", "v2")) == ("v2", "pin")
+    assert chosen(routed, values, before) == ("v3", "match")
+    assert chosen(routed, {b"x-user": b"alice"}, before) == ("v1", "inherited")
+    assert chosen(routed, {b"x-user": b"alice"}) == ("v2", "split")
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ({"default/m": "v3"}, ("v3", "inherited")),
+        ({"default/other": "v3", "default/m": "v2"}, ("v2", "inherited")),
+        ({"default/m": "v9"}, ("v1", "split")),
+        ({"lab/m": "v3"}, ("v1", "split")),
+    ],
+)
+def test_an_earlier_assignment_holds_where_its_version_is_there(
+    before: dict[str, str], expected: tuple[str, str]
+) -> None:
+    assert chosen(deployment(0), before=before) == expected
+
+
+def sticky(weight: float, salt: str = "salt") -> Deployment:
+    return deployment(weight).model_copy(update={"sticky": Sticky(header="x-user"), "salt": salt})
+
+
+def by_key(routed: Deployment, value: bytes, u: float) -> Assignment:
+    return assign(routed, None, u, lambda: {b"x-user": value})
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.binary(min_size=1), st.floats(0, LAST), st.floats(0, LAST))
+def test_a_key_has_one_version_whatever_is_drawn_and_moves_towards_the_canary_only(
+    a: float, b: float, value: bytes, u: float, v: float
+) -> None:
+    low, high = sorted((a, b))
+    before = by_key(sticky(low), value, u)
+    assert before == by_key(sticky(low), value, v)
+    assert before.bucket == cohort("salt", value).bucket
+    after = by_key(sticky(high), value, v)
+    assert after.bucket == before.bucket
+    if before.version.name == "v2":
+        assert after.version.name == "v2"
+
+
+@pytest.mark.parametrize("weight", [1, 5, 25, 50, 99])
+def test_the_keys_of_the_canary_are_its_weights_share(weight: float) -> None:
+    trials = 20_000
+    keys = (b"user-%d" % number for number in range(trials))
+    canary = sum(by_key(sticky(weight), value, 0.0).version.name == "v2" for value in keys)
+    assert stats.binomtest(canary, trials, weight / 100).pvalue > 1e-4
+
+
+@given(st.binary(min_size=1))
+def test_no_key_has_the_canary_at_0_and_all_have_it_at_100(value: bytes) -> None:
+    assert by_key(sticky(0), value, 0.0).version.name == "v1"
+    assert by_key(sticky(100), value, LAST).version.name == "v2"
+
+
+def test_the_next_rollout_begins_with_other_keys() -> None:
+    keys = [b"%d" % number for number in range(10_000)]
+    first, second = (
+        {value for value in keys if by_key(sticky(10, salt), value, 0.0).version.name == "v2"}
+        for salt in ("m v1 v2 1", "m v2 v3 2")
+    )
+    assert stats.binomtest(len(first & second), len(first), 0.1).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("values", [{}, {b"x-user": b""}, {b"x-other": b"alice"}])
+def test_a_request_without_a_key_is_drawn(values: dict[bytes, bytes]) -> None:
+    for u, version in ((0.0, "v2"), (LAST, "v1")):
+        assigned = assign(sticky(50), None, u, lambda: values)
+        assert (assigned.version.name, assigned.how, assigned.bucket) == (version, "split", None)
+
+
+def test_what_is_not_split_by_a_key_has_no_bucket() -> None:
+    values = {b"x-user": b"alice", b"x-group": b"beta"}
+    routed = sticky(50)
+    for assigned in (
+        assign(routed, Pin("name", "v2"), 0.0, lambda: values),
+        assign(routed.model_copy(update={"match": (BETA,)}), None, 0.0, lambda: values),
+        assign(routed, None, 0.0, lambda: values, {"default/m": "v2"}),
+        assign(deployment(50), None, 0.0, lambda: values),
+    ):
+        assert assigned.bucket is None
+
+
+def test_the_fields_are_not_asked_for_where_nothing_depends_on_them() -> None:
+    def never() -> Mapping[bytes, bytes]:
+        raise AssertionError
+
+    assert assign(deployment(50), None, 0.0, never, {"default/m": "v1"}).how == "inherited"
+    assert assign(sticky(50), Pin("name", "v2"), 0.0, never).how == "pin"
 
 
 def test_a_deployment_is_found_or_the_nearest_named() -> None:
