@@ -6,53 +6,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from deployer.rollout import concerns
 from deployer.rollout import plan as plans
-from deployer.rollout.evidence import Arms, Reading, Taken, taken
+from deployer.rollout.evidence import Arms, Taken, taken
 from deployer.rollout.happenings import Happening, figures, happenings
-from deployer.rollout.kept import Failures, Kept, Record, Strikes
+from deployer.rollout.kept import Failures, Kept, Record
 from deployer.rollout.plan import Plan
-from deployer.rollout.signature import Signature, difference
-from deployer.rollout.state import OVER, SETTLING, Order, Phase, Rollout, Route, Seen, Trial, tick
+from deployer.rollout.sight import Sight
+from deployer.rollout.state import OVER, SETTLING, Phase, Rollout, Route, Seen, Trial, tick
 from deployer.rollout.verdict import Look
-from deployer.rollout_spec import Metric
 from deployer.spec import ModelDeployment
-from gateway import table
-
-CRASHES = 3
-"""Failures of a canary's replicas in one rollout that end it: one may be the machine's fault, or a full node's."""
-STRIKES = 3
-"""Looks in a row with a user's metric out of its limits that end a rollout."""
-APART = 10.0
-"""Seconds between two such looks: nearer to each other they may have seen the same sample."""
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What a target sees of one deployment now.
-
-    `now`: seconds since 1970, since it goes on over restarts. `route`: as gateways were last given it; `settled`: every
-    gateway that serves has it in force. `ready`: for each version the replicas that answer and are warmed, `desired`:
-    those that there should be. A canary is ready only once its signature was asked for. `readings`: what the sources
-    of evidence say; `unread`: the sources that should have said something and did not. `metrics`: the user's own, by
-    name; None where it can't be read. `signatures`: by version, where known. `failures`: for each version how often its
-    replicas have failed since they were declared, and why the last one did. `order`: what a person asked for last, and
-    a token that tells it from the one before.
-    """
-
-    now: float
-    route: table.Deployment | None
-    settled: bool
-    ready: Mapping[str, int]
-    desired: Mapping[str, int]
-    readings: tuple[Reading, ...] = ()
-    unread: tuple[str, ...] = ()
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    signatures: Mapping[str, Signature] = field(default_factory=dict)
-    failures: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    order: tuple[str, Order] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +96,8 @@ class _Look:
         before = self._kept
         old = self._adopted(before.rollout)
         kept, looks = self._evidence(before, old)
-        kept = self._watched(kept, old)
+        if old is not None and _under_way(old):
+            kept = concerns.watched(kept, old, self._document, self._sight)
         order = self._sight.order
         if old is not None and old.phase is Phase.PROMOTED and kept.stable != old.trial.canary and order is not None:
             # Nothing is left to undo: the document has gone on.
@@ -142,8 +109,8 @@ class _Look:
             self._sight.settled,
             self._capacity(kept),
             looks,
-            objections=tuple(self._objections(kept, old)),
-            doubts=tuple(self._doubts(kept)),
+            objections=tuple(concerns.objections(kept, old, self._document, self._sight)) if old is not None else (),
+            doubts=tuple(concerns.doubts(self._document, self._sight)),
             order=order,
         )
         after = tick(old, self._plan, seen)
@@ -257,7 +224,7 @@ class _Look:
         needs = {name: self._need(kept, name, percent) for name, percent in wanted.items() if name in self._declared}
         return {name: need for name, need in needs.items() if need > self._declared[name].replicas[0]}
 
-    # Evidence, and what stands against the canary
+    # Evidence
 
     def _evidence(self, kept: Kept, rollout: Rollout | None) -> tuple[Kept, dict[str, tuple[Look, ...]] | None]:
         if rollout is None or not _under_way(rollout):
@@ -284,55 +251,6 @@ class _Look:
         if any(reading.epoch != sight.route.epoch for reading in sight.readings):
             return None
         return sight.route.epoch if rollout.step == 0 or sight.now - rollout.since >= SETTLING else None
-
-    def _watched(self, kept: Kept, rollout: Rollout | None) -> Kept:
-        """With the canary's failures, and the user's metrics that are out of their limits."""
-        if rollout is None or not _under_way(rollout):
-            return kept
-        count, _ = self._sight.failures.get(rollout.trial.canary, (0, ""))
-        failures = Failures(count, kept.failures.total + max(0, count - kept.failures.seen))
-        strikes = dict(kept.strikes)
-        for metric in self._metrics() if rollout.since is not None else ():
-            value, old = self._sight.metrics.get(metric.name), strikes.get(metric.name)
-            if value is None or (old is not None and 0 <= self._sight.now - old.last < APART):
-                continue
-            if _is_good(metric, value):
-                strikes.pop(metric.name, None)
-            else:
-                strikes[metric.name] = Strikes(old.count + 1 if old is not None else 1, self._sight.now)
-        return replace(kept, failures=failures, strikes=strikes)
-
-    def _metrics(self) -> tuple[Metric, ...]:
-        declared = self._document.spec.rollout
-        return declared.objectives.metrics if declared is not None else ()
-
-    def _objections(self, kept: Kept, rollout: Rollout | None) -> Iterator[str]:
-        if rollout is None:
-            return
-        stable, canary = rollout.trial.stable, rollout.trial.canary
-        if kept.failures.total >= CRASHES:
-            _, reason = self._sight.failures.get(canary, (0, ""))
-            yield f"{canary} failed {kept.failures.total} times since the rollout began, last: {reason}"
-        declared, signatures = self._document.spec.rollout, self._sight.signatures
-        refused = declared is not None and not declared.allow_signature_change
-        if refused and {stable, canary} <= signatures.keys():
-            differs = difference(signatures[stable], signatures[canary])
-            if differs:
-                yield f"{canary} has another signature than {stable}: {differs}"
-        for metric in self._metrics():
-            strikes = kept.strikes.get(metric.name)
-            if strikes is not None and strikes.count >= STRIKES:
-                yield f"{_shown(metric, self._sight.metrics.get(metric.name))} in {strikes.count} looks in a row"
-
-    def _doubts(self, kept: Kept) -> Iterator[str]:
-        for source in self._sight.unread:
-            yield f"{source} can't be asked for evidence"
-        for metric in self._metrics():
-            value = self._sight.metrics.get(metric.name)
-            if value is None:
-                yield f"the metric {metric.name} can't be read"
-            elif not _is_good(metric, value):
-                yield _shown(metric, value)
 
     # What is kept
 
@@ -384,14 +302,3 @@ def _identity(document: ModelDeployment, *versions: str) -> str:
         declared[name].model_dump(mode="json", exclude={"autoscaling"}, exclude_defaults=True) for name in versions
     ]
     return hashlib.sha256(json.dumps(specs, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _is_good(metric: Metric, value: float) -> bool:
-    return (metric.min is None or value >= metric.min) and (metric.max is None or value <= metric.max)
-
-
-def _shown(metric: Metric, value: float | None) -> str:
-    least = f"{metric.min:g}" if metric.min is not None else "any"
-    most = f"{metric.max:g}" if metric.max is not None else "any"
-    shown = f"{value:g}" if value is not None else "unread"
-    return f"the metric {metric.name} is {shown}, and good from {least} to {most}"

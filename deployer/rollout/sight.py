@@ -1,0 +1,35 @@
+"""What a target sees of one deployment at one look. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployer.rollout.evidence import Reading
+from deployer.rollout.signature import Signature
+from deployer.rollout.state import Order
+from gateway import table
+
+
+@dataclass(frozen=True)
+class Sight:
+    """`now`: seconds since 1970, since it goes on over restarts. `route`: as gateways were last given it; `settled`:
+    every gateway that serves has it in force. `ready`: for each version the replicas that answer and are warmed,
+    `desired`: those that there should be. A canary is ready only once its signature was asked for. `readings`: what the
+    sources of evidence say; `unread`: the sources that should have said something and did not. `metrics`: the user's
+    own, by name; None where it can't be read. `signatures`: by version, where known. `failures`: for each version how
+    often its replicas have failed since they were declared, and why the last one did. `order`: what a person asked for
+    last, and a token that tells it from the one before.
+    """
+
+    now: float
+    route: table.Deployment | None
+    settled: bool
+    ready: Mapping[str, int]
+    desired: Mapping[str, int]
+    readings: tuple[Reading, ...] = ()
+    unread: tuple[str, ...] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    failures: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    order: tuple[str, Order] | None = None
