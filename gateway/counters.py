@@ -223,7 +223,7 @@ class Counters:
         self._refusals = Slots(memory, REFUSALS, RefusalSlot, (OTHER,) * 2)
         self._evidence = Slots(memory, EVIDENCE, EvidenceSlot, (OTHER,) * 5)
         self._bitmaps = Slots(memory, BITMAPS, BitmapSlot, (OTHER,) * 4)
-        self._arms: dict[int, Arms] = {}
+        self._arms: dict[int, tuple[Deployment, Arms]] = {}
 
     def request(self, namespace: str, deployment: str, version: str, dialect: str, assignment: str) -> RequestSlot:
         return self._requests.get((namespace, deployment, version, dialect, assignment))
@@ -235,12 +235,13 @@ class Counters:
         return self._refusals.get((dialect, reason))
 
     def arms(self, deployment: Deployment) -> Arms:
-        """Those that the deployment, which is in the table in force, splits its requests between: decided once, so that
-        both arms are counted or neither is."""
-        arms = self._arms.get(id(deployment))
-        if arms is None:
-            arms = self._arms[id(deployment)] = self._make_arms(deployment)
-        return arms
+        """Those that the deployment, which is in the table in force, splits its requests between. Whether there is room
+        is asked once, so that both are counted or neither is."""
+        # By identity: hashing a deployment hashes all its endpoints. Holding it keeps that from being another's.
+        known = self._arms.get(id(deployment))
+        if known is None:
+            known = self._arms[id(deployment)] = (deployment, self._make_arms(deployment))
+        return known[1]
 
     def _make_arms(self, deployment: Deployment) -> Arms:
         name = (deployment.namespace, deployment.name)

@@ -1,0 +1,190 @@
+"""The sums of evidence over workers that live and die, and how they are told."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import cohort, counters, tallies, totals
+from gateway.counters import ERRORS, REJECTIONS, SIGNALS, SLOW, Counters
+from gateway.table import Deployment, Endpoint, RouteTable, Sticky
+from gateway.tallies import Tallies, Tally
+from tests.support.gateway import deployment
+
+SALT = "default/m v1 v2 1"
+
+
+def digits(name: str = "m", **values: Any) -> Deployment:
+    given = {"weight": 5, "epoch": 7, "salt": SALT, "sticky": Sticky(header="x-user")}
+    return deployment(name, {"v1": [], "v2": []}, **given | values)
+
+
+def table(*deployments: Deployment) -> RouteTable:
+    return RouteTable(revision=1, deployments=deployments)
+
+
+def key(version: str, epoch: int = 7, keyed: bool = False) -> tuple[str, ...]:
+    return ("default", "m", version, str(epoch), "true" if keyed else "false")
+
+
+class Worker:
+    """One that routes by a table with this deployment alone."""
+
+    def __init__(self, routed: Deployment) -> None:
+        self.memory = bytearray(counters.SIZE)
+        self.counters = Counters(self.memory)
+        self.deployment = routed
+
+    def count(self, version: str, *signals: int, bucket: int | None = None) -> None:
+        slot, bitmap = self.counters.arms(self.deployment)[version, bucket is not None]
+        slot.assigned()
+        for signal in signals:
+            slot.bad(signal)
+            if bitmap is not None and bucket is not None:
+                bitmap.bad(signal, bucket)
+
+    def swap(self, routed: Deployment) -> None:
+        before, self.deployment = self.deployment, routed
+        self.counters.retain(table(routed), [before])
+
+    @property
+    def tally(self) -> Tally:
+        return tallies.read(self.memory)
+
+
+@pytest.fixture
+def total() -> Tallies:
+    total = Tallies()
+    total.follow(table(digits()))
+    return total
+
+
+def test_workers_are_summed_and_their_buckets_united(total: Tallies) -> None:
+    first, second = Worker(digits()), Worker(digits())
+    first.count("v2", ERRORS, SLOW, bucket=1)
+    second.count("v2", ERRORS, bucket=1)
+    second.count("v2", ERRORS, bucket=9_999)
+    second.count("v1", REJECTIONS)
+    tally = total.sum([first.tally, second.tally])
+    assert tally.counts[key("v2", keyed=True)] == [3, 3, 1, 0]
+    assert tally.counts[key("v1")] == [1, 0, 0, 1]
+    assert tally.buckets["default", "m", "v2", SALT] == [1 << 1 | 1 << 9_999, 1 << 1, 0]
+
+
+def test_a_death_loses_nothing_and_counts_nothing_twice(total: Tallies) -> None:
+    first, second = Worker(digits()), Worker(digits())
+    first.count("v2", ERRORS, bucket=3)
+    second.count("v2", SLOW, bucket=4)
+    before = total.sum([first.tally, second.tally])
+    total.fold(first.tally)
+    assert total.sum([second.tally]) == before
+    assert total.sum([second.tally]) == before
+    third = Worker(digits())
+    third.count("v2", bucket=5)
+    total.fold(second.tally)
+    assert total.sum([third.tally]).counts[key("v2", keyed=True)] == [3, 1, 1, 0]
+
+
+def test_epochs_are_forgotten_by_the_number_of_changes_since(total: Tallies) -> None:
+    dead = Worker(digits())
+    dead.count("v2", ERRORS)
+    total.fold(dead.tally)
+    last = 7 + counters.EPOCHS_KEPT - 1
+    total.follow(table(digits(epoch=last)))
+    assert total.sum([]).counts[key("v2")] == [1, 1, 0, 0]
+    assert total.sum([dead.tally]).counts[key("v2")] == [2, 2, 0, 0]
+    total.follow(table(digits(epoch=last + 1)))
+    assert total.sum([]).counts == total.sum([dead.tally]).counts == {}
+    total.follow(table(digits()))
+    assert total.sum([]).counts == {}
+
+
+def test_what_comes_after_the_newest_table_is_of_another_life(total: Tallies) -> None:
+    """A deployment that was taken away and made anew begins at epoch 0 again."""
+    worker = Worker(digits())
+    worker.count("v2")
+    total.follow(table(digits(epoch=0)))
+    total.fold(worker.tally)
+    assert total.sum([worker.tally]).counts == {}
+    worker.swap(digits(epoch=0))
+    assert worker.tally.counts == {}
+
+
+def test_buckets_are_of_the_present_rollout(total: Tallies) -> None:
+    worker = Worker(digits())
+    worker.count("v2", ERRORS, bucket=3)
+    total.fold(worker.tally)
+    total.follow(table(digits(salt="next", epoch=8)))
+    assert total.sum([worker.tally]).buckets == {}
+    worker.swap(digits(salt="next", epoch=8))
+    worker.count("v2", ERRORS, bucket=4)
+    total.follow(table(digits(salt="next", epoch=8)))
+    assert total.sum([worker.tally]).buckets["default", "m", "v2", "next"] == [1 << 4, 0, 0]
+
+
+def test_another_deployments_evidence_is_left_alone() -> None:
+    other = digits(name="other")
+    worker = Worker(digits())
+    worker.counters.arms(other)["v1", False].slot.assigned()
+    worker.counters.retain(table(other, digits(epoch=99)), [digits()])
+    assert worker.tally.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
+
+
+def test_deployments_are_told_with_their_epoch() -> None:
+    worker = Worker(digits())
+    worker.count("v2", ERRORS, REJECTIONS, bucket=10)
+    told = tallies.reports(worker.tally, [(digits(), 6), (digits(name="idle", salt="", canary=None, weight=0), 1)])
+    assert told["default/idle"] == {"epoch": 1, "counts": [], "salt": "", "buckets": {}}
+    report = told["default/m"]
+    assert (report["epoch"], report["salt"]) == (6, SALT)
+    none = {"requests": 0, "errors": 0, "slow": 0, "rejections": 0}
+    assert sorted(report["counts"], key=lambda count: (count["version"], count["keyed"])) == [
+        {"version": "v1", "epoch": 7, "keyed": False, **none},
+        {"version": "v1", "epoch": 7, "keyed": True, **none},
+        {"version": "v2", "epoch": 7, "keyed": False, **none},
+        {"version": "v2", "epoch": 7, "keyed": True, **none, "requests": 1, "errors": 1, "rejections": 1},
+    ]
+    bitmaps = {signal: base64.b64decode(text) for signal, text in report["buckets"]["v2"].items()}
+    assert set(bitmaps) == set(SIGNALS)
+    assert all(len(bits) == 1250 for bits in bitmaps.values())
+    assert int.from_bytes(bitmaps["errors"], "little") == 1 << 10
+    assert not any(bitmaps["slow"])
+    assert not any(base64.b64decode(report["buckets"]["v1"]["errors"]))
+
+
+@given(st.sets(st.tuples(st.sampled_from((ERRORS, SLOW, REJECTIONS)), st.integers(0, cohort.BUCKETS - 1)), max_size=50))
+def test_bitmaps_hold_exactly_what_was_marked(marks: set[tuple[int, int]]) -> None:
+    worker = Worker(digits())
+    worker.count("v1", bucket=0)
+    for signal, bucket in marks:
+        worker.count("v2", signal, bucket=bucket)
+    expected = [0, 0, 0]
+    for signal, bucket in marks:
+        expected[signal] |= 1 << bucket
+    rows = worker.tally.buckets
+    assert rows["default", "m", "v2", SALT] == expected
+    assert rows["default", "m", "v1", SALT] == [0, 0, 0]
+
+
+def test_full_areas_are_apart() -> None:
+    memory = bytearray(counters.SIZE)
+    made = Counters(memory)
+    made.refusal("d", "r").refused()
+    made.request("n", "d", "v", "x", "split").retried(0)
+    made.endpoint("n", "d", "v", Endpoint(host="h", rest=1, grpc=1)).sent()
+    before = totals.read(memory, 0)
+    for number in range(counters.EVIDENCE.capacity // 4 + 1):
+        for slot, bitmap in made.arms(digits(name=str(number))).values():
+            slot.assigned()
+            if bitmap is not None:
+                bitmap.bad(REJECTIONS, cohort.BUCKETS - 1)
+    assert totals.read(memory, 0) == before
+    tally = tallies.read(memory)
+    bits = 1 << cohort.BUCKETS - 1
+    assert len(tally.buckets) == counters.BITMAPS.capacity
+    assert all(row in ([0, 0, bits], [0, 0, 0]) for row in tally.buckets.values())
+    assert sum(row[0] for row in tally.counts.values()) == counters.EVIDENCE.capacity + 4
