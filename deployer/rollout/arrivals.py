@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, log
 
-from deployer.rollout.buckets import BUCKETS, Buckets
+from deployer.rollout.buckets import BUCKETS, Buckets, Fresh
 from deployer.rollout.plan import Plan
 from deployer.rollout.poisson import Chance, poisson
 from deployer.rollout.verdict import Look
@@ -42,16 +42,15 @@ class Traffic:
 class Part:
     """What came in a while under one share of the canary, so far as it is drawn by then.
 
-    `amount`: seconds at the mean rate. `bad`: the canary's, by objective. With users also: stable's, what buckets of
-    canary and stable were bad for the first time, and whether too many are.
+    `amount`: seconds at the mean rate. `bad`: the canary's, by objective. With users also: stable's, and what is new of
+    their buckets.
     """
 
     share: float
     amount: float
     bad: Sequence[int]
     stable_bad: Sequence[int] = ()
-    fresh: Sequence[tuple[int, int]] = ()
-    saturated: bool = False
+    fresh: Sequence[Fresh] = ()
 
 
 class Requests:
@@ -85,14 +84,14 @@ class Requests:
         requests = sum(bad) + poisson(mean * share * max(0.0, 1 - sum(self._canary)), self._chance)
         stable = sum(stable_bad) + poisson(mean * (1 - share) * max(0.0, 1 - sum(self._stable)), self._chance)
         return [
-            Look(share, requests, canary, stable, on_stable, fresh, parts[-1].saturated)
+            Look(share, requests, canary, stable, on_stable, fresh)
             for canary, on_stable, fresh in zip(bad, stable_bad, self._fresh(parts), strict=True)
         ]
 
     def _stable_bad(self, parts: Sequence[Part], mean: float) -> list[int]:
         return [poisson(mean * risk, self._chance) for risk in self._stable]
 
-    def _fresh(self, parts: Sequence[Part]) -> Sequence[tuple[int, int] | None]:
+    def _fresh(self, parts: Sequence[Part]) -> Sequence[Fresh | None]:
         return [None] * len(self._names)
 
 
@@ -133,11 +132,10 @@ class Users(Requests):
         fresh = [self._came(index) for index in range(len(self._names))]
         # Those who came for the first time have sent that one request at least.
         counts = [
-            [max(least, poisson(pace * amount, self._chance)) for least, pace in zip(first, paces, strict=True)]
+            [max(least, poisson(pace * amount, self._chance)) for least, pace in zip(first[:2], paces, strict=True)]
             for first, paces in zip(fresh, self._paces, strict=True)
         ]
-        saturated = any(buckets.saturated for buckets in self._buckets)
-        return Part(share, amount, [on[0] for on in counts], [on[1] for on in counts], fresh, saturated)
+        return Part(share, amount, [on[0] for on in counts], [on[1] for on in counts], fresh)
 
     def _user(self, canary: float, stable: float) -> _User:
         """One of those who fail at the rates `canary` and `stable`: on the version that has the greater one surely."""
@@ -159,8 +157,8 @@ class Users(Requests):
                 stable += 1 / user.every
         return sorted(coming, reverse=True), (canary, stable)
 
-    def _came(self, index: int) -> tuple[int, int]:
-        """How many buckets of the objective were bad for the first time by now."""
+    def _came(self, index: int) -> Fresh:
+        """What is new of the objective's buckets by now."""
         canary = stable = 0
         coming = self._coming[index]
         while coming and coming[-1][0] <= self._now:
@@ -170,16 +168,18 @@ class Users(Requests):
             else:
                 stable |= 1 << bucket
         if not canary and not stable:
-            return 0, 0
+            return Fresh(0, 0)
         self._buckets[index], fresh = self._buckets[index].merged(canary, stable)
         return fresh
 
     def _stable_bad(self, parts: Sequence[Part], mean: float) -> list[int]:
         return _sums([part.stable_bad for part in parts])
 
-    def _fresh(self, parts: Sequence[Part]) -> Sequence[tuple[int, int] | None]:
-        canary = _sums([[fresh[0] for fresh in part.fresh] for part in parts])
-        return list(zip(canary, _sums([[fresh[1] for fresh in part.fresh] for part in parts]), strict=True))
+    def _fresh(self, parts: Sequence[Part]) -> Sequence[Fresh | None]:
+        return [
+            Fresh(*_sums([fresh[:-1] for fresh in news]), max([fresh.spent for fresh in news]))
+            for news in zip(*[part.fresh for part in parts], strict=True)
+        ]
 
 
 def _sums(rows: Sequence[Sequence[int]]) -> list[int]:

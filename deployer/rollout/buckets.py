@@ -1,29 +1,45 @@
 """Evidence where keys stick to versions: which buckets of keys have met a bad event. Pure.
 
-One user's failures all fall on one version, so requests say less than their number. A key's bucket (of 10,000, hashed
-with a salt of the rollout) counts once in a rollout, at its first bad event. Bitmaps are merged by OR, so that a
-gateway that starts again, or is read twice, does no harm.
+One user's requests fail together, and all of them fall on one version: they say less than their number. So the unit is
+the key's bucket (of 10,000, hashed with a salt of the rollout), which counts once in a rollout, at its first bad event.
+Bitmaps are merged by OR, so that a gateway that starts again, or is read twice, does no harm.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 BUCKETS = 10_000
-SATURATED = BUCKETS // 2
-"""Bad buckets, beyond which nothing can be compared. Those left of a *better* canary are more, and would look worse
-once 1 - 1/e of all (63 %) are bad; buckets differ, so we stop before."""
+SATURATED = 0.5
+"""The part of all buckets that are bad, beyond which nothing is compared: what is left says too little."""
+
+
+class Fresh(NamedTuple):
+    """What one reading brought that was not known before, in buckets.
+
+    `canary`, `stable`: those whose first bad event was on that version. `met`: those that the canary had its first
+    request of; `failed`: those that had their first bad one on the canary, whatever they had met on stable. `spent`:
+    the part (0 to 1) of all buckets that were bad before.
+    """
+
+    canary: int
+    stable: int
+    met: int = 0
+    failed: int = 0
+    spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The buckets that were bad by now, as bits of an integer, on canary and stable."""
+    """As bits of an integer: those that were bad on the canary by now, and those that were bad on stable before they
+    were on the canary."""
 
     canary: int = 0
     stable: int = 0
 
-    def merged(self, canary: int, stable: int) -> tuple[Buckets, tuple[int, int]]:
-        """These and what a reading says; and how many became bad for the first time, on canary and on stable.
+    def merged(self, canary: int, stable: int) -> tuple[Buckets, Fresh]:
+        """These with a reading: the buckets that are bad on each version. Of those met nothing is known here.
 
         A bucket that became bad on both between two readings was stable's first: keys move to the canary alone.
 
@@ -32,14 +48,11 @@ class Buckets:
         """
         if not (0 <= canary < 1 << BUCKETS and 0 <= stable < 1 << BUCKETS):
             raise ValueError(f"bits beyond the {BUCKETS} buckets")
-        seen = self.canary | self.stable
-        on_stable = stable & ~seen
-        on_canary = canary & ~seen & ~on_stable
-        return (
-            Buckets(self.canary | on_canary, self.stable | on_stable),
-            (on_canary.bit_count(), on_stable.bit_count()),
+        bad = self.canary | self.stable
+        on_stable = stable & ~bad
+        on_canary = canary & ~self.canary
+        first = on_canary & ~self.stable & ~on_stable
+        fresh = Fresh(
+            first.bit_count(), on_stable.bit_count(), failed=on_canary.bit_count(), spent=bad.bit_count() / BUCKETS
         )
-
-    @property
-    def saturated(self) -> bool:
-        return (self.canary | self.stable).bit_count() > SATURATED
+        return Buckets(self.canary | on_canary, self.stable | on_stable), fresh

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from deployer.rollout.buckets import Buckets
+from deployer.rollout.buckets import Buckets, Fresh
 from deployer.rollout.verdict import Look
 
 SIGNALS = ("errors", "rejections", "slow")
@@ -49,7 +49,7 @@ class Count(NamedTuple):
 class Reading:
     """What one source says of one deployment. `source` is another after each restart of a gateway; `epoch` is in
     force on all its workers. `buckets`: by version and signal the bitmap of the keys' buckets that were bad, under
-    `salt`."""
+    `salt`; as "requests", of those that had any request."""
 
     source: str
     epoch: int
@@ -73,8 +73,9 @@ class Taken:
     """What of the evidence was taken into account in one rollout.
 
     `after`: epochs up to this one are none of the rollout's, or long over. `epochs`: the canary's share (0 to 1) in
-    each later one. `forgotten`: the last epoch when a source was forgotten. `buckets`: by signal. `steady`: the epoch
-    that all sources had in force at the last look. `dropped`: requests of epochs without a share.
+    each later one. `forgotten`: the last epoch when a source was forgotten. `buckets`: by signal; `met`: those that the
+    canary had any request of. `steady`: the last epoch that all sources had in force. `dropped`: requests of epochs
+    without a share.
     """
 
     after: int = -1
@@ -82,6 +83,7 @@ class Taken:
     sources: Mapping[str, Source] = field(default_factory=dict)
     forgotten: int = -1
     buckets: Mapping[str, Buckets] = field(default_factory=dict)
+    met: int = 0
     steady: int | None = None
     dropped: int = 0
 
@@ -113,8 +115,8 @@ def taken(before: Taken, arms: Arms, readings: Sequence[Reading], now: float) ->
     """What is taken with these readings, and by signal the looks that are new.
 
     Requests with a key are looked at apart: what is new of them in the comparison are buckets, and those don't tell
-    their epoch. So they count if one epoch was in force everywhere at both ends of the look, and are merely noted
-    otherwise. `now` is compared with itself alone.
+    their epoch. It is any of those from the last one that was in force everywhere on. `now` is compared with itself
+    alone.
     """
     newest = max(before.epochs, default=before.after)
     sources, news, dropped = dict(before.sources), _News(), before.dropped
@@ -130,17 +132,18 @@ def taken(before: Taken, arms: Arms, readings: Sequence[Reading], now: float) ->
                 news.add(count, arms)
             else:
                 dropped += count.requests
-    buckets, fresh = _merged(before.buckets, arms, readings)
-    steady = arms.steady if arms.steady is not None and arms.steady in before.epochs else None
-    keyed = fresh if steady is not None and steady == before.steady else {}
-    looks = {signal: news.looks(signal, before.epochs, keyed.get(signal), steady, buckets) for signal in SIGNALS}
+    buckets, met, fresh = _merged(before, arms, readings)
+    steady = arms.steady if arms.steady in before.epochs else None
+    shares = _shares(before, steady)
+    looks = {signal: news.looks(signal, before.epochs, fresh[signal], shares) for signal in SIGNALS}
     kept = _kept(sources, now)
     after = replace(
         before,
         sources=kept,
         forgotten=newest if len(kept) < len(sources) else before.forgotten,
         buckets=buckets,
-        steady=steady,
+        met=met,
+        steady=before.steady if steady is None else steady,
         dropped=dropped,
     )
     return after, looks
@@ -158,27 +161,22 @@ class _News:
             pair[count.version == arms.stable].append(count)
 
     def looks(
-        self,
-        signal: str,
-        shares: Mapping[int, float],
-        fresh: tuple[int, int] | None,
-        steady: int | None,
-        buckets: Mapping[str, Buckets],
+        self, signal: str, shares: Mapping[int, float], fresh: Fresh, of_fresh: tuple[float, float]
     ) -> list[Look]:
-        sums = dict(self._sums)
-        if fresh is not None and any(fresh) and steady is not None:
-            sums.setdefault((steady, True), ([], []))
-        saturated = signal in buckets and buckets[signal].saturated
-        return [
+        """Of requests by their epochs, and one of the buckets that are `fresh`, under the least and the greatest share
+        that they may have been bad under."""
+        looks = [
             Look(
                 shares[epoch],
                 *(_total(canary, "requests"), _total(canary, signal)),
                 *(_total(stable, "requests"), _total(stable, signal)),
-                fresh=((fresh or (0, 0)) if epoch == steady else (0, 0)) if keyed else None,
-                saturated=keyed and saturated,
+                fresh=Fresh(0, 0) if keyed else None,
             )
-            for (epoch, keyed), (canary, stable) in sorted(sums.items())
+            for (epoch, keyed), (canary, stable) in sorted(self._sums.items())
         ]
+        if any(fresh[:-1]):
+            looks.append(Look(of_fresh[1], 0, 0, 0, 0, fresh=fresh, least=of_fresh[0]))
+        return looks
 
 
 def _total(counts: Iterable[Count], name: str) -> int:
@@ -217,20 +215,29 @@ def _difference(count: Count, mark: Count | None) -> Count:
     return Count(*count[:3], *(there - before for there, before in zip(count[3:], mark[3:], strict=True)))
 
 
-def _merged(
-    before: Mapping[str, Buckets], arms: Arms, readings: Iterable[Reading]
-) -> tuple[dict[str, Buckets], dict[str, tuple[int, int]]]:
-    """By signal: the buckets with those of the readings, and how many are bad for the first time."""
-    after, fresh = dict(before), {}
-    for signal in SIGNALS:
-        canary = stable = 0
-        for reading in readings:
-            if reading.salt == arms.salt:
-                canary |= reading.buckets.get(arms.canary, {}).get(signal, 0)
-                stable |= reading.buckets.get(arms.stable, {}).get(signal, 0)
-        if canary or stable:
-            after[signal], fresh[signal] = before.get(signal, Buckets()).merged(canary, stable)
-    return after, fresh
+def _merged(before: Taken, arms: Arms, readings: Iterable[Reading]) -> tuple[dict[str, Buckets], int, dict[str, Fresh]]:
+    """By signal the buckets with those of the readings, all that were met, and by signal what of it is new."""
+    canary, stable = dict.fromkeys(("requests", *SIGNALS), 0), dict.fromkeys(SIGNALS, 0)
+    for reading in readings:
+        if reading.salt == arms.salt:
+            for signal in canary:
+                canary[signal] |= reading.buckets.get(arms.canary, {}).get(signal, 0)
+            for signal in stable:
+                stable[signal] |= reading.buckets.get(arms.stable, {}).get(signal, 0)
+    met = (canary["requests"] & ~before.met).bit_count()
+    merged = {
+        signal: before.buckets.get(signal, Buckets()).merged(canary[signal], stable[signal]) for signal in SIGNALS
+    }
+    fresh = {signal: new._replace(met=met) for signal, (_, new) in merged.items()}
+    return {signal: buckets for signal, (buckets, _) in merged.items()}, before.met | canary["requests"], fresh
+
+
+def _shares(before: Taken, steady: int | None) -> tuple[float, float]:
+    """The least and the greatest share of the epochs that may have been in force since the look before."""
+    if steady is not None and steady == before.steady:
+        return before.epochs[steady], before.epochs[steady]
+    shares = [share for epoch, share in before.epochs.items() if before.steady is None or epoch >= before.steady]
+    return (min(shares) if before.steady in before.epochs else 0.0), max(shares, default=0.0)
 
 
 def _kept(sources: Mapping[str, Source], now: float) -> dict[str, Source]:

@@ -1,20 +1,23 @@
 """What the evidence says of a canary: roll back, advance, or hold. Pure.
 
-Three tests on counts, each an e-value: below 1/alpha for ever with probability 1 - alpha, whenever it is
-looked at, if what it tests against is true. They are products over looks, so they go on over steps and weights; each is
-a mixture over alternatives, so none has to be guessed.
+The tests are e-values on counts: if what one tests against is true, it stays below 1/alpha for ever with probability
+1 - alpha, however often it is looked at. Each is a product over bad events (or requests), so it goes on over looks,
+steps and weights, and a mixture over alternatives, so that none has to be guessed.
 Source: Lindon et al., arXiv 2205.14762 and 2011.03567, one-sided.
 
-- *worse*, against "the canary's risk is at most stable's". Given a bad event, the canary has it with probability
-  theta(r) = r * share / (1 - share + r * share), where r is the ratio of the risks and share the canary's as it was
-  assigned.
-- *fine*, against "its risk is `margin` times stable's or more, and above what is negligible": the mean of the mirror
-  image of *worse* and of a test of the canary's own rate. Without the latter two versions that never fail could
-  never be told to be alike.
+- *worse*, against "the canary's risk is at most stable's". A bad event falls on the canary with probability
+  theta(r) = r * share / (1 - share + r * share), where r is the ratio of the risks and share the canary's as assigned.
+- *fine*, against "its risk is `margin` times stable's or more, and above what is negligible": half of it the mirror
+  image of *worse*, half a test of the canary's own rate. Without the latter nothing could be told of two versions that
+  hardly ever fail. Either half alone is an e-value against that, so their mean is.
 - *over*, against "its rate is at most the limit", which needs no stable.
 
-Rolling back takes any of several tests, so alpha is shared out over them. Advancing takes all objectives at once, so
+Rolling back takes one test of several, so alpha is shared out over them. Advancing takes all objectives at once, so
 each has the whole alpha: a version that one objective should stop passes that one with probability alpha at most.
+
+Requests with a sticky key and those without are two strata of one objective, each with looks of its own, in which
+buckets of keys or requests are what is counted. Whatever went before, under what is tested the next event falls on the
+canary with at most (or at least) the probability of its own look, so that the factors of all looks multiply.
 """
 
 from __future__ import annotations
@@ -25,14 +28,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
+from deployer.rollout.buckets import SATURATED, Fresh
+
 ALPHA = 0.01
 """The chance that a version which is no worse is rolled back, and that one at the margin is promoted."""
 WORSE = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
-"""Ratios that *worse* and *over* look for; beyond the last a version is caught as fast."""
-BETTER = (0.8, 0.6, 0.5, 0.35, 0.2, 0.1)
-"""Parts of the margin, or of the negligible rate, that *fine* looks for."""
+"""Ratios that *worse* looks for, and times the limit that *over* does; beyond the last a version is caught as fast."""
+SMALLER = (0.5, 0.2, 0.05)
+"""Parts of the negligible rate that the test of the canary's own rate looks for."""
+FINE = 3
+"""How many ratios *fine* looks for: between the margin and equal, equal, and half."""
 LEAST_REQUESTS = 20
 """Of the canary in a step, before it may advance: a fifth of them failing would show by then."""
+_PARTS = 50
+"""Into how many the part of the buckets that are bad is rounded up, so that steps are computed seldom."""
 
 
 class Verdict(StrEnum):
@@ -45,7 +54,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What must not get worse: at most `margin` (> 1) times stable's rate, and never above `limit` (0 to 1).
+    """What must not get worse: less than `margin` (> 1) times stable's rate, and never above `limit` (0 to 1).
 
     Below `negligible` (0 to 1) a rate is no matter, whatever stable's is. Latency depends on load: an objective `anew`
     has its evidence from the present step alone.
@@ -60,12 +69,13 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one epoch brought since the last look: requests that the split assigned, and those that were bad. Which may
-    be more: a request counts when it is assigned, and is bad when it ends.
+    """What one epoch brought since the last look: requests that the split assigned, and those that were bad, also of
+    requests that were counted in earlier looks.
 
-    `share` is the canary's in that epoch, 0 to 1. With sticky keys requests are not independent: then `fresh` has the
-    buckets of keys that were bad for the first time, on canary and stable (`buckets.py`), and stands for the bad
-    requests in the comparison. `saturated`: too many buckets are bad already, so nothing can be compared any more.
+    `share` is the canary's in that epoch, 0 to 1. For requests with a sticky key `fresh` has the buckets, which stand
+    for requests in all but the limit. Bitmaps tell no epoch: while some of the requests may have been assigned under
+    another share, `share` is the greatest and `least` the smallest that it may be, so that either test reckons with
+    what speaks against it.
     """
 
     share: float
@@ -73,21 +83,24 @@ class Look:
     canary_bad: int
     stable_requests: int
     stable_bad: int
-    fresh: tuple[int, int] | None = None
-    saturated: bool = False
+    fresh: Fresh | None = None
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was seen for one objective: counts, and the logarithms of each alternative's product."""
+    """All that was seen for one objective: requests, buckets of keys by their first bad event, and the logarithms of
+    each alternative's product."""
 
     canary_requests: int = 0
     canary_bad: int = 0
     stable_requests: int = 0
     stable_bad: int = 0
+    canary_buckets: int = 0
+    stable_buckets: int = 0
     worse: tuple[float, ...] = (0.0,) * len(WORSE)
-    fine: tuple[float, ...] = (0.0,) * len(BETTER)
-    small: tuple[float, ...] = (0.0,) * len(BETTER)
+    fine: tuple[float, ...] = (0.0,) * FINE
+    small: tuple[float, ...] = (0.0,) * len(SMALLER)
     over: tuple[float, ...] = (0.0,) * len(WORSE)
     saturated: bool = False
 
@@ -95,37 +108,45 @@ class Evidence:
         """The evidence with one look more.
 
         Raises:
-            ValueError: a count or the share is out of its range.
+            ValueError: a count is negative, or a share out of its range.
         """
-        bad, requests = look.canary_bad, look.canary_requests
-        if min(bad, requests, look.stable_bad, look.stable_requests) < 0 or not 0 <= look.share <= 1:
-            raise ValueError(f"counts that contradict themselves: {look}")
+        share, requests, bad, fresh = look.share, look.canary_requests, look.canary_bad, look.fresh
+        least = share if look.least is None else look.least
+        if min(requests, bad, look.stable_requests, look.stable_bad) < 0 or not 0 <= least <= share <= 1:
+            raise ValueError(f"a count below 0, or a share out of its range: {look}")
+        if fresh is None:
+            canary, stable, units, failed, spent = bad, look.stable_bad, requests, bad, 0.0
+        else:
+            canary, stable, units, failed, spent = fresh
         worse, fine, small, over = self.worse, self.fine, self.small, self.over
-        if 0 < look.share < 1 and not look.saturated:
-            canary, stable = look.fresh or (bad, look.stable_bad)
-            if canary or stable:
-                steps = _against(look.share, 1.0, WORSE)
-                worse = tuple([e + canary * c + stable * s for e, (c, s) in zip(worse, steps, strict=True)])
-                steps = _against(look.share, objective.margin, _below(objective.margin))
-                fine = tuple([e + canary * c + stable * s for e, (c, s) in zip(fine, steps, strict=True)])
-        good = requests - bad  # of a request of an earlier look that is bad only now, what was good is taken back
-        if (requests or bad) and objective.negligible and look.fresh is None:
-            steps = _rate(objective.negligible, BETTER)
-            small = tuple([e + bad * b + good * g for e, (b, g) in zip(small, steps, strict=True)])
-        if (requests or bad) and objective.limit is not None:
-            steps = _rate(objective.limit, WORSE)
-            over = tuple([e + bad * b + good * g for e, (b, g) in zip(over, steps, strict=True)])
+        if (canary or stable) and share < 1 and spent <= SATURATED:
+            if share:
+                worse = _added(worse, _against(share, 1.0, WORSE), canary, stable)
+            if least:
+                worst, alternatives = _ratios(objective.margin, math.ceil(spent * _PARTS))
+                fine = _added(fine, _against(least, worst, alternatives), canary, stable)
+        if objective.negligible and (units or failed):
+            small = _added(small, _rate(objective.negligible, SMALLER), failed, units - failed)
+        if objective.limit is not None and (requests or bad):
+            over = _added(over, _rate(objective.limit, WORSE), bad, requests - bad)
         return Evidence(
             self.canary_requests + requests,
             self.canary_bad + bad,
             self.stable_requests + look.stable_requests,
             self.stable_bad + look.stable_bad,
+            self.canary_buckets + (0 if fresh is None else canary),
+            self.stable_buckets + (0 if fresh is None else stable),
             worse,
             fine,
             small,
             over,
-            self.saturated or look.saturated,
+            self.saturated or spent > SATURATED,
         )
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Of bad requests on canary and stable; 0 where there was none."""
+        return self.canary_bad / max(1, self.canary_requests), self.stable_bad / max(1, self.stable_requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +163,35 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        if max(self.worse, self.over) >= self.bar_against:
+        if self.worse >= self.bar_against or self.over >= self.bar_against:
             return Verdict.ROLLBACK
-        is_over = self.objective.limit is not None and rate(self.evidence)[0] > self.objective.limit
-        shown = self.fine >= self.bar_for and not is_over and not self.evidence.saturated
-        return Verdict.ADVANCE if shown else Verdict.HOLD
+        limit = self.objective.limit
+        over = limit is not None and self.evidence.rates[0] > limit
+        return Verdict.HOLD if over or self.fine < self.bar_for or self.evidence.saturated else Verdict.ADVANCE
 
     def __str__(self) -> str:
-        canary, stable = rate(self.evidence)
+        objective, evidence = self.objective, self.evidence
+        canary, stable = evidence.rates
         seen = (
-            f"{self.objective.name}: {canary:.2%} of {self.evidence.canary_requests} on the canary, "
-            f"{stable:.2%} of {self.evidence.stable_requests} on stable"
+            f"{objective.name}: {canary:.2%} of {evidence.canary_requests} on the canary, "
+            f"{stable:.2%} of {evidence.stable_requests} on stable"
         )
+        if evidence.canary_buckets or evidence.stable_buckets:
+            seen += f" (of sticky keys, buckets {evidence.canary_buckets} and {evidence.stable_buckets})"
         if self.over >= self.bar_against:
-            return f"{seen}; above the limit of {self.objective.limit:.2%} (e-value {self.over:.3g})"
-        if self.worse >= self.bar_against:
-            return f"{seen}; the canary is worse (e-value {self.worse:.3g}, needed {self.bar_against:.3g})"
-        if self.evidence.saturated:
-            return f"{seen}; so many keys have failed that no more can be told"
-        said = "shown" if self.verdict is Verdict.ADVANCE else "not shown yet"
-        return (
-            f"{seen}; below {self.objective.margin:g} times stable's {said} "
-            f"(e-value {self.fine:.3g}, needed {self.bar_for:.3g})"
-        )
+            what = f"above the limit of {objective.limit:.2%} (e-value {self.over:.3g}, needed {self.bar_against:.3g})"
+        elif self.worse >= self.bar_against:
+            what = f"the canary is worse (e-value {self.worse:.3g}, needed {self.bar_against:.3g})"
+        elif evidence.saturated:
+            what = "so many keys have met one that no more can be told"
+        elif objective.limit is not None and canary > objective.limit:
+            what = f"above the limit of {objective.limit:.2%} by now"
+        else:
+            small = f", or below {objective.negligible:.2%}," if objective.negligible else ""
+            shown = "not shown yet" if self.fine < self.bar_for else "shown"
+            what = f"less than {objective.margin:g} times stable's{small} is {shown} "
+            what += f"(e-value {self.fine:.3g}, needed {self.bar_for:.3g})"
+        return f"{seen}; {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +209,8 @@ class Judgement:
 
 def judge(objectives: tuple[Objective, ...], evidence: tuple[Evidence, ...], restarts: int = 1) -> Judgement:
     """The verdict of all objectives together, where one that starts `anew` does so `restarts` times in a rollout."""
-    tests = sum((restarts if objective.anew else 1) + (objective.limit is not None) for objective in objectives)
-    findings = tuple(
-        Finding(
-            objective,
-            seen,
-            worse=_mean(seen.worse),
-            over=_mean(seen.over),
-            fine=(_mean(seen.fine) + _mean(seen.small)) / 2 if objective.negligible else _mean(seen.fine),
-            bar_against=tests / ALPHA,
-            bar_for=1 / ALPHA,
-        )
-        for objective, seen in zip(objectives, evidence, strict=True)
-    )
+    bar = sum([(restarts if one.anew else 1) + (one.limit is not None) for one in objectives]) / ALPHA
+    findings = tuple([_finding(one, seen, bar) for one, seen in zip(objectives, evidence, strict=True)])
     verdicts = {finding.verdict for finding in findings}
     if Verdict.ROLLBACK in verdicts:
         return Judgement(Verdict.ROLLBACK, findings)
@@ -213,23 +229,19 @@ def renewed(objective: Objective, evidence: Evidence) -> Evidence:
     return replace(Evidence(), over=evidence.over) if objective.anew else evidence
 
 
-def rate(evidence: Evidence) -> tuple[float, float]:
-    """The rates of bad requests on canary and stable; 0 where there was none."""
-    return (
-        evidence.canary_bad / max(1, evidence.canary_requests),
-        evidence.stable_bad / max(1, evidence.stable_requests),
-    )
+def _finding(objective: Objective, evidence: Evidence, bar: float) -> Finding:
+    fine = _mean(evidence.fine)
+    if objective.negligible:
+        fine = (fine + _mean(evidence.small)) / 2
+    return Finding(objective, evidence, _mean(evidence.worse), _mean(evidence.over), fine, bar, 1 / ALPHA)
 
 
 @lru_cache(4096)
 def _against(share: float, ratio: float, alternatives: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
     """For each alternative: what a bad event on the canary adds to the logarithm, and what one on stable adds."""
     null = ratio * share / (1 - share + ratio * share)
-    steps = []
-    for other in alternatives:
-        theta = other * share / (1 - share + other * share)
-        steps.append((math.log(theta / null), math.log((1 - theta) / (1 - null))))
-    return tuple(steps)
+    thetas = [other * share / (1 - share + other * share) for other in alternatives]
+    return tuple((math.log(theta / null), math.log((1 - theta) / (1 - null))) for theta in thetas)
 
 
 @lru_cache(256)
@@ -239,9 +251,21 @@ def _rate(null: float, factors: tuple[float, ...]) -> tuple[tuple[float, float],
     return tuple((math.log(other / null), math.log((1 - other) / (1 - null))) for other in others)
 
 
-@lru_cache(64)
-def _below(margin: float) -> tuple[float, ...]:
-    return tuple(margin * part for part in BETTER)
+@lru_cache(1024)
+def _ratios(margin: float, spent: int) -> tuple[float, tuple[float, ...]]:
+    """The ratio that *fine* tests against when `spent` of `_PARTS` parts of the buckets are bad, and its alternatives.
+
+    A canary that is `margin` times as bad uses its buckets up sooner than stable does, and looks better for it: if each
+    is one key's, by at most the power of those that are left.
+    """
+    worst: float = margin * (1 - spent / _PARTS) ** (margin - 1)
+    return worst, (math.sqrt(worst), 1.0, 0.5) if worst > 1 else (worst * 0.7, worst / 2, worst / 4)
+
+
+def _added(
+    logarithms: tuple[float, ...], steps: tuple[tuple[float, float], ...], first: int, second: int
+) -> tuple[float, ...]:
+    return tuple([e + first * a + second * b for e, (a, b) in zip(logarithms, steps, strict=True)])
 
 
 def _mean(logarithms: tuple[float, ...]) -> float:
