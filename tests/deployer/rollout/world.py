@@ -1,0 +1,128 @@
+"""A target in little: replicas that come at once, gateways that count, and looks at a rollout, one a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from deployer.rollout import kept as keeping
+from deployer.rollout.conduct import Conduct, conduct
+from deployer.rollout.evidence import Count, Reading
+from deployer.rollout.happenings import Happening
+from deployer.rollout.kept import Kept
+from deployer.rollout.sight import Sight
+from deployer.rollout.state import Order, Phase, Rollout
+from deployer.routes import route
+from deployer.spec import ModelDeployment
+from gateway import table
+from tests.support.deployments import deployment
+
+ROLLOUT: dict[str, Any] = {"steps": [5, 25], "interval": "10s", "deadline": "10m", "bake": "20s"}
+
+
+def declared(*versions: str, stable: str = "v1", canary: str | None = "v2", **spec: Any) -> ModelDeployment:
+    traffic = {"stable": stable, **({"canary": canary} if canary else {}), **spec.pop("traffic", {})}
+    replicas = spec.pop("replicas", None)
+    scaled = {"autoscaling": replicas} if replicas else {}
+    made = [{"name": name, "image": f"team/{name}:1", **scaled} for name in versions or ("v1", "v2")]
+    rollout = {"rollout": ROLLOUT, **spec}
+    return deployment("oip", *made, traffic=traffic, **{k: v for k, v in rollout.items() if v is not None})
+
+
+class World:
+    """`rates`: for each version the part of its requests that is an error, of `traffic` requests a second."""
+
+    def __init__(self, document: ModelDeployment, traffic: int = 1000) -> None:
+        self.document = document
+        self.traffic = traffic
+        self.rates: dict[str, float] = {}
+        self.ready: dict[str, int] | None = None
+        self.now = 1_000_000.0
+        self.route: table.Deployment | None = None
+        self.kept: str | None = None
+        self.floors: dict[str, int] = {}
+        self.told: list[Happening] = []
+        self.counts: dict[tuple[str, int], list[int]] = {}
+        self.more: dict[str, Any] = {}
+        """What is seen besides."""
+        self.order: tuple[str, Order] | None = None
+        self.last: Conduct | None = None
+
+    @property
+    def rollout(self) -> Rollout:
+        assert self.kept is not None
+        rollout = keeping.read(self.kept).rollout
+        assert rollout is not None
+        return rollout
+
+    @property
+    def known(self) -> Kept:
+        assert self.kept is not None
+        return keeping.read(self.kept)
+
+    @property
+    def split(self) -> tuple[str, str | None, float]:
+        assert self.route is not None
+        return self.route.stable, self.route.canary, self.route.weight
+
+    @property
+    def reasons(self) -> list[str]:
+        return [happening.reason for happening in self.told]
+
+    def sight(self) -> Sight:
+        desired = {v.name: max(v.replicas[0], self.floors.get(v.name, 0)) for v in self.document.spec.versions}
+        epoch = self.route.epoch if self.route is not None else 0
+        counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self.counts.items())
+        sight = Sight(
+            now=self.now,
+            route=self.route,
+            settled=True,
+            ready=desired if self.ready is None else self.ready,
+            desired=desired,
+            readings=(Reading("gateway", epoch, counts),),
+            order=self.order,
+        )
+        return replace(sight, **self.more)
+
+    def look(self) -> Conduct:
+        """A second of traffic, and a look at it. What is kept goes through its text, as it does between two looks."""
+        self._serve()
+        self.now += 1
+        sight = self.sight()
+        made = conduct(self.document, None if self.kept is None else keeping.read(self.kept), sight)
+        self.kept = keeping.write(made.kept)
+        ready = {name for name, count in sight.ready.items() if count}
+        self.route = route(self.route, self.document, ready, made.roles)
+        self.floors = dict(made.floors)
+        self.told += made.happenings
+        self.last = made
+        return made
+
+    def until(self, done: Callable[[], bool], looks: int = 3000) -> None:
+        for _ in range(looks):
+            self.look()
+            if done():
+                return
+        raise AssertionError(f"not within {looks} looks: {self.rollout}")
+
+    def until_phase(self, phase: Phase) -> None:
+        self.until(lambda: self.known.rollout is not None and self.rollout.phase is phase)
+
+    def until_weight(self, weight: float) -> None:
+        """Until the weight is in force."""
+        self.until(lambda: self.split[2] == weight and self.rollout.since is not None)
+
+    def ask(self, order: Order) -> None:
+        self.order = (f"{order}:{self.now}", order)
+
+    def _serve(self) -> None:
+        if self.route is None:
+            return
+        weight = self.route.weight / 100
+        shares = {self.route.canary: weight, self.route.stable: 1 - weight}
+        for version, share in shares.items():
+            if version is not None:
+                counts = self.counts.setdefault((version, self.route.epoch), [0, 0])
+                counts[0] += round(self.traffic * share)
+                counts[1] += round(self.traffic * share * self.rates.get(version, 0.0))
