@@ -90,6 +90,8 @@ class RolloutRecord(Part):
     """When it began."""
     ended: Time
     """When it was over."""
+    figures: Annotated[tuple[Message, ...], Field(max_length=16)] = ()
+    """What the evidence said at its end, by objective."""
 
 
 class RolloutStatus(Part):
@@ -123,14 +125,17 @@ class RolloutStatus(Part):
     """When a pause ends by itself."""
     reason: Message = ""
     """Why it is where it is."""
+    doubts: Annotated[tuple[Message, ...], Field(max_length=16)] = ()
+    """What keeps it from going on, beside the evidence."""
     evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
     """What the evidence says, by objective."""
     told: Time | None = None
     """When the evidence was last written here; that is a few seconds behind what is known."""
 
 
-def told(kept: Kept, plan: Plan | None) -> RolloutStatus | None:
-    """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now."""
+def told(kept: Kept, plan: Plan | None, doubts: tuple[str, ...] = ()) -> RolloutStatus | None:
+    """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now,
+    `doubts` as the last look had them."""
     rollout = kept.rollout
     if rollout is None:
         return None
@@ -151,6 +156,7 @@ def told(kept: Kept, plan: Plan | None) -> RolloutStatus | None:
         paused=rollout.paused or "",
         until=None if rollout.until is None else time(rollout.until),
         reason=rollout.reason,
+        doubts=doubts[:16],
         evidence=tuple(_objective(finding) for finding in rollout.judgement.findings) if rollout.judgement else (),
     )
 
@@ -165,12 +171,18 @@ def record(record: Record) -> RolloutRecord:
         reason=record.reason,
         began=time(record.began),
         ended=time(record.ended),
+        figures=record.figures[:16],
     )
 
 
 def time(seconds: float) -> str:
     """A time since 1970 by RFC 3339, in whole seconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(time: str) -> float:
+    """The seconds since 1970 of what `time` wrote."""
+    return datetime.fromisoformat(time).timestamp()
 
 
 def _objective(finding: Finding) -> ObjectiveStatus:
