@@ -55,7 +55,7 @@ UP, IN_FLIGHT, CONNECTIONS, EJECTIONS, ENDPOINT_WORDS = range(5)
 ASSIGNED, FIRST_SIGNAL = range(2)
 EVIDENCE_WORDS: Final = FIRST_SIGNAL + len(SIGNALS)
 BITMAP_BYTES: Final = cohort.BUCKETS // 8
-BITMAP_WORDS: Final = -(-len(SIGNALS) * BITMAP_BYTES // WORD)
+BITMAP_WORDS: Final = -(-(FIRST_SIGNAL + len(SIGNALS)) * BITMAP_BYTES // WORD)
 OPEN_CONNECTIONS, ACCEPTED, GATHERED, WORKER_WORDS = range(4)
 
 REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,000 versions that a table may have
@@ -165,13 +165,19 @@ class EvidenceSlot(Slot):
 
 
 class BitmapSlot(Slot):
-    """The buckets of sticky keys whose requests were bad, of one namespace, deployment, version and salt: BITMAP_BYTES
-    for each signal, in which bucket b is bit b % 8 of byte b // 8."""
+    """The buckets of sticky keys with any request, and of those whose requests were bad, of one namespace, deployment,
+    version and salt: BITMAP_BYTES for all and for each signal, in which bucket b is bit b % 8 of byte b // 8."""
 
     __slots__ = ()
 
+    def assigned(self, bucket: int) -> None:
+        self._mark(ASSIGNED, bucket)
+
     def bad(self, signal: int, bucket: int) -> None:
-        self._words.cast("B")[signal * BITMAP_BYTES + bucket // 8] |= 1 << bucket % 8
+        self._mark(FIRST_SIGNAL + signal, bucket)
+
+    def _mark(self, index: int, bucket: int) -> None:
+        self._words.cast("B")[index * BITMAP_BYTES + bucket // 8] |= 1 << bucket % 8
 
     @property
     def idle(self) -> bool:

@@ -27,6 +27,8 @@ class Evidence:
         self._bucket = bucket
         self._timer = None if slow is None else asyncio.get_running_loop().call_later(slow, self._bad, SLOW)
         arm.slot.assigned()
+        if arm.bitmap is not None and bucket is not None:
+            arm.bitmap.assigned(bucket)
 
     def answered(self, status: int) -> None:
         """The first attempt brought a whole answer. `status`: HTTP's, or the one that gRPC's code maps to."""

@@ -23,7 +23,7 @@ class Tally(NamedTuple):
     counts: Rows
     """Requests and the bad ones of each signal, by namespace, deployment, version, epoch and whether they had a key."""
     buckets: Rows
-    """For each signal a bitmap as an integer, by namespace, deployment, version and salt."""
+    """For all requests and each signal a bitmap as an integer, by namespace, deployment, version and salt."""
 
 
 def read(buffer: mmap.mmap | bytearray) -> Tally:
@@ -38,7 +38,7 @@ def _bitmaps(words: list[int]) -> list[int]:
     data = struct.pack(f"={len(words)}q", *words)
     return [
         int.from_bytes(data[at : at + BITMAP_BYTES], "little")
-        for at in range(0, BITMAP_BYTES * len(SIGNALS), BITMAP_BYTES)
+        for at in range(0, BITMAP_BYTES * len(_COUNTED), BITMAP_BYTES)
     ]
 
 
@@ -96,7 +96,7 @@ def reports(tally: Tally, epochs: Iterable[tuple[Deployment, int]]) -> dict[str,
     for (namespace, name, version, _), row in tally.buckets.items():
         if (report := told.get(f"{namespace}/{name}")) is not None:
             report["buckets"][version] = {
-                signal: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
-                for signal, bits in zip(SIGNALS, row, strict=True)
+                counted: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
+                for counted, bits in zip(_COUNTED, row, strict=True)
             }
     return told

@@ -177,7 +177,7 @@ class Users(Requests):
 
     def _fresh(self, parts: Sequence[Part]) -> Sequence[Fresh | None]:
         return [
-            Fresh(*_sums([fresh[:-1] for fresh in news]), max([fresh.spent for fresh in news]))
+            Fresh._make([*_sums([fresh[:-1] for fresh in news]), max([fresh.spent for fresh in news])])
             for news in zip(*[part.fresh for part in parts], strict=True)
         ]
 

@@ -43,6 +43,8 @@ class Worker:
     def count(self, version: str, *signals: int, bucket: int | None = None) -> None:
         slot, bitmap = self.counters.arms(self.deployment)[version, bucket is not None]
         slot.assigned()
+        if bitmap is not None and bucket is not None:
+            bitmap.assigned(bucket)
         for signal in signals:
             slot.bad(signal)
             if bitmap is not None and bucket is not None:
@@ -73,7 +75,7 @@ def test_workers_are_summed_and_their_buckets_united(total: Tallies) -> None:
     tally = total.sum([first.tally, second.tally])
     assert tally.counts[key("v2", keyed=True)] == [3, 3, 1, 0]
     assert tally.counts[key("v1")] == [1, 0, 0, 1]
-    assert tally.buckets["default", "m", "v2", SALT] == [1 << 1 | 1 << 9_999, 1 << 1, 0]
+    assert tally.buckets["default", "m", "v2", SALT] == [1 << 1 | 1 << 9_999, 1 << 1 | 1 << 9_999, 1 << 1, 0]
 
 
 def test_a_death_loses_nothing_and_counts_nothing_twice(total: Tallies) -> None:
@@ -124,7 +126,7 @@ def test_buckets_are_of_the_present_rollout(total: Tallies) -> None:
     worker.swap(digits(salt="next", epoch=8))
     worker.count("v2", ERRORS, bucket=4)
     total.follow(table(digits(salt="next", epoch=8)))
-    assert total.sum([worker.tally]).buckets["default", "m", "v2", "next"] == [1 << 4, 0, 0]
+    assert total.sum([worker.tally]).buckets["default", "m", "v2", "next"] == [1 << 4, 1 << 4, 0, 0]
 
 
 def test_another_deployments_evidence_is_left_alone() -> None:
@@ -163,12 +165,13 @@ def test_bitmaps_hold_exactly_what_was_marked(marks: set[tuple[int, int]]) -> No
     worker.count("v1", bucket=0)
     for signal, bucket in marks:
         worker.count("v2", signal, bucket=bucket)
-    expected = [0, 0, 0]
+    expected = [0, 0, 0, 0]
     for signal, bucket in marks:
-        expected[signal] |= 1 << bucket
+        expected[0] |= 1 << bucket
+        expected[1 + signal] |= 1 << bucket
     rows = worker.tally.buckets
     assert rows["default", "m", "v2", SALT] == expected
-    assert rows["default", "m", "v1", SALT] == [0, 0, 0]
+    assert rows["default", "m", "v1", SALT] == [1, 0, 0, 0]
 
 
 def test_full_areas_are_apart() -> None:
@@ -187,5 +190,5 @@ def test_full_areas_are_apart() -> None:
     tally = tallies.read(memory)
     bits = 1 << cohort.BUCKETS - 1
     assert len(tally.buckets) == counters.BITMAPS.capacity
-    assert all(row in ([0, 0, bits], [0, 0, 0]) for row in tally.buckets.values())
+    assert all(row in ([0, 0, 0, bits], [0, 0, 0, 0]) for row in tally.buckets.values())
     assert sum(row[0] for row in tally.counts.values()) == counters.EVIDENCE.capacity + 4
