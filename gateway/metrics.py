@@ -28,7 +28,7 @@ from gateway.totals import Sums
 VERSION = ("namespace", "deployment", "version")
 REQUEST = (*VERSION, "dialect", "assignment")
 ENDPOINT = (*VERSION, "endpoint")
-EVIDENCE = (*VERSION, "epoch", "keyed")
+EVIDENCE = (*VERSION, "epoch", "keyed", "source")
 
 _BOUNDS = (*map(str, counters.BUCKETS), "+Inf")
 
@@ -44,6 +44,8 @@ class View:
 
     sums: Sums
     evidence: Rows
+    source: str
+    """Of the evidence: another after each start, so that no count of it ever falls."""
     newest: int | None
     """The revision of the newest table read."""
     in_force: int | None
@@ -80,7 +82,7 @@ class _Scrape(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _requests(self._view.sums)
         yield from _time_in_flight(self._view.sums)
-        yield from _evidence(self._view.evidence)
+        yield from _evidence(self._view.evidence, self._view.source)
         yield from _endpoints(self._view.sums)
         yield from _table(self._view)
         yield from _gateway(self._view)
@@ -146,7 +148,7 @@ def _time_in_flight(sums: Sums) -> Iterator[Metric]:
     yield seconds
 
 
-def _evidence(rows: Rows) -> Iterator[Metric]:
+def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "turnout_evidence_requests",
         "Requests that the random split assigned to a version of a deployment with a rollout or with sticky keys, when "
@@ -161,9 +163,9 @@ def _evidence(rows: Rows) -> Iterator[Metric]:
         labels=(*EVIDENCE, "signal"),
     )
     for key, (assigned, *counts) in rows.items():
-        requests.add_metric(key, assigned)
+        requests.add_metric((*key, source), assigned)
         for signal, count in zip(counters.SIGNALS, counts, strict=True):
-            bad.add_metric((*key, signal), count)
+            bad.add_metric((*key, source, signal), count)
     yield requests
     yield bad
 

@@ -83,6 +83,7 @@ class Parent:
         return View(
             sums=self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None),
             evidence=self._evidence().counts,
+            source=self._name,
             newest=None if self._source.table is None else self._source.table.revision,
             in_force=None if self._in_force is None else self._in_force.table.revision,
             age=None if self._source.read_at is None else max(0.0, time.time() - self._source.read_at),

@@ -52,6 +52,8 @@ def exposed() -> set[str]:
     """The names of all series that the gateway and the operator show."""
     view = View(
         sums=Totals().sum([]),
+        evidence={},
+        source="",
         newest=1,
         in_force=1,
         age=0.0,
@@ -64,7 +66,7 @@ def exposed() -> set[str]:
         draining=False,
     )
     operator = Metrics()
-    operator.look(lambda: True, lambda: 0, list, dict)
+    operator.look(lambda: True, lambda: 0, list, dict, dict)
     body, _ = exposition(view, "")
     families: Iterable[Metric] = [
         *text_string_to_metric_families(body.decode()),

@@ -19,6 +19,7 @@ class Gateway:
         return View(
             sums=Totals().sum([]),
             evidence={},
+            source="",
             newest=1,
             in_force=1,
             age=0.0,

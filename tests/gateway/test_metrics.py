@@ -64,6 +64,7 @@ def view() -> View:
     return View(
         sums=total.sum([totals.read(buffer, 2_000_000)]),
         evidence={("vision", "digits", "v1", "7", "false"): [5, 1, 2, 3]},
+        source="c0ffee",
         newest=7,
         in_force=6,
         age=1.5,
@@ -92,7 +93,7 @@ def test_each_figure_is_where_it_is_looked_for(view: View) -> None:
     assert value(found, "turnout_request_duration_seconds_sum", **REQUEST) == pytest.approx(0.403)
     assert value(found, "turnout_inflight_seconds_total", **VERSION) == pytest.approx(2.403)
     assert value(found, "turnout_refusals_total", dialect="seldon-rest", reason="unknown_deployment") == 1
-    evidence = VERSION | {"epoch": "7", "keyed": "false"}
+    evidence = VERSION | {"epoch": "7", "keyed": "false", "source": "c0ffee"}
     assert value(found, "turnout_evidence_requests_total", **evidence) == 5
     bad = [value(found, "turnout_evidence_bad_total", **evidence, signal=signal) for signal in counters.SIGNALS]
     assert bad == [1, 2, 3]
@@ -163,7 +164,7 @@ def test_the_number_of_series_is_bounded_by_what_the_table_and_the_dialects_can_
     labels = {label for family in families(view) for sample in family.samples for label in sample.labels}
     assert labels == {
         *("namespace", "deployment", "version", "dialect", "assignment", "outcome", "cause", "endpoint", "le"),
-        *("reason", "state", "python", "epoch", "keyed", "signal"),
+        *("reason", "state", "python", "epoch", "keyed", "signal", "source"),
     }
 
 
