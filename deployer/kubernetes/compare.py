@@ -89,6 +89,11 @@ def is_scaled(live: Object) -> bool:
     )
 
 
+def with_replicas(desired: Object, least: int) -> Object:
+    """The object with so many replicas at least."""
+    return {**desired, "spec": {**desired["spec"], "replicas": max(least, desired["spec"]["replicas"])}}
+
+
 def without_replicas(desired: Object) -> Object:
     """The object without `spec.replicas`, which then stays as it is."""
     return {**desired, "spec": {name: value for name, value in desired["spec"].items() if name != "replicas"}}

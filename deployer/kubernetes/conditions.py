@@ -6,10 +6,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from deployer.kubernetes.status import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
+from deployer.kubernetes.status import (
+    Condition,
+    ConditionType,
+    DeploymentStatus,
+    OrderStatus,
+    Phase,
+    VersionStatus,
+)
 from deployer.kubernetes.versions import VersionFacts
-from deployer.spec import Traffic
+from deployer.rollout.conduct import Roles
+from deployer.rollout.state import OVER
+from deployer.rollout.status import RolloutRecord, RolloutStatus
 from gateway import table
+
+
+@dataclass(frozen=True)
+class RolloutFacts:
+    """The rollout that is under way or was last, what is kept of it, those that are over, and the last order."""
+
+    now: RolloutStatus | None
+    kept: str | None
+    history: tuple[RolloutRecord, ...]
+    order: OrderStatus | None
 
 
 @dataclass(frozen=True)
@@ -17,15 +36,16 @@ class Facts:
     """What the status is made from.
 
     `declared`: the versions' names in the spec's order, or those of the route where the spec is refused, which
-    `invalid` says with a reason and a message. `versions`: those that are leaving too. `traffic`: what the spec asks
-    for. `changing`: objects are still to be written or deleted; `begun`: there are some. `refused`: what the API server
-    said of objects that it would not take. `named`: the conditions that stand only while they are true, with reason and
-    message.
+    `invalid` says with a reason and a message. `versions`: those that are leaving too. `roles`: what the spec asks for,
+    or its rollout does. `changing`: objects are still to be written or deleted; `begun`: there are some. `refused`:
+    what the API server said of objects that it would not take. `named`: the conditions that stand only while they are
+    true, with reason and message.
     """
 
     generation: int
     route: table.Deployment | None
-    traffic: Traffic | None
+    roles: Roles | None
+    rollout: RolloutFacts
     declared: Sequence[str]
     versions: Mapping[str, VersionFacts]
     changing: bool
@@ -33,6 +53,10 @@ class Facts:
     refused: Sequence[str]
     named: Mapping[ConditionType, tuple[str, str]]
     invalid: tuple[str, str] | None
+
+
+_ROLLS_OUT = "RolloutUnderWay"
+"""The reason of Progressing where nothing else is to be done."""
 
 
 class _Said(NamedTuple):
@@ -51,7 +75,7 @@ def status(facts: Facts, before: DeploymentStatus | None, now: str) -> Deploymen
     ready = sum(facts.versions[name].ready > 0 for name in facts.declared if name in facts.versions)
     return DeploymentStatus(
         observed_generation=facts.generation,
-        phase=_phase(facts, truth),
+        phase=_phase(facts, truth, next(word.reason for word in said if word.type == "Progressing")),
         stable=route.stable if route else None,
         canary=route.canary if route else None,
         weight=route.weight if route else 0,
@@ -59,6 +83,10 @@ def status(facts: Facts, before: DeploymentStatus | None, now: str) -> Deploymen
         route=route,
         versions=tuple(_version(version, facts) for version in facts.versions.values()),
         conditions=tuple(_condition(word, known.get(word.type), facts.generation, now) for word in said),
+        rollout=facts.rollout.now,
+        rollout_state=facts.rollout.kept,
+        rollouts=facts.rollout.history,
+        order=facts.rollout.order,
     )
 
 
@@ -69,13 +97,15 @@ def share(route: table.Deployment | None, version: str) -> float:
     return 100 - route.weight if version == route.stable else route.weight
 
 
-def _phase(facts: Facts, truth: Mapping[ConditionType, bool]) -> Phase:
+def _phase(facts: Facts, truth: Mapping[ConditionType, bool], progress: str) -> Phase:
     if facts.invalid:
         return "Invalid"
     if not facts.begun:
         return "Pending"
     if truth["Degraded"]:
         return "Degraded"
+    if truth["Progressing"] and progress == _ROLLS_OUT:
+        return "RollingOut"
     return "Progressing" if truth["Progressing"] or not truth["Ready"] else "Ready"
 
 
@@ -111,6 +141,9 @@ def _progressing(facts: Facts, unready: Sequence[str], astray: str) -> _Said:
         return _Said("Progressing", True, "RollingOut", f"pods start or are replaced: {', '.join(unready or replaced)}")
     if leaving or astray:
         return _Said("Progressing", True, "TrafficMoving", astray or f"no longer declared: {', '.join(leaving)}")
+    if (rollout := facts.rollout.now) is not None and rollout.phase not in OVER:
+        how = f"rollout {rollout.number}, of {rollout.canary} in place of {rollout.stable}: {rollout.phase}"
+        return _Said("Progressing", True, _ROLLS_OUT, how)
     return _Said("Progressing", False, "Settled")
 
 
@@ -121,7 +154,7 @@ def _degraded(facts: Facts) -> _Said:
         if version.trouble
     ]
     troubles += [("ObjectRefused", message) for message in facts.refused]
-    troubles += [facts.named[name] for name in ("Unschedulable", "ForeignObject") if name in facts.named]
+    troubles += [facts.named[name] for name in ("Unschedulable", "ForeignObject", "RolledBack") if name in facts.named]
     if not troubles:
         return _Said("Degraded", False, "AsDeclared")
     return _Said("Degraded", True, troubles[0][0], "; ".join(message for _, message in troubles))
@@ -129,7 +162,7 @@ def _degraded(facts: Facts) -> _Said:
 
 def _astray(facts: Facts) -> str:
     """In which way the route is not what the spec asks for."""
-    route, asked = facts.route, facts.traffic
+    route, asked = facts.route, facts.roles
     if route is None or asked is None:
         return "there is no route yet"
     if route.stable != asked.stable:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.status import ConditionType, DeploymentStatus
+from deployer.rollout.state import OVER
 
 REPORTER = "turnout-operator"
 _LONGEST = 1024  # a longer note is refused
@@ -18,8 +19,8 @@ _WARNINGS: tuple[ConditionType, ...] = (
     "ForeignObject",
     "AutoscalerMissing",
     "NameTaken",
-    "StableOutdated",
 )
+"""Those of rollouts are not among them: of a rollout is told what happens to it."""
 
 
 class Happening(NamedTuple):
@@ -36,7 +37,10 @@ def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iter
     for version in after.versions:
         if version.ready and not was.get(version.name):
             yield Happening("Normal", "VersionReady", f"version {version.name} is ready")
-    yield from _traffic(before, after)
+    if not (before and _rolls_out(before)) and not _rolls_out(after):  # else each step is told, with its reason
+        yield from _traffic(before, after)
+    if after.order is not None and after.order.refused and after.order != (before.order if before else None):
+        yield Happening("Warning", "OrderRefused", after.order.refused)
     known = {c.type: c for c in before.conditions} if before else {}
     for condition in after.conditions:
         bad = "False" if condition.type == "Accepted" else "True"
@@ -49,6 +53,10 @@ def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iter
         earlier = known.get(condition.type)
         if earlier is None or (earlier.status, earlier.message) != (condition.status, condition.message):
             yield Happening("Warning", condition.reason, condition.message)
+
+
+def _rolls_out(status: DeploymentStatus) -> bool:
+    return status.rollout is not None and status.rollout.phase not in OVER
 
 
 def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
 
 import prometheus_client
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_PHASES = ("Pending", "Progressing", "Ready", "Degraded", "Invalid")
+from deployer.kubernetes.kinds import Key
+from deployer.kubernetes.status import Phase
+from deployer.rollout import state
+
+
+@dataclass(frozen=True)
+class RolloutFigures:
+    """Of one deployment's rollout that is under way, or was last. `silence`: seconds since its evidence was last read;
+    None where nobody reads it, since it is over or another operator is the active one."""
+
+    phase: str
+    overdue: bool
+    silence: float | None
 
 
 class Metrics:
@@ -56,10 +70,11 @@ class Metrics:
         waiting: Callable[[], int],
         phases: Callable[[], Sequence[str]],
         silences: Callable[[], dict[str, float]],
+        rollouts: Callable[[], dict[Key, RolloutFigures]],
     ) -> None:
         """Where to look up the rest: whether this operator is the active one, the ModelDeployments that wait to be
-        looked at, the phase of each, and for each watch the seconds since it last told anything."""
-        self.registry.register(_Looked(leads, waiting, phases, silences))
+        looked at, the phase of each, for each watch the seconds since it last told anything, and the rollouts."""
+        self.registry.register(_Looked(leads, waiting, phases, silences, rollouts))
 
 
 class _Looked(Collector):
@@ -69,11 +84,13 @@ class _Looked(Collector):
         waiting: Callable[[], int],
         phases: Callable[[], Sequence[str]],
         silences: Callable[[], dict[str, float]],
+        rollouts: Callable[[], dict[Key, RolloutFigures]],
     ) -> None:
         self._leads = leads
         self._waiting = waiting
         self._phases = phases
         self._silences = silences
+        self._rollouts = rollouts
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
@@ -83,7 +100,7 @@ class _Looked(Collector):
         yield GaugeMetricFamily("turnout_operator_queue", "ModelDeployments waiting to be looked at", self._waiting())
         phases = GaugeMetricFamily("turnout_operator_deployments", "ModelDeployments by phase", labels=("phase",))
         counts = Counter(self._phases())
-        for phase in _PHASES:
+        for phase in get_args(Phase):
             phases.add_metric((phase,), counts[phase])
         yield phases
         silence = GaugeMetricFamily(
@@ -91,4 +108,32 @@ class _Looked(Collector):
         )
         for kind, seconds in self._silences().items():
             silence.add_metric((kind,), seconds)
+        yield silence
+        yield from self._of_rollouts()
+
+    def _of_rollouts(self) -> Iterator[Metric]:
+        found = self._rollouts()
+        by_phase = GaugeMetricFamily(
+            "turnout_operator_rollouts", "Deployments by their rollout's phase", labels=("phase",)
+        )
+        counts = Counter(figures.phase for figures in found.values())
+        for phase in state.Phase:
+            by_phase.add_metric((phase,), counts[phase])
+        yield by_phase
+        overdue = GaugeMetricFamily(
+            "turnout_operator_rollout_overdue",
+            "1 where a rollout can't go on within its deadline, 0 where one goes on",
+            labels=("namespace", "deployment"),
+        )
+        silence = GaugeMetricFamily(
+            "turnout_operator_rollout_silence_seconds",
+            "Since all that a rollout goes by was last read",
+            labels=("namespace", "deployment"),
+        )
+        for key, figures in found.items():
+            if figures.phase not in state.OVER:
+                overdue.add_metric(key, int(figures.overdue))
+                if figures.silence is not None:
+                    silence.add_metric(key, figures.silence)
+        yield overdue
         yield silence

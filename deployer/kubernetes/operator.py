@@ -11,13 +11,17 @@ from types import FrameType
 
 from deployer import reconcile
 from deployer.kubernetes import health
+from deployer.kubernetes.cache import Cache
 from deployer.kubernetes.client import Client, configuration
+from deployer.kubernetes.kinds import ENDPOINT_SLICE, Key
 from deployer.kubernetes.lease import Lease
-from deployer.kubernetes.metrics import Metrics
+from deployer.kubernetes.lookout import Lookout
+from deployer.kubernetes.metrics import Metrics, RolloutFigures
 from deployer.kubernetes.names import LEASE
 from deployer.kubernetes.queue import Queue
 from deployer.kubernetes.store import Store
 from deployer.kubernetes.target import KubernetesTarget
+from deployer.kubernetes.versions import SERVICE_LABEL
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +33,12 @@ reads its credentials anew. A watch that is silent is begun anew long before."""
 
 
 class Operator:
-    """`namespace`: the one to look after; None: all. `lease_namespace`: None: our own."""
+    """`namespace`: the one to look after; None: all. `lease_namespace`: None: our own. `gateways`: the Service with
+    the gateways' admin ports."""
 
-    def __init__(self, namespace: str | None, lease_namespace: str | None, prometheus: str | None) -> None:
+    def __init__(
+        self, namespace: str | None, lease_namespace: str | None, gateways: Key | None, prometheus: str | None
+    ) -> None:
         """
         Raises:
             TurnoutError: there is no way to a cluster.
@@ -43,8 +50,11 @@ class Operator:
         self._store = Store(client, namespace, queue)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(client, lease_namespace or home, LEASE, identity, self._store.look_again)
-        self._target = KubernetesTarget(client, self._store, queue, self._lease, prometheus, self._metrics)
-        self._metrics.look(self._lease.held, queue.__len__, self._phases, self._store.silences)
+        self._lookout = Lookout(self._store, queue, _slices(client, gateways), self._lease.held)
+        self._target = KubernetesTarget(
+            client, self._store, queue, self._lease, self._lookout, prometheus, self._metrics
+        )
+        self._metrics.look(self._lease.held, queue.__len__, self._phases, self._store.silences, self._rollouts)
 
     def run(self, host: str, port: int) -> None:
         """Until SIGTERM or SIGINT.
@@ -58,7 +68,9 @@ class Operator:
             signal.signal(number, self._stop)
         self._store.start()
         self._lease.start()
+        self._lookout.start()
         reconcile.run(self._target, 0)
+        self._lookout.stop()
         self._lease.stop()
         self._store.stop()
         log.info("the operator has ended")
@@ -83,5 +95,23 @@ class Operator:
             return False, "what the cluster has is being read"
         return True, "active" if self._lease.held() else "standing by: another operator is active"
 
+    def _rollouts(self) -> dict[Key, RolloutFigures]:
+        silences, found = self._lookout.silences(), {}
+        for resource in self._store.resources():
+            status, metadata = resource.get("status", {}), resource["metadata"]
+            if "rollout" in status:
+                key = Key(metadata["namespace"], metadata["name"])
+                overdue = any(condition["type"] == "RolloutOverdue" for condition in status.get("conditions", ()))
+                found[key] = RolloutFigures(status["rollout"]["phase"], overdue, silences.get(key))
+        return found
+
     def _phases(self) -> list[str]:
         return [resource.get("status", {}).get("phase", "Pending") for resource in self._store.resources()]
+
+
+def _slices(client: Client, service: Key | None) -> Cache | None:
+    """What is known of the addresses behind that Service."""
+    if service is None:
+        return None
+    selector = f"{SERVICE_LABEL}={service.name}"
+    return Cache(client, ENDPOINT_SLICE, service.namespace, selector, lambda slice: service, lambda key: None)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.names import GROUP
-from deployer.kubernetes.status import OrderStatus
+from deployer.kubernetes.status import DeploymentStatus, OrderStatus
+from deployer.rollout.orders import refusal
 from deployer.rollout.state import Order
 from deployer.rollout.status import MAX_MESSAGE
 
@@ -20,12 +21,10 @@ def written(order: Order, generation: int, mark: str) -> str:
     return f"{order}:{generation}:{mark}"
 
 
-def taken(resource: Object, last: OrderStatus | None) -> tuple[OrderStatus | None, tuple[str, Order] | None]:
-    """What to say of the order, and the order itself with a token, where it is a new one that holds.
-
-    `last` is what was said of the order before.
-    """
-    metadata = resource["metadata"]
+def taken(resource: Object, said: DeploymentStatus | None) -> tuple[OrderStatus | None, tuple[str, Order] | None]:
+    """What to say of the order, and the order itself with a token, where it is a new one that holds. `said`: the status
+    as it is."""
+    metadata, last = resource["metadata"], said.order if said is not None else None
     text = metadata.get("annotations", {}).get(ANNOTATION, "")[:MAX_MESSAGE]
     if not text or (last is not None and last.text == text):
         return last, None
@@ -38,6 +37,10 @@ def taken(resource: Object, last: OrderStatus | None) -> tuple[OrderStatus | Non
             f"{word} was meant for generation {generation} of the spec, which is at {metadata['generation']} now: look "
             "what has changed, and ask again"
         )
+        return OrderStatus(text=text, refused=why), None
+    if said is None or said.rollout is None:
+        return OrderStatus(text=text, refused=f"there is no rollout to {word}"), None
+    if why := refusal(said.rollout, Order(word)):
         return OrderStatus(text=text, refused=why), None
     return OrderStatus(text=text), (text, Order(word))
 

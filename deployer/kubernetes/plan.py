@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-
-from pydantic import ValidationError
+from collections.abc import Collection, Mapping, Sequence
 
 from deployer.errors import TurnoutError
 from deployer.kubernetes import compare, happenings
-from deployer.kubernetes.compare import Answer
-from deployer.kubernetes.conditions import Facts, status
+from deployer.kubernetes.actions import Action, Apply, Delete, Say, Tell
+from deployer.kubernetes.conditions import Facts, RolloutFacts, status
+from deployer.kubernetes.floors import floored
 from deployer.kubernetes.happenings import Happening
-from deployer.kubernetes.kinds import Id, Key, Object, identity, is_owned, owners
-from deployer.kubernetes.manifests import CannotRender, Options, Owner, autoscaler_missing, manifests
+from deployer.kubernetes.kinds import Id, identity, is_owned, owners
+from deployer.kubernetes.manifests import CannotRender, Owner, autoscaler_missing, manifests
 from deployer.kubernetes.names import KIND, VERSION_LABEL, version_name
+from deployer.kubernetes.observed import Observed
 from deployer.kubernetes.resource import read
+from deployer.kubernetes.rollout import decide, paced
 from deployer.kubernetes.status import ConditionType, DeploymentStatus
 from deployer.kubernetes.versions import WORKLOADS, VersionFacts, is_available, is_of, look
-from deployer.rollout.conduct import Roles
+from deployer.rollout.status import time
 from deployer.routes import route
 from deployer.spec import ModelDeployment
 from gateway import table
@@ -27,99 +26,27 @@ from gateway import table
 _AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why an object could not be written. `foreign`: it is somebody else's."""
-
-    message: str
-    foreign: bool
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is known of one ModelDeployment, `resource`; None: it is gone, or nothing is to be done.
-
-    `live` has what bears our labels, `refusals` and `answers` what the API server said last to what we wrote. `elder`:
-    the older deployment that has the bare name.
-    """
-
-    resource: Object
-    live: Sequence[Object]
-    slices: Sequence[Object]
-    pods: Sequence[Object]
-    options: Options
-    elder: Key | None
-    refusals: Mapping[Id, Refusal]
-    answers: Mapping[Id, Answer]
-    now: str
-
-    @cached_property
-    def said(self) -> DeploymentStatus | None:
-        """The status as it is; None if there is none, or one that nobody can read."""
-        try:
-            return DeploymentStatus.model_validate(self.resource["status"])
-        except (KeyError, ValidationError):
-            return None
-
-
-@dataclass(frozen=True)
-class Apply:
-    """Write the object; `live` is what is there of it, as far as is known. `if_unchanged`: else not at all."""
-
-    desired: Object
-    live: Object | None
-    if_unchanged: bool = False
-
-
-@dataclass(frozen=True)
-class Tell:
-    """Make an Event."""
-
-    happening: Happening
-
-
-@dataclass(frozen=True)
-class Say:
-    """Write the status, and the route in it."""
-
-    status: DeploymentStatus
-
-
-@dataclass(frozen=True)
-class Delete:
-    """Delete the object, once it is sure that gateways don't send anything to `version`; None: it has no traffic."""
-
-    live: Object
-    version: str | None
-
-
-Action = Apply | Tell | Say | Delete
-
-
 def plan(observed: Observed) -> list[Action]:
     """What to do, in this order: objects, Events, the status, and last what is no longer declared.
 
     Events come before the status that tells them done: killed between the two, the next operator tells them by the same
-    names, and none is lost.
+    names, and none is lost. What is kept of a rollout is in the status with the route that follows from it.
     """
-    metadata = observed.resource["metadata"]
-    if "deletionTimestamp" in metadata:  # the garbage collector ends what belongs to it
+    if "deletionTimestamp" in observed.resource["metadata"]:  # the garbage collector ends what belongs to it
         return []
     try:
-        document = read(observed.resource)
-        owner = Owner(name=metadata["name"], uid=metadata["uid"])
-        desired = [compare.stamped(made) for made in manifests(document, observed.options, owner)]
+        return _Valid(observed, read(observed.resource)).actions()
     except TurnoutError as error:
-        return _say(observed, _Invalid(observed, error).facts())
-    return _Valid(observed, document, desired).actions()
+        return _say(observed, _Invalid(observed, error).facts(), ())
 
 
-def _say(observed: Observed, facts: Facts) -> list[Action]:
+def _say(observed: Observed, facts: Facts, happened: Sequence[Happening]) -> list[Action]:
     before = observed.said
-    after = status(facts, before, observed.now)
-    if after == before:
+    after = paced(before, status(facts, before, time(observed.now)), observed.now)
+    if after is None:
         return []
-    return [*(Tell(happening) for happening in happenings.happenings(before, after)), Say(after)]
+    told = [*happened, *happenings.happenings(before, after)]
+    return [*map(Tell, told), Say(after)]
 
 
 def _look(observed: Observed, versions: Sequence[str]) -> dict[str, VersionFacts]:
@@ -142,6 +69,12 @@ def _named(observed: Observed, versions: Mapping[str, VersionFacts]) -> dict[Con
     return named
 
 
+def _as_it_was(before: DeploymentStatus | None) -> RolloutFacts:
+    if before is None:
+        return RolloutFacts(None, None, (), None)
+    return RolloutFacts(before.rollout, before.rollout_state, before.rollouts, before.order)
+
+
 class _Invalid:
     """A spec that can't be carried out: what runs goes on as it is."""
 
@@ -158,7 +91,8 @@ class _Invalid:
         return Facts(
             generation=self._observed.resource["metadata"]["generation"],
             route=going,
-            traffic=None,
+            roles=None,
+            rollout=_as_it_was(before),
             declared=running,
             versions=versions,
             changing=False,
@@ -172,13 +106,28 @@ class _Invalid:
 class _Valid:
     """A spec that can be carried out, with the objects that it asks for."""
 
-    def __init__(self, observed: Observed, document: ModelDeployment, desired: Sequence[Object]) -> None:
+    def __init__(self, observed: Observed, document: ModelDeployment) -> None:
+        """
+        Raises:
+            CannotRender: it can't be had on this cluster.
+        """
         self._observed = observed
         self._document = document
+        name, uid = document.metadata.name, observed.resource["metadata"]["uid"]
+        self._ours = {identity(there): there for there in observed.live if is_owned(there, uid)}
+        self._others = {identity(there): there for there in observed.live if not is_owned(there, uid)}
+        there = {made["metadata"]["labels"].get(VERSION_LABEL) for made in self._ours.values()}
+        leaving = sorted(version for version in there - document.by_name.keys() if version)
+        self._versions = _look(observed, [*document.by_name, *leaving])
+        self._services = {version: Id("Service", version_name(name, version)) for version in self._versions}
+        foreign = self._foreign(self._services.values())
+        self._astray = {version for version, service in self._services.items() if service in foreign}
+        self._decision = decide(
+            observed.resource, document, observed.said, observed.heard, self._versions, self._astray, observed.now
+        )
+        raised = floored(document, self._decision.conduct.floors)
+        desired = [compare.stamped(made) for made in manifests(raised, observed.options, Owner(name=name, uid=uid))]
         self._desired = {identity(made): made for made in desired}
-        self._uid = observed.resource["metadata"]["uid"]
-        self._ours = {identity(there): there for there in observed.live if is_owned(there, self._uid)}
-        self._others = {identity(there): there for there in observed.live if not is_owned(there, self._uid)}
         # One that is to go scales until it is gone: applied before that, replicas would go to and fro.
         self._scaled = {
             made["metadata"]["labels"].get(VERSION_LABEL)
@@ -188,15 +137,12 @@ class _Valid:
 
     def actions(self) -> list[Action]:
         applies, deletes = self._applies(), self._deletes()
-        foreign = self._foreign()
-        before = self._observed.said
-        there = {made["metadata"]["labels"].get(VERSION_LABEL) for made in self._ours.values()}
-        leaving = sorted(version for version in there - self._document.by_name.keys() if version)
-        versions = _look(self._observed, [*self._document.by_name, *leaving])
-        ready = {name for name, version in versions.items() if self._carries(version, before, foreign)}
-        made = route(before.route if before else None, self._document, ready, Roles.of(self._document))
-        after = self._with_services(made, foreign)
-        named = _named(self._observed, versions)
+        foreign = self._foreign(self._desired)
+        going = self._observed.said.route if self._observed.said else None
+        roles = self._decision.conduct.roles
+        ready = {version.name for version in self._versions.values() if self._carries(version, going)}
+        after = self._with_services(route(going, self._document, ready, roles))
+        named = _named(self._observed, self._versions) | self._decision.named
         if foreign:
             named["ForeignObject"] = ("NotOurs", "; ".join(foreign.values()))
         if missing := self._autoscalers_missing():
@@ -204,9 +150,10 @@ class _Valid:
         facts = Facts(
             generation=self._observed.resource["metadata"]["generation"],
             route=after,
-            traffic=self._document.spec.traffic,
+            roles=roles,
+            rollout=self._decision.facts,
             declared=list(self._document.by_name),
-            versions=versions,
+            versions=self._versions,
             changing=bool(applies or deletes),
             begun=bool(self._ours),
             refused=[
@@ -217,15 +164,14 @@ class _Valid:
             named=named,
             invalid=None,
         )
-        return [*applies, *_say(self._observed, facts), *deletes]
+        return [*applies, *_say(self._observed, facts, self._decision.happenings), *deletes]
 
-    def _carries(self, version: VersionFacts, before: DeploymentStatus | None, foreign: Mapping[Id, str]) -> bool:
+    def _carries(self, version: VersionFacts, going: table.Deployment | None) -> bool:
         """Whether the version can take traffic: its least replicas answer, or one does and it has traffic already."""
-        if Id("Service", version_name(self._document.metadata.name, version.name)) in foreign:
+        if version.name in self._astray:
             return False
-        route = before.route if before else None
-        has_traffic = route is not None and (
-            version.name == route.stable or (version.name == route.canary and route.weight > 0)
+        has_traffic = going is not None and (
+            version.name == going.stable or (version.name == going.canary and going.weight > 0)
         )
         declared = self._document.by_name.get(version.name)
         return version.ready >= (1 if has_traffic or declared is None else declared.replicas[0])
@@ -241,6 +187,8 @@ class _Valid:
             autoscaled = key.kind == "Deployment" and desired["metadata"]["labels"][VERSION_LABEL] in self._scaled
             if autoscaled and compare.is_scaled(live):
                 desired = compare.without_replicas(desired)
+            elif autoscaled:  # to take some away is the autoscaler's, also of those that a rollout has asked for
+                desired = compare.with_replicas(desired, live["spec"].get("replicas", 0))
             if not compare.is_as_desired(desired, live, self._observed.answers.get(key)):
                 # With replicas, it must not come after the autoscaler's first word.
                 applies.append(Apply(desired, live, if_unchanged=autoscaled and "replicas" in desired["spec"]))
@@ -269,23 +217,23 @@ class _Valid:
             if key in self._desired and key.kind in WORKLOADS and is_of(live, version)
         )
 
-    def _foreign(self) -> dict[Id, str]:
+    def _foreign(self, asked: Collection[Id]) -> dict[Id, str]:
+        """Those of the objects asked for that are somebody else's, with what to tell of each."""
         foreign = {key: why.message for key, why in self._observed.refusals.items() if why.foreign}
         name = self._observed.resource["metadata"]["name"]
         for key, live in self._others.items():
             # What belonged to an earlier deployment of this name is on its way out.
             predecessor = any(owner["kind"] == KIND and owner["name"] == name for owner in owners(live))
-            if key in self._desired and not predecessor:
+            if key in asked and not predecessor:
                 foreign[key] = foreign_message(key)
-        return {key: message for key, message in foreign.items() if key in self._desired}
+        return {key: message for key, message in foreign.items() if key in asked}
 
-    def _with_services(self, after: table.Deployment, foreign: Mapping[Id, str]) -> table.Deployment:
+    def _with_services(self, after: table.Deployment) -> table.Deployment:
         name = self._document.metadata.name
-        services = {version.name: version_name(name, version.name) for version in after.versions}
         versions = tuple(
             # Nobody is sent to the addresses behind a Service that is not ours.
             version.model_copy(
-                update={"service": None if Id("Service", services[version.name]) in foreign else services[version.name]}
+                update={"service": None if version.name in self._astray else version_name(name, version.name)}
             )
             for version in after.versions
         )

@@ -18,7 +18,7 @@ from gateway import table
 
 MAX_KEPT = 64 * 1024
 
-Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Invalid"]
+Phase = Literal["Pending", "Progressing", "RollingOut", "Ready", "Degraded", "Invalid"]
 ConditionType = Literal[
     "Accepted",
     "Ready",
@@ -90,8 +90,9 @@ class DeploymentStatus(Part):
     """The generation of the spec that all of this was said of."""
     phase: Phase = "Pending"
     """How things stand, in one word. Pending: nothing was done yet. Progressing: replicas or routes are being changed.
-    Ready: all is as the spec says. Degraded: it serves, or should, and something keeps it from being as the spec says.
-    Invalid: the spec can't be carried out, and what ran before goes on."""
+    RollingOut: all runs, and a rollout moves the traffic. Ready: all is as the spec says. Degraded: it serves, or
+    should, and something keeps it from being as the spec says, such as a canary that was rolled back. Invalid: the spec
+    can't be carried out, and what ran before goes on."""
     stable: Label | None = None
     """The version that is stable in truth."""
     canary: Label | None = None

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from deployer.kubernetes import compare, happenings
+from deployer.kubernetes.actions import Action, Apply, Delete, Say, Tell
 from deployer.kubernetes.client import ApiError, Client, Unreachable
 from deployer.kubernetes.compare import Answer
 from deployer.kubernetes.kinds import BY_KIND, EVENT, MODEL_DEPLOYMENT, Id, Key, Object, identity, is_owned
 from deployer.kubernetes.lease import Lease
+from deployer.kubernetes.lookout import Lookout
 from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.metrics import Metrics
-from deployer.kubernetes.plan import Action, Apply, Delete, Observed, Refusal, Say, Tell, foreign_message, plan
+from deployer.kubernetes.observed import Observed, Refusal
+from deployer.kubernetes.plan import foreign_message, plan
 from deployer.kubernetes.queue import Queue
 from deployer.kubernetes.store import Store
 
@@ -36,7 +39,14 @@ class KubernetesTarget:
     """What it keeps between rounds are answers of the API server, which it would get again."""
 
     def __init__(
-        self, client: Client, store: Store, queue: Queue, lease: Lease, prometheus: str | None, metrics: Metrics
+        self,
+        client: Client,
+        store: Store,
+        queue: Queue,
+        lease: Lease,
+        lookout: Lookout,
+        prometheus: str | None,
+        metrics: Metrics,
     ) -> None:
         self.moved = time.monotonic()
         """When the last round began."""
@@ -46,6 +56,7 @@ class KubernetesTarget:
         self._store = store
         self._queue = queue
         self._lease = lease
+        self._lookout = lookout
         self._prometheus = prometheus
         self._metrics = metrics
         self._stopping = threading.Event()
@@ -93,7 +104,8 @@ class KubernetesTarget:
             elder=self._store.elder(key),
             refusals=memory.refusals,
             answers=memory.answers,
-            now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            heard=self._lookout.heard(key),
+            now=time.time(),
         )
 
     def plan(self, observed: Observed | None) -> Sequence[Action]:

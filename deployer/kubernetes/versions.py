@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deployer.kubernetes.kinds import Object
-from deployer.kubernetes.names import VERSION_LABEL
+from deployer.kubernetes.names import REST_PORT, VERSION_LABEL
 
 WORKLOADS = ("Deployment", "SeldonDeployment")
-_SERVICE_LABEL = "kubernetes.io/service-name"
+SERVICE_LABEL = "kubernetes.io/service-name"
 _PULL = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASHES = 2
@@ -69,10 +69,20 @@ def ready_endpoints(service: str, slices: Iterable[Object]) -> set[str]:
     return {
         endpoint["addresses"][0]
         for piece in slices
-        if piece["metadata"].get("labels", {}).get(_SERVICE_LABEL) == service
+        if piece["metadata"].get("labels", {}).get(SERVICE_LABEL) == service
         for endpoint in piece.get("endpoints") or ()
         if endpoint.get("conditions", {}).get("ready") is not False
     }
+
+
+def rest_address(service: str, slices: Iterable[Object]) -> tuple[str, int] | None:
+    """Host and REST port of a server behind a Service that takes requests; None if there is none."""
+    for piece in slices:
+        port = next((port["port"] for port in piece.get("ports") or () if port.get("name") == REST_PORT), None)
+        ready = sorted(ready_endpoints(service, [piece]))
+        if port is not None and ready:
+            return ready[0], port
+    return None
 
 
 def is_available(workload: Object) -> bool:

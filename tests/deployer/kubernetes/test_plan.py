@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.kubernetes.actions import Apply, Delete, Say, Tell
 from deployer.kubernetes.kinds import Id, Key, Object
 from deployer.kubernetes.manifests import Options
-from deployer.kubernetes.plan import Apply, Delete, Refusal, Say, Tell
+from deployer.kubernetes.observed import Refusal
 from tests.deployer.kubernetes.world import World, resource
 
 SCALED = {
@@ -259,7 +260,7 @@ def test_without_keda_an_autoscaler_is_missing() -> None:
 
 def test_times_of_conditions_stay_while_they_don_t_change() -> None:
     world = running(resource(), "v1")
-    world.now = "2026-02-02T02:02:02Z"
+    world.now += 31 * 86400
     world.ready.add("v2")
     world.settle()
     times = {c.type: c.last_transition_time for c in world.status.conditions}

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer.kubernetes import plan as planning
+from deployer.kubernetes.actions import Action, Apply, Delete, Say
 from deployer.kubernetes.compare import Answer
 from deployer.kubernetes.kinds import Id, Key, Object, identity
 from deployer.kubernetes.manifests import Options
-from deployer.kubernetes.plan import Action, Apply, Delete, Observed, Refusal, Say
+from deployer.kubernetes.observed import Observed, Refusal
+from deployer.kubernetes.sight import Heard
 from deployer.kubernetes.status import DeploymentStatus
 
 UID = "uid-1"
-NOW = "2026-01-02T03:04:05Z"
+NOW = 1767323045.0
+"""2026-01-02T03:04:05Z"""
 
 
 def resource(
@@ -23,9 +26,13 @@ def resource(
     stable: str = "v1",
     canary: str | None = "v2",
     weight: float = 10,
+    rollout: Object | None = None,
     **more: Any,
 ) -> Object:
     """digits; `v1={…}` gives a version more fields."""
+    traffic = {"stable": stable, "canary": canary, "weight": weight}
+    if rollout is not None:
+        del traffic["weight"]
     return {
         "apiVersion": "turnout.dev/v1alpha1",
         "kind": "ModelDeployment",
@@ -33,7 +40,8 @@ def resource(
         "spec": {
             "runtime": "tfserving",
             "versions": [{"name": v, "model": f"/models/digits/{v[1:]}", **more.get(v, {})} for v in versions],
-            "traffic": {"stable": stable, **({"canary": canary, "weight": weight} if canary else {})},
+            "traffic": traffic if canary else {"stable": stable},
+            **({"rollout": rollout} if rollout is not None else {}),
         },
     }
 
@@ -51,6 +59,7 @@ class World:
         self.options = Options()
         self.refusals: dict[Id, Refusal] = {}
         self.answers: Mapping[Id, Answer] = {}
+        self.heard = Heard()
         self.now = NOW
         self._generations = itertools.count(2)
 
@@ -74,6 +83,7 @@ class World:
                 elder=self.elder,
                 refusals=self.refusals,
                 answers=self.answers,
+                heard=self.heard,
                 now=self.now,
             )
         )

@@ -1,0 +1,43 @@
+"""What can be done for one ModelDeployment. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployer.kubernetes.happenings import Happening
+from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.status import DeploymentStatus
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Write the object; `live` is what is there of it, as far as is known. `if_unchanged`: else not at all."""
+
+    desired: Object
+    live: Object | None
+    if_unchanged: bool = False
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Make an Event."""
+
+    happening: Happening
+
+
+@dataclass(frozen=True)
+class Say:
+    """Write the status, and the route in it."""
+
+    status: DeploymentStatus
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete the object, once it is sure that gateways don't send anything to `version`; None: it has no traffic."""
+
+    live: Object
+    version: str | None
+
+
+Action = Apply | Tell | Say | Delete

@@ -1,0 +1,68 @@
+"""The signatures of the versions that a rollout is about, asked of their servers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from deployer.kubernetes.kinds import Key, Object
+from deployer.kubernetes.names import version_name
+from deployer.kubernetes.status import DeploymentStatus, read
+from deployer.kubernetes.store import Store
+from deployer.kubernetes.versions import look, rest_address
+from deployer.rollout.signature import Signature
+from deployer.rollout.signatures import fetch
+from deployer.rollout.state import Phase
+
+TRIES = 3
+"""Questions, before a server counts as one that doesn't tell."""
+
+
+@dataclass
+class _Told:
+    """What a server said, and how often it was asked."""
+
+    signature: Signature | None = None
+    tries: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.signature is not None or self.tries >= TRIES
+
+
+class Signatures:
+    """Each is asked for while its version warms up, once for each form in which it is declared."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._told: dict[tuple[Key, str, str], _Told] = {}
+
+    def of(self, key: Key, resource: Object) -> tuple[dict[str, Signature], frozenset[str]]:
+        """The signatures that are known, by version, and the versions that may begin as far as signatures go: those
+        that were asked, as was what they are compared with. Blocks while servers are asked."""
+        status = read(resource["status"])
+        rollout = status.rollout
+        if rollout is None or rollout.phase is not Phase.WARMING:
+            return {}, frozenset()
+        told = {version: self._asked(key, version, resource, status) for version in (rollout.stable, rollout.canary)}
+        known = {version: said.signature for version, said in told.items() if said.signature is not None}
+        return known, frozenset(told) if all(said.done for said in told.values()) else frozenset()
+
+    def forget(self, under_way: set[Key]) -> None:
+        """What was said in rollouts that are no longer under way."""
+        self._told = {known: told for known, told in self._told.items() if known[0] in under_way}
+
+    def _asked(self, key: Key, version: str, resource: Object, status: DeploymentStatus) -> _Told:
+        declared = next((one for one in resource["spec"].get("versions", ()) if one["name"] == version), None)
+        digest = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+        told = self._told.setdefault((key, version, digest), _Told())
+        if told.done or status.route is None:
+            return told
+        service, slices = version_name(key.name, version), self._store.slices(key)
+        settled = look(version, service, self._store.made(key), slices, self._store.pods(key)).settled
+        address = rest_address(service, slices)
+        if settled and address is not None:  # else it could be the one of a pod that is being replaced
+            told.signature = fetch(status.route.runtime, *address, key.name)
+            told.tries += 1
+        return told
