@@ -1,0 +1,36 @@
+"""What happens to a rollout, as a CloudEvent 1.0 in JSON: https://github.com/cloudevents/spec/tree/v1.0.2. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployer.rollout.happenings import Happening
+from deployer.rollout.state import Rollout
+from deployer.rollout.status import time
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+
+
+def event(deployment: str, rollout: Rollout | None, happening: Happening, now: float) -> dict[str, Any]:
+    """What is sent of `happening`, which was seen at `now` (seconds since 1970) in the `deployment` (namespace/name).
+
+    Its id is another for each happening, so that who gets it twice can tell.
+    """
+    number = rollout.number if rollout is not None else 0
+    data: dict[str, Any] = {"deployment": deployment, "rollout": number}
+    if rollout is not None:
+        data |= {
+            "stable": rollout.trial.stable,
+            "canary": rollout.trial.canary,
+            "phase": rollout.phase.value,
+            "weight": rollout.weight,
+        }
+    return {
+        "specversion": "1.0",
+        "id": f"{number}-{happening.reason}-{now:.3f}",
+        "source": f"/modeldeployments/{deployment}",
+        "type": f"dev.turnout.rollout.{happening.reason.lower()}",
+        "time": time(now),
+        "datacontenttype": "application/json",
+        "data": data | {"reason": happening.reason, "message": happening.message, "warning": happening.warning},
+    }
