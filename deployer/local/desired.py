@@ -60,12 +60,18 @@ class Desired:
         for version, scaler in self._scalers.items():
             scaler.sample(now, gateway.in_flight_seconds(version))
 
-    def needs(self, launches: Launches, now: float) -> Iterator[Need]:
-        """What should run of each version."""
+    def failures(self, version: Version) -> tuple[int, str]:
+        """How often its replicas have failed since it was declared, and why the last one did."""
+        trouble = self.troubles.get(version) or Trouble()
+        return trouble.failures, trouble.last
+
+    def needs(self, launches: Launches, floors: Mapping[Version, int], now: float) -> Iterator[Need]:
+        """What should run of each version: by its load, and what its rollout needs at least (`floors`)."""
         for version, scaler in self._scalers.items():
             document = self.documents[version[0]]
             spec = document.by_name[version[1]]
             target = (spec.autoscaling.target.in_flight if spec.autoscaling else None) or 4.0
-            replicas = scaler.decide(now, target, *spec.replicas)
+            least, most = spec.replicas
+            replicas = scaler.decide(now, target, max(least, min(most, floors.get(version, 0))), most)
             blocked = launches.problem(document.spec.runtime) is not None
             yield Need(*version, replicas, math.inf if blocked else self.troubles[version].backoff.not_before)

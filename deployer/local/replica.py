@@ -14,7 +14,8 @@ from pathlib import Path
 from deployer.local.plan import Phase
 from deployer.local.processes import Identity, Processes, intended, survivors
 from deployer.local.state import Record, State
-from deployer.runtimes.process import Process
+from deployer.runtimes.process import HOST, Process
+from gateway.table import Endpoint, RouteTable
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes. A larger log is put aside at the next start, so that one kept restarting for weeks fills no disk."""
@@ -80,6 +81,12 @@ class Replica:
     def key(self) -> tuple[str, str]:
         """The deployment's key and the version's name."""
         return self.record.deployment, self.record.version
+
+    def routed(self, table: RouteTable) -> bool:
+        """Whether the route table sends requests to it."""
+        deployment = {d.key: d for d in table.deployments}.get(self.record.deployment)
+        version = deployment.by_name.get(self.record.version) if deployment is not None else None
+        return version is not None and any(e.rest == self.record.ports["rest"] for e in version.endpoints)
 
     def enter(self, phase: Phase, now: float, reason: str = "") -> None:
         """Come into a phase, for a reason."""
@@ -159,6 +166,16 @@ class Replicas:
         shutil.rmtree(self._state.work / replica.name, ignore_errors=True)
         del self.by_name[replica.name]
         return True
+
+    def endpoints(self) -> dict[tuple[str, str], list[Endpoint]]:
+        """Where those that are ready answer, by version."""
+        endpoints: dict[tuple[str, str], list[Endpoint]] = {}
+        for replica in sorted(self.by_name.values(), key=lambda replica: replica.record.index):
+            if replica.phase is Phase.READY and replica.record.deployment:
+                ports = replica.record.ports
+                endpoint = Endpoint(host=HOST, rest=ports["rest"], grpc=ports["grpc"])
+                endpoints.setdefault(replica.key, []).append(endpoint)
+        return endpoints
 
     def ports(self) -> set[int]:
         """All that processes of ours have been given, bound or not yet."""

@@ -10,6 +10,11 @@ from deployer.local.plan import Phase
 from deployer.local.replica import Replica
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
+from deployer.rollout import plan as plans
+from deployer.rollout.conduct import Conduct, Roles
+from deployer.rollout.kept import Kept
+from deployer.rollout.orders import is_under_way
+from deployer.rollout.status import record, told
 from deployer.spec import ModelDeployment
 from gateway import table
 from gateway.table import RouteTable
@@ -40,6 +45,8 @@ class Facts:
     address: str
     gateway: str
     versions: Mapping[tuple[str, str], VersionFacts]
+    conducts: Mapping[str, Conduct] = field(default_factory=dict)
+    """What rollouts came to, by deployment."""
 
 
 class Reporter:
@@ -59,26 +66,27 @@ class Reporter:
         if statuses.keys() != self._written.keys():
             self._state.keep_statuses(set(statuses))
         unsettled = self._unsettled
-        self._unsettled = {status.document for status in statuses.values() if not status.settled}
+        self._unsettled = {s.document for s in statuses.values() if not s.settled or is_under_way(s.rollout)}
         self._written = statuses
         return bool(unsettled) and bool(statuses) and not self._unsettled
 
 
 def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
     """The status of the deployment that `document` describes."""
-    traffic = document.spec.traffic
+    conduct = facts.conducts.get(document.key, Conduct(Kept(), Roles.of(document), {}))
+    roles, rollout = conduct.roles, document.spec.rollout
     routed = next((d for d in facts.table.deployments if d.key == document.key), None)
     in_force = bool(facts.address) and facts.revision >= facts.table.revision
     names = [version.name for version in document.spec.versions]
     leaving = [v for d, v in facts.versions if d == document.key and v not in names]
     versions = tuple(
-        _version(name, routed, document, facts.versions.get((document.key, name), VersionFacts()))
+        _version(name, routed, document, roles, facts.versions.get((document.key, name), VersionFacts()))
         for name in (*names, *leaving)
     )
-    as_declared = routed is not None and (routed.stable, routed.canary, routed.weight) == (
-        traffic.stable,
-        traffic.canary,
-        traffic.weight,
+    as_wanted = routed is not None and (routed.stable, routed.canary, routed.weight) == (
+        roles.stable,
+        roles.canary,
+        roles.weight,
     )
     ready = all(version.condition is Condition.READY for version in versions)
     return DeploymentStatus(
@@ -87,11 +95,14 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         document=digest(document),
         revision=facts.table.revision,
         in_force=in_force,
-        routed=as_declared and in_force,
-        settled=as_declared and in_force and ready,
-        message=_message(document, routed, versions, facts),
+        routed=as_wanted and in_force,
+        settled=as_wanted and in_force and ready,
+        message=_message(conduct, routed, versions, facts),
         address=facts.address,
         versions=versions,
+        rollout=told(conduct.kept, plans.of(rollout) if rollout is not None else None),
+        rollouts=tuple(map(record, conduct.kept.history)),
+        order=conduct.kept.rollout.handled if conduct.kept.rollout is not None else "",
     )
 
 
@@ -115,16 +126,15 @@ def share(deployment: table.Deployment, version: str) -> float:
 
 
 def _version(
-    name: str, routed: table.Deployment | None, document: ModelDeployment, facts: VersionFacts
+    name: str, routed: table.Deployment | None, document: ModelDeployment, roles: Roles, facts: VersionFacts
 ) -> VersionStatus:
-    traffic = document.spec.traffic
     ready = sum(replica.phase is Phase.READY for replica in facts.replicas)
     condition, reason = _condition(name in document.by_name, ready, facts)
     servers = {replica.process.server for replica in facts.replicas if replica.process is not None}
     server = ", ".join(sorted(servers))
     return VersionStatus(
         name=name,
-        role={traffic.stable: "stable", traffic.canary: "canary"}.get(name),
+        role={roles.stable: "stable", roles.canary: "canary"}.get(name),
         share=0 if routed is None else share(routed, name),
         condition=condition,
         reason=reason,
@@ -159,19 +169,17 @@ def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Conditi
     return Condition.PROGRESSING, facts.problem or trouble.reason or starting
 
 
-def _message(
-    document: ModelDeployment, routed: table.Deployment | None, versions: Sequence[VersionStatus], facts: Facts
-) -> str:
+def _message(conduct: Conduct, routed: table.Deployment | None, versions: Sequence[VersionStatus], facts: Facts) -> str:
     if not facts.address:
         return f"the gateway is not ready: {facts.gateway}"
-    traffic = document.spec.traffic
-    parts = []
-    by_name = {version.name: version for version in versions}
-    stable_ready = by_name[traffic.stable].ready > 0
-    if routed is not None and routed.stable != traffic.stable and not stable_ready:
-        parts.append(f"{routed.stable} stays stable until {traffic.stable} is ready")
-    elif not stable_ready:
-        parts.append(f"{traffic.stable} is stable and not ready, so its requests are refused")
-    if traffic.canary and traffic.weight and not by_name[traffic.canary].ready:
-        parts.append(f"{traffic.canary} is not ready: its {traffic.weight:g} % stay with {traffic.stable}")
+    roles, parts = conduct.roles, []
+    ready = {version.name for version in versions if version.ready}
+    if routed is not None and routed.stable != roles.stable and roles.stable not in ready:
+        parts.append(f"{routed.stable} stays stable until {roles.stable} is ready")
+    elif roles.stable not in ready:
+        parts.append(f"{roles.stable} is stable and not ready, so its requests are refused")
+    if roles.canary and roles.weight and roles.canary not in ready:
+        parts.append(f"{roles.canary} is not ready: its {roles.weight:g} % stay with {roles.stable}")
+    if conduct.outdated:
+        parts.append(conduct.outdated)
     return "; ".join(parts)

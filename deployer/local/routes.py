@@ -14,15 +14,19 @@ Ready = Mapping[tuple[str, str], Sequence[Endpoint]]
 """The endpoints of the ready replicas by deployment (`namespace/name`) and version."""
 
 
-def routes(previous: RouteTable, documents: Sequence[ModelDeployment], ready: Ready) -> RouteTable:
+def routes(
+    previous: RouteTable, documents: Sequence[ModelDeployment], ready: Ready, roles: Mapping[str, Roles]
+) -> RouteTable:
     """The table that follows `previous`: with the next revision, or `previous` itself if nothing is to change.
+
+    `roles`: who gets the traffic, for each of the deployments by its key.
 
     The older of two deployments stays before the newer one, since a bare name means the first (decision 22).
     """
     age = {deployment.key: index for index, deployment in enumerate(previous.deployments)}
     before = {deployment.key: deployment for deployment in previous.deployments}
     deployments = tuple(
-        _deployment(before.get(document.key), document, ready)
+        _deployment(before.get(document.key), document, ready, roles[document.key])
         for document in sorted(documents, key=lambda document: age.get(document.key, len(age)))
     )
     if deployments == previous.deployments:
@@ -30,8 +34,10 @@ def routes(previous: RouteTable, documents: Sequence[ModelDeployment], ready: Re
     return RouteTable(revision=previous.revision + 1, deployments=deployments)
 
 
-def _deployment(before: table.Deployment | None, document: ModelDeployment, ready: Ready) -> table.Deployment:
+def _deployment(
+    before: table.Deployment | None, document: ModelDeployment, ready: Ready, roles: Roles
+) -> table.Deployment:
     endpoints = {version: tuple(found) for (key, version), found in ready.items() if key == document.key and found}
-    after = route(before, document, endpoints, Roles.of(document))
+    after = route(before, document, endpoints, roles)
     versions = tuple(v.model_copy(update={"endpoints": endpoints.get(v.name, ())}) for v in after.versions)
     return after.model_copy(update={"versions": versions})

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from deployer.rollout.status import RolloutRecord, RolloutStatus
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(
@@ -72,7 +74,7 @@ class DeploymentStatus(_Part):
     in_force: bool
     """That revision, or a later one, is in force on every worker of the gateway."""
     routed: bool
-    """Roles and shares are as the document says, and in force."""
+    """Roles and shares are as the document says, or its rollout for now, and in force."""
     settled: bool
     """The same, and all versions are ready."""
     message: str = ""
@@ -80,6 +82,12 @@ class DeploymentStatus(_Part):
     address: str = ""
     """The gateway's, for REST and gRPC: `host:port`. Empty while it isn't ready."""
     versions: tuple[VersionStatus, ...]
+    rollout: RolloutStatus | None = None
+    """The rollout that is under way, or the last one."""
+    rollouts: tuple[RolloutRecord, ...] = ()
+    """The last ones that are over."""
+    order: str = ""
+    """The token of the last order that was taken."""
 
     @property
     def key(self) -> str:

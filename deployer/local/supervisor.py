@@ -20,12 +20,12 @@ from deployer.local.models import ModelMissing
 from deployer.local.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
 from deployer.local.readiness import Failed, Ready
 from deployer.local.replica import Replica, Replicas, Run
+from deployer.local.rollouts import Keep, Rollouts
 from deployer.local.routes import routes
 from deployer.local.state import Record, State, stem
 from deployer.local.watch import Watch
-from deployer.runtimes.process import HOST
 from gateway import table
-from gateway.table import Endpoint, RouteTable
+from gateway.table import RouteTable
 
 INTERVAL = 0.1
 """Seconds between rounds: a replica that died leaves the route table within that."""
@@ -44,12 +44,13 @@ class Route:
 
 @dataclass(frozen=True)
 class Observed:
-    """What should run and what does. `table` is what the gateway should have."""
+    """What should run and what does. `table` is what the gateway should have, `keeps` what to keep of rollouts."""
 
     needs: Sequence[Need]
     held: set[tuple[str, str]]
     seen: Sequence[Seen]
     table: RouteTable
+    keeps: Sequence[Keep]
     now: float
 
 
@@ -66,6 +67,7 @@ class Supervisor:
         self._watch = Watch()
         self._table = RouteTable(revision=0)
         self._reporter = report.Reporter(folder)
+        self._rollouts = Rollouts(folder, gateway, say)
         self._stopping = False
         self._hurried = False
         self._trouble = ""
@@ -110,23 +112,29 @@ class Supervisor:
         held: set[tuple[str, str]] = set()
         after = self._table
         if not self._stopping:
-            after = routes(self._table, list(self._desired.documents.values()), self._endpoints())
+            self._rollouts.look(self._desired, self._replicas.by_name.values(), self._table)
+            documents = list(self._desired.documents.values())
+            after = routes(self._table, documents, self._replicas.endpoints(), self._rollouts.roles)
             held = {(d.key, d.stable) for d in after.deployments if (d.key, d.stable) not in self._desired}
         needs = self._needs(serving, now)
         if not self._stopping and self._reporter.write(self._desired.documents.values(), self._facts(needs, after)):
             self._say("all is as declared")
         seen = [self._seen(replica, serving, now) for replica in self._replicas.by_name.values()]
-        return Observed(needs, held, seen, after, now)
+        return Observed(needs, held, seen, after, [] if self._stopping else self._rollouts.plan(), now)
 
-    def plan(self, observed: Observed) -> list[Action | Route]:
-        actions: list[Action | Route] = [*plan(observed.needs, observed.held, observed.seen, observed.now)]
+    def plan(self, observed: Observed) -> list[Action | Keep | Route]:
+        """What rollouts came to is kept before anything follows from it."""
+        actions: list[Action | Keep | Route] = [*observed.keeps]
+        actions += plan(observed.needs, observed.held, observed.seen, observed.now)
         if observed.table is not self._table:
             actions.append(Route(observed.table))
         return actions
 
-    def apply(self, action: Action | Route) -> None:
+    def apply(self, action: Action | Keep | Route) -> None:
         now = time.monotonic()
         match action:
+            case Keep():
+                self._rollouts.keep(action)
             case Route(after):
                 state.replace(self._state.routes, table.write(after))
                 for line in report.changes(self._table, after):
@@ -160,7 +168,7 @@ class Supervisor:
 
     def _needs(self, serving: bool, now: float) -> list[Need]:
         """While stopping, the replicas go on for as long as the gateway drains, but nothing is started."""
-        needs = list(self._desired.needs(self._launches, now))
+        needs = list(self._desired.needs(self._launches, self._rollouts.floors, now))
         if self._stopping:
             return [replace(need, not_before=math.inf) for need in needs] if serving else []
         return [*needs, Need(*GATEWAY, 1, self._desired.troubles[GATEWAY].backoff.not_before, in_place=True)]
@@ -176,7 +184,7 @@ class Supervisor:
             self._fail(replica, how, now)
             return
         if replica.phase is Phase.LEAVING:
-            if replica.left_at is None and not self._routed(replica):
+            if replica.left_at is None and not replica.routed(self._table):
                 replica.left_at = self._table.revision
             return
         if version == GATEWAY:
@@ -214,7 +222,7 @@ class Supervisor:
             )
         gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
         address = self._gateway.address if self._gateway.ready else ""
-        return report.Facts(after, self._gateway.revision, address, gateway, versions)
+        return report.Facts(after, self._gateway.revision, address, gateway, versions, self._rollouts.conducts)
 
     def _describe(self, replica: Replica) -> None:
         """Make out how the replica would be started now, unless that is known."""
@@ -280,19 +288,3 @@ class Supervisor:
             asked=replica.asked,
             overdue=self._hurried or now - replica.since > patience,
         )
-
-    def _endpoints(self) -> dict[tuple[str, str], list[Endpoint]]:
-        endpoints: dict[tuple[str, str], list[Endpoint]] = {}
-        for replica in sorted(self._replicas.by_name.values(), key=lambda replica: replica.record.index):
-            if replica.phase is Phase.READY and replica.key != GATEWAY:
-                ports = replica.record.ports
-                endpoint = Endpoint(host=HOST, rest=ports["rest"], grpc=ports["grpc"])
-                endpoints.setdefault(replica.key, []).append(endpoint)
-        return endpoints
-
-    def _routed(self, replica: Replica) -> bool:
-        """Whether the route table has the replica still."""
-        deployment = {d.key: d for d in self._table.deployments}.get(replica.record.deployment)
-        versions = deployment.by_name if deployment else {}
-        version = versions.get(replica.record.version)
-        return version is not None and any(e.rest == replica.record.ports["rest"] for e in version.endpoints)

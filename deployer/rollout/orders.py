@@ -49,6 +49,6 @@ _STANDS = {
 }
 
 
-def under_way(rollout: RolloutStatus | None) -> bool:
+def is_under_way(rollout: RolloutStatus | None) -> bool:
     """Whether it will still do something by itself."""
     return rollout is not None and rollout.phase not in OVER

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+import deployer.local.routes as local
 from deployer.local.backoff import Backoff, Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
 from deployer.local.report import Facts, VersionFacts, changes, describe
-from deployer.local.routes import routes
 from deployer.local.state import Record, digest
 from deployer.local.status import Condition
+from deployer.rollout.conduct import Roles
 from deployer.spec import ModelDeployment
 from gateway.table import Endpoint, RouteTable
 
@@ -27,6 +28,7 @@ DOCUMENT = ModelDeployment.model_validate(
         },
     }
 )
+ROLES = {KEY: Roles.of(DOCUMENT)}
 
 
 def replica(version: str, phase: Phase, reason: str = "") -> Replica:
@@ -37,7 +39,7 @@ def replica(version: str, phase: Phase, reason: str = "") -> Replica:
 def facts(*ready: str, **versions: VersionFacts) -> Facts:
     """With the versions in `ready` up and in the table in force; `versions` are others, or replace these."""
     endpoints = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in ready}
-    table = routes(RouteTable(revision=1), [DOCUMENT], endpoints)
+    table = local.routes(RouteTable(revision=1), [DOCUMENT], endpoints, ROLES)
     up = {version: VersionFacts([replica(version, Phase.READY)], desired=1) for version in ready}
     known = {(KEY, version): of_version for version, of_version in {**up, **versions}.items()}
     return Facts(table, table.revision, "127.0.0.1:1", "ok", known)
@@ -100,8 +102,10 @@ def test_a_version_that_is_leaving_is_shown() -> None:
 
 def test_only_traffic_that_moves_is_told() -> None:
     first = facts("v1").table
-    both = routes(first, [DOCUMENT], {(KEY, v): [Endpoint(host="h", rest=1, grpc=2)] for v in ("v1", "v2")})
-    more = routes(both, [DOCUMENT], {(KEY, v): [Endpoint(host="h", rest=3, grpc=4)] for v in ("v1", "v2")})
+    both = local.routes(
+        first, [DOCUMENT], {(KEY, v): [Endpoint(host="h", rest=1, grpc=2)] for v in ("v1", "v2")}, ROLES
+    )
+    more = local.routes(both, [DOCUMENT], {(KEY, v): [Endpoint(host="h", rest=3, grpc=4)] for v in ("v1", "v2")}, ROLES)
     assert list(changes(first, both)) == ["default/digits: traffic v1 90 %, v2 10 % (route table 3)"]
     assert more != both
     assert list(changes(both, more)) == []

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.local.routes import Ready, routes
+import deployer.local.routes as local
+from deployer.local.routes import Ready
+from deployer.rollout.conduct import Roles
 from deployer.spec import ModelDeployment
 from gateway.table import Deployment, Endpoint, RouteTable
 
@@ -41,6 +43,11 @@ def ready(*versions: str, name: str = "digits") -> Ready:
 
 def endpoint(number: int) -> Endpoint:
     return Endpoint(host="127.0.0.1", rest=20_000 + number, grpc=21_000 + number)
+
+
+def routes(before: RouteTable, documents: Sequence[ModelDeployment], ready: Ready) -> RouteTable:
+    """Without rollouts."""
+    return local.routes(before, documents, ready, {document.key: Roles.of(document) for document in documents})
 
 
 def only(table: RouteTable) -> Deployment:
