@@ -1,7 +1,7 @@
-"""How many requests the steps of a plan need until an equal version is shown to be good enough. Pure.
+"""How many requests a plan's steps need until an equal version is shown to be good enough. Pure.
 
-Reckoned, not drawn: by the counts that are expected, through the real verdict. About half of all rollouts need more;
-`turnout simulate` says how they spread.
+Reckoned, not drawn: expected counts through the real verdict. About half of all rollouts need more; how they spread is
+what `turnout simulate` tells.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from deployer.rollout.plan import Plan
 from deployer.rollout.verdict import LEAST_REQUESTS, Evidence, Look, Objective, Verdict, judge
 
 BAD = 0.01
-"""Of requests: what is assumed where nobody says how many are bad."""
+"""The part of requests taken to be bad where nobody says; half of an objective's limit, where that is less."""
 _MOST = 1 << 50
-"""Requests; what needs more is never shown."""
+"""Requests; evidence that takes more never comes."""
 
 
 def needed(plan: Plan, bad: Mapping[str, float]) -> tuple[float, ...]:
-    """For each step how many requests, of both versions together, until it has its evidence.
+    """For each step the requests, of both versions together, until it has its evidence.
 
-    `bad` has for each objective the part of requests, 0 to 1, that is bad on both versions. Evidence goes on over
-    steps, so only the first one has to gather it all, and those objectives' that start `anew`. Infinite where the
-    evidence can't come, since so much is bad that the objective's limit is passed.
+    `bad`: for each objective the part of requests, 0 to 1, that is bad on both versions. Evidence goes on over steps:
+    only the first one gathers it all, later ones just that of objectives which start `anew`. Infinite where it can't
+    come, such as above an objective's limit.
     """
     steps = []
     for index, weight in enumerate(plan.steps):
@@ -33,35 +33,34 @@ def needed(plan: Plan, bad: Mapping[str, float]) -> tuple[float, ...]:
     return tuple(steps)
 
 
-def expected(plan: Plan, bad: Mapping[str, float], rate: float) -> tuple[float, ...]:
-    """For each step the seconds it takes at `rate` requests a second, both versions together."""
-    return tuple(max(plan.interval, requests / rate) for requests in needed(plan, bad))
+def least_rate(plan: Plan) -> tuple[float, float]:
+    """The requests a second below which a step is overdue before it has its evidence, and the weight of that step.
 
-
-def least_rate(plan: Plan, bad: Mapping[str, float]) -> tuple[float, float]:
-    """The requests a second below which a step is overdue before it has its evidence, and the weight of that step."""
-    return max(
-        (requests / plan.deadline, weight) for requests, weight in zip(needed(plan, bad), plan.steps, strict=True)
-    )
+    Both versions' requests together, of which as many are bad as `BAD` says.
+    """
+    bad = {each.name: BAD if each.limit is None else min(BAD, each.limit / 2) for each in plan.objectives}
+    rates = [requests / plan.deadline for requests in needed(plan, bad)]
+    return max(zip(rates, plan.steps, strict=True))
 
 
 def _needed(objective: Objective, share: float, bad: float) -> float:
+    """To a hundredth."""
     enough = 1
-    while not _shown(objective, share, bad, enough):
+    while not _is_shown(objective, share, bad, enough):
         enough *= 2
         if enough > _MOST:
             return inf
     short = enough // 2
     while enough - short > max(1, enough // 100):
         middle = (short + enough) // 2
-        if _shown(objective, share, bad, middle):
+        if _is_shown(objective, share, bad, middle):
             enough = middle
         else:
             short = middle
     return float(enough)
 
 
-def _shown(objective: Objective, share: float, bad: float, requests: int) -> bool:
+def _is_shown(objective: Objective, share: float, bad: float, requests: int) -> bool:
     canary, stable = ceil(requests * share), ceil(requests * (1 - share))
     look = Look(share, canary, round(canary * bad), stable, round(stable * bad))
     return judge((objective,), (Evidence().after(objective, look),)).verdict is Verdict.ADVANCE

@@ -1,29 +1,31 @@
 """Whole rollouts, played through the real verdict and state machine on drawn traffic. Pure: chance is passed in.
 
-There is a look every `LOOK` seconds, but one that can change nothing waits for the next. That is exact against the
-canary: under one weight counts add up to the same evidence however they are cut, and evidence against it grows by its
-own bad requests alone, so that each look with one is taken. For the canary it is late by `PATIENCE` at most.
+There is a look every `LOOK` seconds, but one that can't end anything waits for the next. Against the canary that is
+exact: under one weight counts add up to the same evidence however they are cut, and none of its bad requests multiplies
+the evidence by more than is known beforehand. For the canary it is late by `PATIENCE` at most.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 
 from deployer.rollout.arrivals import Part, Requests, Traffic, Users
+from deployer.rollout.machine import tick
 from deployer.rollout.plan import Plan
 from deployer.rollout.poisson import Chance
-from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, tick
-from deployer.rollout.verdict import Look
+from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial
+from deployer.rollout.verdict import WORSE, Judgement, Look
 
 LOOK = 5.0
 """Seconds from one look to the next."""
 CHANGE = 1.0
 """Seconds until a new weight is in force on every gateway."""
 PATIENCE = 0.1
-"""How long looks without a bad request on the canary may wait, as a part of the time that the weight is in force."""
+"""How long a look for the canary may wait, as a part of the time that the weight is in force."""
+_TINY = 1e-300
 _TRIAL = Trial("stable", "canary")
 _CAPACITY = {"stable": 100.0, "canary": 100.0}
 
@@ -76,28 +78,37 @@ def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
             route = ticked.route
             now = arrivals.passed(route.weight / 100, now, CHANGE)
         else:
-            patient = now + PATIENCE * (now - rollout.since)
+            least = plan.bake if rollout.phase is Phase.BAKING else plan.interval
+            until = max(rollout.since + least, now + PATIENCE * (now - rollout.since))
+            room = _room(plan, rollout.judgement)
             while True:
                 now = arrivals.passed(route.weight / 100, now, LOOK)
-                if arrivals.telling or now >= patient:
+                if now >= until or any(most >= left for most, left in zip(arrivals.most, room, strict=True)):
                     break
+
+
+def _room(plan: Plan, judgement: Judgement | None) -> list[float]:
+    """For each objective how much the evidence against the canary may grow, as a logarithm, before it is enough."""
+    if judgement is None:
+        return [0.0] * len(plan.objectives)
+    return [log(one.bar_against / max(one.worse, one.over, _TINY)) for one in judgement.findings]
 
 
 class _Arrivals:
     """The counts on their way to the next look.
 
-    `bad`: those of the canary that have come so far, by objective. `telling`: whether the next look has one of them
-    that is tested for.
+    `bad`: those of the canary that have come so far, by objective. `most`: by how much those that were not looked at
+    yet can have multiplied the evidence against it, as a logarithm.
     """
 
     def __init__(self, plan: Plan, traffic: Traffic, chance: Chance) -> None:
         self._source = (Users if traffic.users else Requests)(plan, traffic, chance)
         self._traffic, self._chance = traffic, chance
-        self._is_limited = any(objective.limit is not None for objective in plan.objectives)
+        self._limited = [objective.limit is not None for objective in plan.objectives]
         self._late = deque[tuple[float, Part]]()
         self._new: list[Part] = []
-        self.bad: Sequence[int] = [0] * len(plan.objectives)
-        self.telling = False
+        self.bad = [0] * len(plan.objectives)
+        self.most = [0.0] * len(plan.objectives)
 
     def passed(self, share: float, now: float, seconds: float) -> float:
         """The time after so many seconds more, with what has come in."""
@@ -108,11 +119,13 @@ class _Arrivals:
         while self._late and self._late[0][0] <= now:
             part = self._late.popleft()[1]
             self._new.append(part)
-            if any(part.bad):
-                self.bad = [sum(pair) for pair in zip(self.bad, part.bad, strict=True)]
-                self.telling = self.telling or part.share < 1 or self._is_limited
+            for index, bad in enumerate(part.bad):
+                if bad:
+                    self.bad[index] += bad
+                    share = 0.0 if self._limited[index] else part.share
+                    self.most[index] += bad * log(WORSE[-1] / (1 - share + WORSE[-1] * share))
         return now
 
     def looks(self) -> Mapping[str, tuple[Look, ...]]:
-        new, self._new, self.telling = self._new, [], False
+        new, self._new, self.most = self._new, [], [0.0] * len(self.bad)
         return self._source.looks(new)
