@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Object
@@ -26,6 +28,14 @@ class Tell:
 
 
 @dataclass(frozen=True)
+class Notify:
+    """Send a CloudEvent to the address that the document names."""
+
+    url: str
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Say:
     """Write the status, and the route in it."""
 
@@ -40,4 +50,4 @@ class Delete:
     version: str | None
 
 
-Action = Apply | Tell | Say | Delete
+Action = Apply | Tell | Notify | Say | Delete

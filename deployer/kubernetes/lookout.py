@@ -1,71 +1,82 @@
-"""Hears what gateways and model servers say of the rollouts that are under way, beside the operator's loop.
+"""Hears what gateways, model servers, Prometheus and webhooks say of the rollouts that are under way, beside the loop.
 
 What was heard is kept with its time, and counts as unread once it is old. The deployments are looked at again after
-each round, so that their rollouts go on at its pace; the API server is not asked for it.
+each round of the gateways, so that rollouts go on at its pace; the API server is not asked for it.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from typing import TypeVar
 
+from deployer.kubernetes.admin import Admins, Counted
 from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.gateways import addresses
 from deployer.kubernetes.kinds import Key, Object
+from deployer.kubernetes.others import Others, Told
 from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.rounds import Rounds
 from deployer.kubernetes.sight import Heard, is_under_way
-from deployer.kubernetes.signatures import Signatures
 from deployer.kubernetes.store import Store
-from deployer.rollout.gateways import Gateways, Reports
-
-log = logging.getLogger(__name__)
 
 PERIOD = 2.0
-"""Seconds between two rounds."""
-STALE = 3 * PERIOD
-"""Seconds after which what was heard counts as unread."""
+"""Seconds between two rounds of the gateways."""
+SELDOM = 5.0
+"""Seconds between two rounds of the others."""
+STALE = 6.0
+"""Seconds after which what gateways said counts as unread."""
+FORGOTTEN = 20.0
+"""Seconds after which what others said does: one of their rounds may take ten."""
 
 
 class Lookout:
     """`gateways` are the EndpointSlices of the gateways' admin Service; None: nobody has said which it is. `leads`:
     whether this operator is the active one: another one asks nobody."""
 
-    def __init__(self, store: Store, queue: Queue, gateways: Cache | None, leads: Callable[[], bool]) -> None:
+    def __init__(
+        self, store: Store, queue: Queue, gateways: Cache | None, prometheus: str | None, leads: Callable[[], bool]
+    ) -> None:
         self._store = store
         self._queue = queue
-        self._slices = gateways
         self._leads = leads
-        self._gateways = Gateways()
-        self._signatures = Signatures(store)
+        self._admins = Admins(gateways)
+        self._others = Others(store, prometheus)
         self._lock = threading.Lock()
-        self._heard: dict[Key, tuple[float, Heard]] = {}
+        self._counted: dict[Key, tuple[float, Counted]] = {}
+        self._told: dict[Key, tuple[float, Told]] = {}
         self._whole: dict[Key, float] = {}
         """When all of a deployment's sources were last read, or its rollout was first seen."""
-        self._unread: frozenset[str] = frozenset()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self._rounds = (
+            Rounds("gateways", PERIOD, self._ask_gateways),
+            Rounds("others", SELDOM, self._ask_others),
+        )
 
     def start(self) -> None:
-        if self._slices is not None:
-            self._slices.start()
-        self._thread.start()
+        self._admins.start()
+        for rounds in self._rounds:
+            rounds.start()
 
     def stop(self) -> None:
-        """End after the round at hand."""
-        self._stopping.set()
-        if self._slices is not None:
-            self._slices.stop()
+        """End after the rounds at hand."""
+        for rounds in self._rounds:
+            rounds.stop()
+        self._admins.stop()
 
     def heard(self, key: Key) -> Heard:
         """What was heard last of a deployment."""
+        now = time.monotonic()
         with self._lock:
-            at, heard = self._heard.get(key, (0.0, _NOTHING))
-        if time.monotonic() - at > STALE:
-            return replace(heard, readings=(), unread=_NOTHING.unread, in_force=None, metrics={})
-        return heard
+            counted = _fresh(self._counted.get(key), now - STALE, Counted(unread=("the gateways",)))
+            told = _fresh(self._told.get(key), now - FORGOTTEN, Told())
+        return Heard(
+            readings=counted.readings if told.counted is None else told.counted.readings,
+            unread=counted.unread if told.counted is None else told.counted.unread,
+            in_force=counted.in_force,
+            metrics=told.metrics,
+            signatures=told.signatures,
+            asked=told.asked,
+        )
 
     def silences(self) -> dict[Key, float]:
         """For each deployment with a rollout under way the seconds since all its sources were read."""
@@ -73,49 +84,35 @@ class Lookout:
         with self._lock:
             return {key: now - at for key, at in self._whole.items()}
 
-    def _run(self) -> None:
-        while not self._stopping.wait(PERIOD):
-            try:
-                self._round()
-            except Exception:  # what is kept grows old, so rollouts hold
-                log.exception("a defect in asking for evidence")
-
-    def _round(self) -> None:
-        leads = self._store.synced and self._leads()
-        resources = {_key(found): found for found in self._store.resources() if is_under_way(found)} if leads else {}
-        self._signatures.forget(set(resources))
-        reports = self._asked(list(resources)) if resources else Reports()
-        heard = {key: self._of(key, resource, reports) for key, resource in resources.items()}
+    def _ask_gateways(self) -> None:
+        resources = self._under_way()
+        counted = self._admins.ask(resources)
         now = time.monotonic()
         with self._lock:
-            self._heard = {key: (now, said) for key, said in heard.items()}
-            self._whole = {key: self._whole.get(key, now) if said.unread else now for key, said in heard.items()}
+            self._counted = {key: (now, said) for key, said in counted.items()}
+        unread = {key for key in resources if (heard := self.heard(key)).unread or None in heard.metrics.values()}
+        with self._lock:
+            self._whole = {key: self._whole.get(key, now) if key in unread else now for key in resources}
         for key in resources:
             self._queue.add(key, urgent=True)
 
-    def _asked(self, keys: list[Key]) -> Reports:
-        slices = [piece for of in self._slices.deployments() for piece in self._slices.of(of)] if self._slices else []
-        found = addresses(slices)
-        reports = self._gateways.read(found, ["/".join(key) for key in keys])
-        unread = {address: why for address, why in reports.unread.items() if found[address]}
-        for address in unread.keys() - self._unread:
-            log.warning("a gateway can't be asked for evidence", extra={"gateway": address, "error": unread[address]})
-        self._unread = frozenset(unread)
-        return Reports(reports.said, unread)
+    def _ask_others(self) -> None:
+        told = self._others.ask(self._under_way())
+        now = time.monotonic()
+        with self._lock:
+            self._told = {key: (now, said) for key, said in told.items()}
 
-    def _of(self, key: Key, resource: Object, reports: Reports) -> Heard:
-        name = "/".join(key)
-        readings, in_force = reports.of(name), reports.in_force(name)
-        unread = tuple(f"the gateway {address}" for address in reports.unread)
-        if self._slices is None:
-            unread = ("no gateway is known (--gateways), so none",)
-        elif not readings and not unread:
-            unread = ("no gateway serves, so none",)
-        known, asked = self._signatures.of(key, resource)
-        return Heard(readings, unread, in_force, signatures=known, asked=asked)
+    def _under_way(self) -> dict[Key, Object]:
+        if not (self._store.synced and self._leads()):
+            return {}
+        return {_key(found): found for found in self._store.resources() if is_under_way(found)}
 
 
-_NOTHING = Heard(unread=("the gateways",))
+_Said = TypeVar("_Said")
+
+
+def _fresh(known: tuple[float, _Said] | None, since: float, otherwise: _Said) -> _Said:
+    return known[1] if known is not None and known[0] > since else otherwise
 
 
 def _key(resource: Object) -> Key:

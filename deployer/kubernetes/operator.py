@@ -22,6 +22,7 @@ from deployer.kubernetes.queue import Queue
 from deployer.kubernetes.store import Store
 from deployer.kubernetes.target import KubernetesTarget
 from deployer.kubernetes.versions import SERVICE_LABEL
+from deployer.rollout.notice import Notices
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,10 @@ class Operator:
         self._store = Store(client, namespace, queue)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(client, lease_namespace or home, LEASE, identity, self._store.look_again)
-        self._lookout = Lookout(self._store, queue, _slices(client, gateways), self._lease.held)
+        self._notices = Notices()
+        self._lookout = Lookout(self._store, queue, _slices(client, gateways), prometheus, self._lease.held)
         self._target = KubernetesTarget(
-            client, self._store, queue, self._lease, self._lookout, prometheus, self._metrics
+            client, self._store, queue, self._lease, self._lookout, self._notices, prometheus, self._metrics
         )
         self._metrics.look(self._lease.held, queue.__len__, self._phases, self._store.silences, self._rollouts)
 
@@ -72,6 +74,7 @@ class Operator:
         reconcile.run(self._target, 0)
         self._lookout.stop()
         self._lease.stop()
+        self._notices.close()
         self._store.stop()
         log.info("the operator has ended")
 

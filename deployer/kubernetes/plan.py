@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from deployer.errors import TurnoutError
 from deployer.kubernetes import compare, happenings
-from deployer.kubernetes.actions import Action, Apply, Delete, Say, Tell
+from deployer.kubernetes.actions import Action, Apply, Delete, Notify, Say, Tell
 from deployer.kubernetes.conditions import Facts, RolloutFacts, status
 from deployer.kubernetes.floors import floored
-from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Id, identity, is_owned, owners
 from deployer.kubernetes.manifests import CannotRender, Owner, autoscaler_missing, manifests
 from deployer.kubernetes.names import KIND, VERSION_LABEL, version_name
@@ -40,13 +39,12 @@ def plan(observed: Observed) -> list[Action]:
         return _say(observed, _Invalid(observed, error).facts(), ())
 
 
-def _say(observed: Observed, facts: Facts, happened: Sequence[Happening]) -> list[Action]:
+def _say(observed: Observed, facts: Facts, told: Sequence[Tell | Notify]) -> list[Action]:
     before = observed.said
     after = paced(before, status(facts, before, time(observed.now)), observed.now)
     if after is None:
         return []
-    told = [*happened, *happenings.happenings(before, after)]
-    return [*map(Tell, told), Say(after)]
+    return [*told, *map(Tell, happenings.happenings(before, after)), Say(after)]
 
 
 def _look(observed: Observed, versions: Sequence[str]) -> dict[str, VersionFacts]:
@@ -164,7 +162,7 @@ class _Valid:
             named=named,
             invalid=None,
         )
-        return [*applies, *_say(self._observed, facts, self._decision.happenings), *deletes]
+        return [*applies, *_say(self._observed, facts, self._decision.told), *deletes]
 
     def _carries(self, version: VersionFacts, going: table.Deployment | None) -> bool:
         """Whether the version can take traffic: its least replicas answer, or one does and it has traffic already."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from deployer.kubernetes import orders
+from deployer.kubernetes.actions import Notify, Tell
 from deployer.kubernetes.conditions import RolloutFacts
 from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Object
@@ -15,6 +16,7 @@ from deployer.kubernetes.versions import VersionFacts
 from deployer.rollout import concerns
 from deployer.rollout import kept as keeping
 from deployer.rollout import plan as plans
+from deployer.rollout.cloudevent import event
 from deployer.rollout.conduct import Conduct, conduct
 from deployer.rollout.kept import Kept
 from deployer.rollout.state import OVER, Phase
@@ -28,9 +30,10 @@ _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be of the document's traffic; `doubts` are what keeps the rollout from going on, beside the evidence,
-    and `order` what to say of the last order."""
+    """What is to be of the document's traffic, by a look at `now`. `doubts`: what keeps the rollout from going on,
+    beside the evidence. `order`: what to say of the last order."""
 
+    now: float
     document: ModelDeployment
     conduct: Conduct
     doubts: tuple[str, ...]
@@ -63,12 +66,16 @@ class Decision:
         return named
 
     @property
-    def happenings(self) -> tuple[Happening, ...]:
-        """Events to be."""
-        return tuple(
-            Happening("Warning" if one.warning else "Normal", one.reason, one.message)
-            for one in self.conduct.happenings
-        )
+    def told(self) -> list[Tell | Notify]:
+        """What has happened, as Events, and for whom the document names."""
+        rollout, happenings = self.document.spec.rollout, self.conduct.happenings
+        told: list[Tell | Notify] = [
+            Tell(Happening("Warning" if one.warning else "Normal", one.reason, one.message)) for one in happenings
+        ]
+        if rollout is not None and rollout.notify is not None:
+            about = (self.document.key, self.conduct.kept.rollout)
+            told += [Notify(rollout.notify, event(*about, one, self.now)) for one in happenings]
+        return told
 
     @property
     def _status(self) -> RolloutStatus | None:
@@ -93,7 +100,7 @@ def decide(
     decided = conduct(document, kept, seen)
     rollout = decided.kept.rollout
     doubts = tuple(concerns.doubts(document, seen)) if rollout is not None and rollout.phase not in OVER else ()
-    return Decision(document, decided, doubts, order)
+    return Decision(now, document, decided, doubts, order)
 
 
 def paced(before: DeploymentStatus | None, after: DeploymentStatus, now: float) -> DeploymentStatus | None:

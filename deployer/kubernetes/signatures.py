@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from deployer.kubernetes.kinds import Key, Object
 from deployer.kubernetes.names import version_name
-from deployer.kubernetes.status import DeploymentStatus, read
+from deployer.kubernetes.status import DeploymentStatus
 from deployer.kubernetes.store import Store
 from deployer.kubernetes.versions import look, rest_address
 from deployer.rollout.signature import Signature
@@ -38,10 +39,9 @@ class Signatures:
         self._store = store
         self._told: dict[tuple[Key, str, str], _Told] = {}
 
-    def of(self, key: Key, resource: Object) -> tuple[dict[str, Signature], frozenset[str]]:
+    def of(self, key: Key, resource: Object, status: DeploymentStatus) -> tuple[dict[str, Signature], frozenset[str]]:
         """The signatures that are known, by version, and the versions that may begin as far as signatures go: those
         that were asked, as was what they are compared with. Blocks while servers are asked."""
-        status = read(resource["status"])
         rollout = status.rollout
         if rollout is None or rollout.phase is not Phase.WARMING:
             return {}, frozenset()
@@ -49,7 +49,7 @@ class Signatures:
         known = {version: said.signature for version, said in told.items() if said.signature is not None}
         return known, frozenset(told) if all(said.done for said in told.values()) else frozenset()
 
-    def forget(self, under_way: set[Key]) -> None:
+    def forget(self, under_way: Collection[Key]) -> None:
         """What was said in rollouts that are no longer under way."""
         self._told = {known: told for known, told in self._told.items() if known[0] in under_way}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from deployer.kubernetes import compare, happenings
-from deployer.kubernetes.actions import Action, Apply, Delete, Say, Tell
+from deployer.kubernetes.actions import Action, Apply, Delete, Notify, Say, Tell
 from deployer.kubernetes.client import ApiError, Client, Unreachable
 from deployer.kubernetes.compare import Answer
 from deployer.kubernetes.kinds import BY_KIND, EVENT, MODEL_DEPLOYMENT, Id, Key, Object, identity, is_owned
@@ -22,6 +22,7 @@ from deployer.kubernetes.observed import Observed, Refusal
 from deployer.kubernetes.plan import foreign_message, plan
 from deployer.kubernetes.queue import Queue
 from deployer.kubernetes.store import Store
+from deployer.rollout.notice import Notices
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class KubernetesTarget:
         queue: Queue,
         lease: Lease,
         lookout: Lookout,
+        notices: Notices,
         prometheus: str | None,
         metrics: Metrics,
     ) -> None:
@@ -57,6 +59,7 @@ class KubernetesTarget:
         self._queue = queue
         self._lease = lease
         self._lookout = lookout
+        self._notices = notices
         self._prometheus = prometheus
         self._metrics = metrics
         self._stopping = threading.Event()
@@ -135,6 +138,8 @@ class KubernetesTarget:
                     self._apply(action, this)
                 case Tell(happening):
                     self._tell(happening, this)
+                case Notify(url, event):
+                    self._notices.send(url, event)
                 case Say(status):
                     content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
                     self._say({**_head(this.resource), "status": content})

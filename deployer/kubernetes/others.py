@@ -1,0 +1,79 @@
+"""Asks whom gateways know nothing of: Prometheus, the users' webhooks, and model servers for their signatures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from deployer.errors import TurnoutError
+from deployer.kubernetes.admin import Counted
+from deployer.kubernetes.kinds import Key, Object
+from deployer.kubernetes.resource import read
+from deployer.kubernetes.signatures import Signatures
+from deployer.kubernetes.status import read as read_status
+from deployer.kubernetes.store import Store
+from deployer.rollout.metrics import Metrics
+from deployer.rollout.prometheus import Prometheus, Unread
+from deployer.rollout.signature import Signature
+from deployer.rollout.status import RolloutStatus
+from deployer.spec import ModelDeployment
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Deployments that others are asked about at the same time."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Of one deployment. `counted`: by Prometheus; None where the gateways are asked. The rest is as Heard has it."""
+
+    counted: Counted | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
+
+
+class Others:
+    """`prometheus`: its address; None: there is none to ask."""
+
+    def __init__(self, store: Store, prometheus: str | None) -> None:
+        self._prometheus = Prometheus(prometheus) if prometheus is not None else None
+        self._metrics = Metrics(self._prometheus)
+        self._signatures = Signatures(store)
+        self._threads = ThreadPoolExecutor(AT_ONCE, "others")
+
+    def ask(self, resources: Mapping[Key, Object]) -> dict[Key, Told]:
+        """What they say of each deployment. Blocks for some seconds at most."""
+        self._signatures.forget(resources.keys())
+        told = self._threads.map(self._of, resources.items())
+        return dict(zip(resources, told, strict=True))
+
+    def _of(self, asked: tuple[Key, Object]) -> Told:
+        key, resource = asked
+        status = read_status(resource["status"])
+        try:
+            document = read(resource)
+        except TurnoutError:  # then nothing is done for it
+            return Told()
+        if status.rollout is None or document.spec.rollout is None:
+            return Told()
+        counted = None
+        if document.spec.rollout.evidence == "prometheus":
+            counted = self._counted(document, status.rollout)
+        rollout = status.rollout
+        metrics, unread = self._metrics.read(document, rollout.stable, rollout.canary, status.weight)
+        for what in unread:
+            log.warning("not to be read", extra={"deployment": document.key, "what": what})
+        signatures, told = self._signatures.of(key, resource, status)
+        return Told(counted, metrics, signatures, told)
+
+    def _counted(self, document: ModelDeployment, rollout: RolloutStatus) -> Counted:
+        try:
+            if self._prometheus is None:
+                raise Unread("no Prometheus is known (--prometheus)")
+            return Counted(self._prometheus.counts(document, rollout.stable, rollout.canary))
+        except Unread as error:
+            return Counted(unread=(f"Prometheus ({error})",))
