@@ -14,9 +14,10 @@ from deployer.rollout import plan as plans
 from deployer.rollout.evidence import Arms, Taken, taken
 from deployer.rollout.happenings import Happening, figures, happenings
 from deployer.rollout.kept import Failures, Kept, Record
+from deployer.rollout.machine import SETTLING, tick
 from deployer.rollout.plan import Plan
 from deployer.rollout.sight import Sight
-from deployer.rollout.state import OVER, SETTLING, Phase, Rollout, Route, Seen, Trial, tick
+from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial
 from deployer.rollout.verdict import Look
 from deployer.spec import ModelDeployment
 

@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from deployer.rollout.buckets import SATURATED, Fresh
 
@@ -42,6 +43,9 @@ LEAST_REQUESTS = 20
 """Of the canary in a step, before it may advance: a fifth of them failing would show by then."""
 _PARTS = 50
 """Into how many the part of the buckets that are bad is rounded up, so that steps are computed seldom."""
+_MOST = 1e300
+_Steps = tuple[tuple[float, float], ...]
+"""For each alternative what one kind of event adds to its logarithm, and what the other kind does."""
 
 
 class Verdict(StrEnum):
@@ -67,8 +71,7 @@ class Objective:
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What one epoch brought since the last look: requests that the split assigned, and those that were bad, also of
     requests that were counted in earlier looks.
 
@@ -87,8 +90,7 @@ class Look:
     least: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """All that was seen for one objective: requests, buckets of keys by their first bad event, and the logarithms of
     each alternative's product."""
 
@@ -149,8 +151,7 @@ class Evidence:
         return self.canary_bad / max(1, self.canary_requests), self.stable_bad / max(1, self.stable_requests)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One objective's figures. The e-values are compared with `bar_against` (worse, over) and `bar_for` (fine)."""
 
     objective: Objective
@@ -226,27 +227,28 @@ def gathered(objective: Objective, evidence: Evidence, looks: Iterable[Look]) ->
 
 def renewed(objective: Objective, evidence: Evidence) -> Evidence:
     """What of the evidence goes along into the next step: the limit's does always."""
-    return replace(Evidence(), over=evidence.over) if objective.anew else evidence
+    return Evidence(over=evidence.over) if objective.anew else evidence
 
 
 def _finding(objective: Objective, evidence: Evidence, bar: float) -> Finding:
     fine = _mean(evidence.fine)
     if objective.negligible:
         fine = (fine + _mean(evidence.small)) / 2
-    return Finding(objective, evidence, _mean(evidence.worse), _mean(evidence.over), fine, bar, 1 / ALPHA)
+    over = 1.0 if objective.limit is None else _mean(evidence.over)
+    return Finding(objective, evidence, _mean(evidence.worse), over, fine, bar, 1 / ALPHA)
 
 
 @lru_cache(4096)
-def _against(share: float, ratio: float, alternatives: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
-    """For each alternative: what a bad event on the canary adds to the logarithm, and what one on stable adds."""
+def _against(share: float, ratio: float, alternatives: tuple[float, ...]) -> _Steps:
+    """Of a bad event on the canary, and of one on stable."""
     null = ratio * share / (1 - share + ratio * share)
     thetas = [other * share / (1 - share + other * share) for other in alternatives]
     return tuple((math.log(theta / null), math.log((1 - theta) / (1 - null))) for theta in thetas)
 
 
 @lru_cache(256)
-def _rate(null: float, factors: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
-    """The same of one version's own rate: what a bad request adds, and what a good one adds."""
+def _rate(null: float, factors: tuple[float, ...]) -> _Steps:
+    """Of a bad request, and of a good one, where the rate is tested by itself."""
     others = [min(null * factor, (1 + null) / 2) for factor in factors]
     return tuple((math.log(other / null), math.log((1 - other) / (1 - null))) for other in others)
 
@@ -262,15 +264,13 @@ def _ratios(margin: float, spent: int) -> tuple[float, tuple[float, ...]]:
     return worst, (math.sqrt(worst), 1.0, 0.5) if worst > 1 else (worst * 0.7, worst / 2, worst / 4)
 
 
-def _added(
-    logarithms: tuple[float, ...], steps: tuple[tuple[float, float], ...], first: int, second: int
-) -> tuple[float, ...]:
+def _added(logarithms: tuple[float, ...], steps: _Steps, first: int, second: int) -> tuple[float, ...]:
     return tuple([e + first * a + second * b for e, (a, b) in zip(logarithms, steps, strict=True)])
 
 
 def _mean(logarithms: tuple[float, ...]) -> float:
-    """The mixture's e-value; what is beyond a float's range is its largest."""
-    most = max(logarithms)
-    if most > 690:
-        return math.exp(690)
-    return math.fsum([math.exp(part) for part in logarithms]) / len(logarithms)
+    """The mixture's e-value; what is beyond a float's range is its end."""
+    try:
+        return min(sum(map(math.exp, logarithms)) / len(logarithms), _MOST)
+    except OverflowError:
+        return _MOST

@@ -1,0 +1,279 @@
+"""The state machine of a rollout. Pure: time, and all that is seen, are passed in.
+
+    warming ──► step ──► … ──► promoting ──► baking ──► finishing ──► promoted ──► restoring ──► rolled back
+       └─────────┴──────────────────┴──────────┴──► rolling back ──► rolled back (retry: again from warming)
+
+`tick` takes the state that was kept and what is observed, and says what to keep and what to want. The caller keeps the
+state first and then brings about what is wanted, or both in one write; killed between any two, the next tick wants the
+same again. What a tick can't see it doesn't assume: a weight counts from the moment that all gateways have it, and the
+next one waits for that. Only rolling back waits for nothing.
+
+Stable's capacity is wanted whole until the canary is promoted and has baked. A weight waits until the canary is ready,
+warmed, and has the capacity for it. Evidence that can't be read, or silence, holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from deployer.rollout.plan import Plan
+from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen
+from deployer.rollout.verdict import LEAST_REQUESTS, Evidence, Judgement, Look, Verdict, gathered, judge, renewed
+
+SETTLING = 15.0
+"""Seconds of a step whose latencies are left out: caches fill, and queues of the weight before run dry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What to keep, and what to want: the split, and for each version the percentage that it needs capacity for."""
+
+    rollout: Rollout | None
+    route: Route
+    capacity: Mapping[str, float]
+
+
+def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Tick:
+    """One look at a rollout. `plan` is None where the document has none (any more)."""
+    if rollout is None or rollout.phase in OVER:
+        rollout = _begun(rollout, plan, seen)
+    elif rollout.phase is Phase.FINISHING:
+        if seen.route.stable == rollout.trial.canary and not seen.route.weight and seen.settled:
+            rollout = _enter(rollout, Phase.PROMOTED, seen, rollout.reason)
+    elif rollout.phase is Phase.RESTORING:
+        rollout = _restored(rollout, seen)
+    elif rollout.phase is Phase.ROLLING_BACK:
+        if not _observed(rollout, seen) and seen.settled:
+            rollout = replace(_enter(rollout, Phase.ROLLED_BACK, seen, rollout.reason), before=0.0)
+    elif plan is None:
+        rollout = _rolled_back(rollout, seen, "the rollout was taken out of the document")
+    elif seen.trial != rollout.trial:
+        rollout = _rolled_back(rollout, seen, "the document's versions have changed")
+    else:
+        rollout = _active(rollout, plan, seen)
+    return Tick(rollout, *_wanted(rollout, seen))
+
+
+def _begun(old: Rollout | None, plan: Plan | None, seen: Seen) -> Rollout | None:
+    """A new rollout, where there is cause; else the old one, over as it is. An order from before the first is void."""
+    order, handled, number = None, seen.order[0] if seen.order is not None else "", 1
+    if old is not None:
+        old, order = _order(old, seen)
+        handled, number = old.handled, old.number + 1
+        if old.phase is Phase.PROMOTED and order in (Order.UNDO, Order.ROLLBACK) and seen.trial == old.trial:
+            return _enter(old, Phase.RESTORING, seen, "undone by hand")
+    if plan is None or seen.trial is None or seen.trial.stable != seen.route.stable:
+        return old
+    if old is not None and old.trial == seen.trial and not (old.phase is Phase.ROLLED_BACK and order is Order.RETRY):
+        return old
+    weight = seen.route.weight if seen.route.canary == seen.trial.canary else 0.0
+    fresh = (Evidence(),) * len(plan.objectives)
+    return Rollout(seen.trial, plan, seen.now, number, before=weight, evidence=fresh, handled=handled)
+
+
+def _restored(rollout: Rollout, seen: Seen) -> Rollout:
+    """After an undo: done once the former stable has the traffic again. Until then the document may go on from the
+    promotion: then that stands."""
+    if seen.route.stable == rollout.trial.stable:
+        if seen.settled and not seen.route.weight:
+            return _enter(rollout, Phase.ROLLED_BACK, seen, rollout.reason)
+    elif seen.trial != rollout.trial:
+        return _enter(rollout, Phase.PROMOTED, seen, "the document's versions have changed, so nothing is undone")
+    return rollout
+
+
+def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
+    """Warming, a step, promoting or baking: what people did first, then the evidence, then the way on."""
+    if rollout.plan is not plan and rollout.plan != plan:
+        rollout = _replanned(rollout, plan)
+    rollout = _moved_by_hand(rollout, seen)
+    rollout, order = _order(rollout, seen)
+    if order in (Order.ROLLBACK, Order.UNDO):
+        return _rolled_back(rollout, seen, "rolled back by hand")
+    if seen.objections:
+        return _rolled_back(rollout, seen, "; ".join(seen.objections))
+    if order is not None:
+        rollout = _ordered(rollout, order, seen)
+    if rollout.until is not None and seen.now >= rollout.until:
+        rollout = replace(rollout, entered=seen.now, paused=None, until=None, passed=True)
+    complete = False
+    if seen.looks is not None and rollout.phase is not Phase.WARMING:
+        rollout, complete = _looked(rollout, seen.looks, seen.now)
+        judgement = rollout.judgement
+        if judgement is not None and judgement.verdict is Verdict.ROLLBACK:
+            return _rolled_back(rollout, seen, judgement.reason)
+    rollout = _timed(rollout, seen)
+    return rollout if rollout.paused is not None else _onward(rollout, seen, complete and not seen.doubts)
+
+
+def _replanned(rollout: Rollout, plan: Plan) -> Rollout:
+    """Under another plan: at its step for the weight that there is, and with other objectives the evidence anew."""
+    step = next((i for i, weight in enumerate(plan.steps) if weight >= rollout.weight), len(plan.steps) - 1)
+    if plan.objectives != rollout.plan.objectives:
+        evidence, judgement = (Evidence(),) * len(plan.objectives), None
+    else:
+        evidence = rollout.evidence if step == rollout.step else _renewed(rollout)
+        judgement = rollout.judgement
+    paused = None if rollout.until is not None or rollout.paused == AWAITING else rollout.paused
+    return replace(
+        rollout, plan=plan, step=step, evidence=evidence, requests=0, judgement=judgement, paused=paused, until=None
+    )
+
+
+def _moved_by_hand(rollout: Rollout, seen: Seen) -> Rollout:
+    """A weight that is neither what we want nor what was before is a person's: it stays, and we pause."""
+    weight = _observed(rollout, seen)
+    if weight == rollout.weight:
+        return rollout if rollout.before == weight else replace(rollout, before=weight)
+    if weight == rollout.before:
+        return rollout
+    why = f"the weight was moved by hand from {rollout.before:g} to {weight:g}"
+    return replace(rollout, weight=weight, before=weight, since=None, requests=0, paused=why, until=None)
+
+
+def _order(rollout: Rollout, seen: Seen) -> tuple[Rollout, Order | None]:
+    """The order that was not handled yet, noted as handled."""
+    if seen.order is None or seen.order[0] == rollout.handled:
+        return rollout, None
+    return replace(rollout, handled=seen.order[0]), seen.order[1]
+
+
+def _ordered(rollout: Rollout, order: Order, seen: Seen) -> Rollout:
+    """What an order changes that doesn't end the rollout. Approval lifts no pause but the one that waits for it."""
+    awaits = rollout.paused == AWAITING
+    if order is Order.PAUSE:
+        return replace(rollout, paused="paused by hand", until=None)
+    if order is Order.PROMOTE:
+        return replace(rollout, entered=seen.now, forced=True, paused=None, until=None)
+    if order is Order.APPROVE and (awaits or rollout.paused is None):
+        return replace(rollout, entered=seen.now if awaits else rollout.entered, passed=True, paused=None)
+    if order is Order.RESUME and rollout.paused is not None and not awaits:
+        passed = rollout.passed or rollout.until is not None
+        return replace(rollout, entered=seen.now, passed=passed, paused=None, until=None)
+    return rollout
+
+
+def _looked(rollout: Rollout, looks: Mapping[str, tuple[Look, ...]], now: float) -> tuple[Rollout, bool]:
+    """With what is new of the evidence and the verdict on all of it; and whether every objective could be read."""
+    objectives, share = rollout.plan.objectives, rollout.weight / 100
+    there = rollout.weight == _target(rollout)
+    settled = there and rollout.since is not None and now - rollout.since >= SETTLING
+    evidence, requests, complete, changed = list(rollout.evidence), 0, True, False
+    for index, objective in enumerate(objectives):
+        new = looks.get(objective.name)
+        if new is None:
+            complete = False
+        elif new:
+            here = tuple([look for look in new if look.share == share])
+            requests = max(requests, sum([look.canary_requests for look in here]))
+            evidence[index] = gathered(objective, evidence[index], (here if settled else ()) if objective.anew else new)
+            changed = True
+    if not changed:
+        return rollout, complete
+    judgement = judge(objectives, tuple(evidence), restarts=len(rollout.plan.steps))
+    requests = rollout.requests + requests if there else 0
+    return replace(rollout, evidence=tuple(evidence), requests=requests, judgement=judgement), complete
+
+
+def _timed(rollout: Rollout, seen: Seen) -> Rollout:
+    """With whether it is overdue; pauses don't count."""
+    plan = rollout.plan
+    allowed = plan.deadline + plan.bake if rollout.phase is Phase.BAKING else plan.deadline
+    overdue = rollout.paused is None and seen.now - rollout.entered > allowed
+    return rollout if overdue == rollout.overdue else replace(rollout, overdue=overdue)
+
+
+def _onward(rollout: Rollout, seen: Seen, fit: bool) -> Rollout:
+    """The way on, where nothing stands against it. `fit`: the evidence is all there, and there is no doubt."""
+    target, trial = _target(rollout), rollout.trial
+    able = seen.capacity.get(trial.canary, 0.0) >= target
+    if rollout.phase is Phase.WARMING and rollout.overdue and not able:
+        return _rolled_back(rollout, seen, f"{trial.canary} was not ready within {rollout.plan.deadline:g} s")
+    if _observed(rollout, seen) != rollout.weight or not seen.settled:
+        return rollout
+    if rollout.phase is Phase.STEP and rollout.forced:
+        return _enter(rollout, Phase.PROMOTING, seen, "promoted by hand, without waiting for the evidence")
+    if rollout.phase is Phase.WARMING:
+        return _enter(rollout, Phase.STEP, seen, f"{trial.canary} is ready") if able else rollout
+    if rollout.weight != target:
+        return replace(rollout, before=rollout.weight, weight=target, since=None, requests=0) if able else rollout
+    if rollout.phase is Phase.PROMOTING:
+        return replace(_enter(rollout, Phase.BAKING, seen, rollout.reason), since=seen.now)
+    if rollout.since is None:
+        return replace(rollout, since=seen.now)
+    spent = seen.now - rollout.since
+    if rollout.phase is Phase.BAKING:
+        return _enter(rollout, Phase.FINISHING, seen, rollout.reason) if fit and spent >= rollout.plan.bake else rollout
+    judgement = rollout.judgement
+    if not fit or spent < rollout.plan.interval or rollout.requests < LEAST_REQUESTS:
+        return rollout
+    if judgement is None or judgement.verdict is not Verdict.ADVANCE:
+        return rollout
+    pause = rollout.plan.pause(target)
+    if pause is None or rollout.passed:
+        return _next(rollout, seen, judgement)
+    if pause.seconds is None:
+        return replace(rollout, paused=AWAITING)
+    return replace(rollout, paused=f"pauses for {pause.seconds:g} s", until=seen.now + pause.seconds)
+
+
+def _next(rollout: Rollout, seen: Seen, judgement: Judgement) -> Rollout:
+    """The next step, or the promotion."""
+    if rollout.step + 1 >= len(rollout.plan.steps):
+        return _enter(rollout, Phase.PROMOTING, seen, judgement.reason)
+    entered = _enter(rollout, Phase.STEP, seen, judgement.reason)
+    return replace(entered, step=rollout.step + 1, evidence=_renewed(rollout))
+
+
+def _renewed(rollout: Rollout) -> tuple[Evidence, ...]:
+    """The evidence that goes along to another step."""
+    pairs = zip(rollout.plan.objectives, rollout.evidence, strict=True)
+    return tuple([renewed(objective, evidence) for objective, evidence in pairs])
+
+
+def _target(rollout: Rollout) -> float:
+    """The weight of the phase; while warming the one that comes first."""
+    if rollout.phase is Phase.STEP or rollout.phase is Phase.WARMING:
+        return rollout.plan.steps[rollout.step]
+    return 100.0
+
+
+def _observed(rollout: Rollout, seen: Seen) -> float:
+    """The canary's weight as it is."""
+    return seen.route.weight if seen.route.canary == rollout.trial.canary else 0.0
+
+
+def _enter(rollout: Rollout, phase: Phase, seen: Seen, reason: str) -> Rollout:
+    return replace(
+        rollout,
+        phase=phase,
+        entered=seen.now,
+        since=None,
+        requests=0,
+        paused=None,
+        until=None,
+        passed=False,
+        overdue=False,
+        reason=reason,
+    )
+
+
+def _rolled_back(rollout: Rollout, seen: Seen, reason: str) -> Rollout:
+    before = max(rollout.before, rollout.weight)
+    return replace(_enter(rollout, Phase.ROLLING_BACK, seen, reason), weight=0.0, before=before, forced=False)
+
+
+def _wanted(rollout: Rollout | None, seen: Seen) -> tuple[Route, dict[str, float]]:
+    """The split and the capacities. Of a rollout that is over, or of none, the split is no matter of ours."""
+    if rollout is None or rollout.phase in OVER:
+        return seen.route, {seen.route.stable: 100.0}
+    stable, canary = rollout.trial.stable, rollout.trial.canary
+    if rollout.phase is Phase.FINISHING:
+        return Route(canary), {stable: 100.0, canary: 100.0}
+    if rollout.phase is Phase.RESTORING:
+        back = seen.route.stable == stable or seen.capacity.get(stable, 0.0) >= 100
+        return Route(stable if back else canary), {stable: 100.0, canary: 100.0}
+    # Of the canary nothing is taken away before its last gateway has left it.
+    need = rollout.before if rollout.phase is Phase.ROLLING_BACK else max(_target(rollout), rollout.weight)
+    return Route(stable, canary, rollout.weight), {stable: 100.0, canary: max(need, seen.route.weight)}
