@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import floor, log
+from math import exp, floor, log
 
 from deployer.rollout.buckets import BUCKETS, Buckets, Fresh
 from deployer.rollout.plan import Plan
@@ -13,6 +13,8 @@ from deployer.rollout.verdict import Look
 
 _TAIL = 1.5
 """Exponent of Pareto's law, by which users differ in how much they send: the busiest hundredth sends a fifth."""
+_CLASSES = 20
+"""Of users by how much they send, for what is reckoned and not drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,10 @@ class Users(Requests):
             [self._user(canary, stable) for _ in range(poisson(traffic.users * max(canary, stable), chance))]
             for canary, stable in zip(self._canary, self._stable, strict=True)
         ]
+        self._classes = [1 / self._pause((index + 0.5) / _CLASSES) for index in range(_CLASSES)]
         self._buckets = [Buckets()] * len(self._names)
+        self._moved: list[tuple[float, float]] = []
+        self._met = 0.0
         self._share, self._now = 0.0, 0.0
         self._coming: list[list[tuple[float, int, bool]]] = []
         self._paces: list[tuple[float, float]] = []
@@ -124,6 +129,7 @@ class Users(Requests):
     def part(self, share: float, amount: float) -> Part:
         """What comes in so many seconds at the mean rate."""
         if share != self._share:
+            self._moved.append((share - self._share, self._now))
             self._share = share
             # When one comes next is independent of when they came last, so it is drawn anew for each share.
             came = [self._drawn(users) for users in self._users]
@@ -140,8 +146,18 @@ class Users(Requests):
     def _user(self, canary: float, stable: float) -> _User:
         """One of those who fail at the rates `canary` and `stable`: on the version that has the greater one surely."""
         chance, most = self._chance, max(canary, stable)
-        every = self._every * _TAIL / (_TAIL - 1) * (1 - chance()) ** (1 / _TAIL)
-        return _User(every, chance(), floor(chance() * BUCKETS), chance() * most < canary, chance() * most < stable)
+        return _User(
+            self._pause(chance()),
+            chance(),
+            floor(chance() * BUCKETS),
+            chance() * most < canary,
+            chance() * most < stable,
+        )
+
+    def _pause(self, part: float) -> float:
+        """Seconds between two requests of one whom this part of all users is slower than."""
+        pause: float = self._every * _TAIL / (_TAIL - 1) * (1 - part) ** (1 / _TAIL)
+        return pause
 
     def _drawn(self, users: Sequence[_User]) -> tuple[list[tuple[float, int, bool]], tuple[float, float]]:
         """When each comes that fails where it now is, the last one first; and how many come a second, by version."""
@@ -176,10 +192,22 @@ class Users(Requests):
         return _sums([part.stable_bad for part in parts])
 
     def _fresh(self, parts: Sequence[Part]) -> Sequence[Fresh | None]:
-        return [
-            Fresh._make([*_sums([fresh[:-1] for fresh in news]), max([fresh.spent for fresh in news])])
-            for news in zip(*[part.fresh for part in parts], strict=True)
-        ]
+        met = self._met
+        self._met = self._expected()
+        new = poisson(self._met - met, self._chance)
+        looks = []
+        for news in zip(*[part.fresh for part in parts], strict=True):
+            canary, stable, failed = _sums([(fresh.canary, fresh.stable, fresh.failed) for fresh in news])
+            looks.append(Fresh(canary, stable, max(failed, new), failed, max([fresh.spent for fresh in news])))
+        return looks
+
+    def _expected(self) -> float:
+        """How many buckets the canary has had a request of by now."""
+        users = 0.0
+        for share, since in self._moved:
+            away = sum([exp((since - self._now) * pace) for pace in self._classes]) / _CLASSES
+            users += share * self._every * self._rate * (1 - away)
+        return BUCKETS * (1 - exp(-users / BUCKETS))
 
 
 def _sums(rows: Sequence[Sequence[int]]) -> list[int]:
