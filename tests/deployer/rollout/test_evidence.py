@@ -182,11 +182,11 @@ def test_an_epoch_that_is_not_known_yet_waits_until_it_is() -> None:
 
 
 def test_of_too_many_epochs_the_oldest_are_over() -> None:
-    made = Taken(after=1)
-    for epoch in range(2, 3 + evidence.EPOCHS):
+    made, _ = look(known(e2=0.02), reading(count("v2", 40, 4)))
+    for epoch in range(3, 3 + evidence.EPOCHS):
         made = made.knowing(epoch, epoch / 100)
     assert len(made.epochs) == evidence.EPOCHS
-    after, looks = look(made, reading(count("v2", 40, 4, epoch=2), count("v2", 10, 1, epoch=3)))
+    after, looks = look(made, reading(count("v2", 50, 4, epoch=2), count("v2", 10, 1, epoch=3)))
     assert sums(looks) == (10, 1, 0, 0)
     assert made.knowing(2, 0.5) == made
     assert [count.epoch for count in after.sources["a"].counts] == [3]
@@ -273,8 +273,10 @@ def test_buckets_of_a_change_of_weight_may_be_of_either_share() -> None:
     assert [(one.least, one.share) for one in looks] == [(0.05, 0.25)]
     fourth, looks = look(third, keyed(errors={"v2": 0b1111}, epoch=3), arms=replace(ARMS, steady=3))
     assert [(one.least, one.share) for one in looks] == [(0.05, 0.25)]
-    _, looks = look(fourth, keyed(errors={"v2": 0b11111}, epoch=3), arms=replace(ARMS, steady=3))
+    fifth, looks = look(fourth, keyed(errors={"v2": 0b11111}, epoch=3), arms=replace(ARMS, steady=3))
     assert [(one.least, one.share) for one in looks] == [(0.25, 0.25)]
+    _, looks = look(fifth.knowing(4, 0.5), keyed(errors={"v2": 0b111111}, epoch=3), arms=replace(ARMS, steady=None))
+    assert [(one.least, one.share) for one in looks] == [(0.25, 0.5)]
 
 
 @dataclass
@@ -347,6 +349,7 @@ def test_whatever_is_lost_or_read_twice_no_event_is_taken_twice(steps: list[tupl
                 said = gateway.said[detail[0] % len(gateway.said)]
         if said is not None:
             after, looks = look(before, reading(*said, source=names[index]), now=now)
+            assert min(sums(looks)) >= 0
             if what != "crash":
                 before = after
                 total = [old + new for old, new in zip(total, sums(looks), strict=True)]
