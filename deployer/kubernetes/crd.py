@@ -69,7 +69,7 @@ def crd() -> dict[str, Any]:
             "spec": _structural(document["properties"]["spec"], ("spec",)),
             "status": _structural(_without_endpoints(written_out(DeploymentStatus)), ("status",)),
         },
-        **_validations(()),
+        **_validations(RULES[()]),
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -124,6 +124,7 @@ def template() -> str:
 def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
     """`node` of a JSON Schema as a structural one."""
     result = {word: node[word] for word in _KEPT if word in node}
+    rules = RULES.get(path, ())
     if "anyOf" in node:  # a whole number, or a text of a pattern
         number, text = node["anyOf"]
         result |= {"minimum": number["minimum"], "maximum": number["maximum"], "pattern": text["pattern"]}
@@ -132,6 +133,9 @@ def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
         result["format"] = "int64"
         if result.get("maximum") == 2**63 - 1:  # the form's own; the API server reads bounds as floats, as too much
             del result["maximum"]
+    elif result["type"] == "number" and (rule := _between(result)):
+        rules = (rule, *rules)
+        del result["minimum"], result["maximum"]
     elif result["type"] == "array":
         result |= {"items": _structural(node["items"], (*path, "[]")), **_LISTS.get(path, {})}
     elif "properties" in node:
@@ -142,12 +146,21 @@ def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
             result["additionalProperties"] = _structural(values, (*path, "{}"))
         else:  # any JSON
             result["x-kubernetes-preserve-unknown-fields"] = True
-    return result | _validations(path)
+    return result | _validations(rules)
 
 
-def _validations(path: Node) -> dict[str, Any]:
-    rules = [_validation(rule) for rule in RULES.get(path, ())]
-    return {"x-kubernetes-validations": rules} if rules else {}
+def _between(node: dict[str, Any]) -> Rule | None:
+    """The bounds of a number as a rule, where one is a fraction: whole numbers are compared with its whole part."""
+    bounds = [node[word] for word in ("minimum", "maximum") if word in node]
+    if all(float(bound).is_integer() for bound in bounds):
+        return None
+    least, most = bounds
+    return Rule(f"self >= {float(least)} && self <= {float(most)}", f"write a number from {least} to {most}")
+
+
+def _validations(rules: tuple[Rule, ...]) -> dict[str, Any]:
+    written = [_validation(rule) for rule in rules]
+    return {"x-kubernetes-validations": written} if written else {}
 
 
 def _validation(rule: Rule) -> dict[str, Any]:

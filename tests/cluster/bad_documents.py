@@ -15,6 +15,12 @@ SELDON: dict[str, Any] = {
     "versions": [{"name": "v1", "image": "test/digits:1"}],
     "traffic": {"stable": "v1"},
 }
+ROLLOUT: dict[str, Any] = {
+    "runtime": "tfserving",
+    "versions": [{"name": "v1", "model": "models/digits/1"}, {"name": "v2", "model": "models/digits/2"}],
+    "traffic": {"stable": "v1", "canary": "v2"},
+    "rollout": {"steps": [5, 25, 50]},
+}
 OIP: dict[str, Any] = {
     "runtime": "oip",
     "versions": [{"name": "v1", "model": "s3://models/digits/1"}],
@@ -56,7 +62,43 @@ WHOLE: tuple[dict[str, Any], ...] = (
             },
             {"name": "v2", "model": "pvc://models/digits/2"},
         ],
-        "traffic": {"stable": "v1", "canary": "v2", "weight": 0.01},
+        "traffic": {
+            "stable": "v1",
+            "canary": "v2",
+            "weight": 0.01,
+            "sticky": {"header": "x-user-id"},
+            "match": [{"header": {"x-cohort": "beta", "x-'odd'": ""}, "version": "v2"}],
+        },
+    },
+    {
+        "runtime": "tfserving",
+        "versions": [{"name": "v1", "model": "models/digits/1"}, {"name": "v2", "model": "models/digits/2"}],
+        "traffic": {"stable": "v1", "canary": "v2", "weight": 0, "sticky": {"cookie": "UserID"}},
+        "rollout": {
+            "steps": [0.01, 1.5, 99.99],
+            "interval": "500ms",
+            "deadline": "1.5h",
+            "bake": "0s",
+            "pauses": [{"at": 1.5, "for": "30m"}, {"at": 99.99}],
+            "objectives": {
+                "errors": {"margin": 1.1, "max": 0.05, "negligible": 0.01},
+                "rejections": {"negligible": 0},
+                "slow": {"over": "50ms", "margin": 100, "max": 0.0001},
+                "metrics": [
+                    {"name": "accuracy", "query": 'avg(accuracy{version="{canary}"})', "min": 0.9},
+                    {"name": "cost", "webhook": "http://costs.example.com/now?a=b", "min": -1e9, "max": 1.5},
+                ],
+            },
+            "evidence": "gateways",
+            "allowSignatureChange": True,
+            "notify": "https://user:password@example.com/events",
+        },
+    },
+    {
+        "runtime": "tfserving",
+        "versions": [{"name": "v1", "model": "models/digits/1"}],
+        "traffic": {"stable": "v1"},
+        "rollout": {"evidence": "prometheus", "queries": {"requests": "sum(a)", "bad": "sum(b) by (signal)"}},
     },
     {
         "runtime": "seldon",
@@ -136,6 +178,7 @@ def change(spec: dict[str, Any], path: str, value: object) -> None:
 
 _VOLUMES = "versions/0/pod/volumes"
 _TOLERATIONS = "versions/0/pod/tolerations"
+_METRICS = "rollout/objectives/metrics"
 
 REFUSED: tuple[Bad, ...] = (
     # Names
@@ -146,7 +189,7 @@ REFUSED: tuple[Bad, ...] = (
     Bad(TFSERVING, "versions/1/name", "v1", ("spec.versions[1]", "Duplicate value", "name")),
     # Misspelt, missing, of the wrong kind
     Bad(TFSERVING, "versions/0/modle", "models/digits/1", ("spec.versions[0].modle", "unknown field")),
-    Bad(TFSERVING, "rollout", {"steps": [5]}, ("spec.rollout", "unknown field")),
+    Bad(TFSERVING, "traffic/shadow", [{"version": "v2"}], ("spec.traffic.shadow", "unknown field")),
     Bad(TFSERVING, "runtime", NOTHING, ("spec.runtime", "Required value")),
     Bad(TFSERVING, "runtime", "tf-serving", ("spec.runtime", '"tfserving"')),
     Bad(TFSERVING, "traffic", NOTHING, ("spec.traffic", "Required value")),
@@ -185,6 +228,51 @@ REFUSED: tuple[Bad, ...] = (
     Bad(TFSERVING, "traffic/weight", "10", ("spec.traffic.weight", "number")),
     Bad(TFSERVING, "traffic/weight", 33.333, ("spec.traffic.weight", "two decimals")),
     Bad(TFSERVING, "traffic/weight", 1e-9, ("spec.traffic.weight", "two decimals")),
+    Bad(TFSERVING, "traffic/sticky", {}, ("spec.traffic.sticky", "header and cookie")),
+    Bad(TFSERVING, "traffic/sticky", {"header": "a", "cookie": "b"}, ("spec.traffic.sticky", "only one")),
+    Bad(TFSERVING, "traffic/sticky", {"header": "X-User"}, ("spec.traffic.sticky.header",)),
+    Bad(TFSERVING, "traffic/sticky", {"cookie": "a b"}, ("spec.traffic.sticky.cookie",)),
+    Bad(TFSERVING, "traffic/match", [{"header": {"X-Cohort": "beta"}, "version": "v2"}],
+        ("spec.traffic.match[0].header", "lower case")),
+    Bad(TFSERVING, "traffic/match", [{"header": {"x-cohort": "grün"}, "version": "v2"}],
+        ("spec.traffic.match[0].header.x-cohort",)),
+    Bad(TFSERVING, "traffic/match", [{"header": {}, "version": "v2"}], ("spec.traffic.match[0].header", "at least 1")),
+    Bad(TFSERVING, "traffic/match", [{"header": {"a": "b"}, "version": "v3"}], ("spec.traffic.match", "name one")),
+    # Rollouts
+    Bad(ROLLOUT, "traffic/weight", 10, ("spec.traffic.weight", "the rollout moves the weight")),
+    Bad(ROLLOUT, "rollout/steps", [], ("spec.rollout.steps", "at least 1")),
+    Bad(ROLLOUT, "rollout/steps", [5, 50, 25], ("spec.rollout.steps", "from least to most")),
+    Bad(ROLLOUT, "rollout/steps", [5, 5], ("spec.rollout.steps", "from least to most")),
+    Bad(ROLLOUT, "rollout/steps", [5, 100], ("spec.rollout.steps[1]", "from 0.01 to 99.99")),
+    Bad(ROLLOUT, "rollout/steps", [0.125], ("spec.rollout.steps[0]", "two decimals")),
+    Bad(ROLLOUT, "rollout/pauses", [{"at": 10}], ("spec.rollout.pauses", "none of the steps")),
+    Bad(ROLLOUT, "rollout", {"pauses": [{"at": 10}]}, ("spec.rollout.pauses", "none of the steps")),
+    Bad(ROLLOUT, "rollout/pauses", [{"at": 5}, {"at": 5, "for": "1m"}], ("spec.rollout.pauses", "two pauses")),
+    Bad(ROLLOUT, "rollout/interval", "1 min", ("spec.rollout.interval",)),
+    Bad(ROLLOUT, "rollout/interval", "1h", ("spec.rollout.deadline", "longer")),
+    Bad(ROLLOUT, "rollout/deadline", "60s", ("spec.rollout.deadline", "longer")),
+    Bad(ROLLOUT, "rollout/objectives", {"errors": {"margin": 1}}, ("spec.rollout.objectives.errors.margin", "1.1")),
+    Bad(ROLLOUT, "rollout/objectives", {"errors": {"max": 5}}, ("spec.rollout.objectives.errors.max", "0.99")),
+    Bad(ROLLOUT, "rollout/objectives", {"errors": {"negligible": 1}},
+        ("spec.rollout.objectives.errors.negligible", "0.5")),
+    Bad(ROLLOUT, "rollout/objectives", {"slow": {}}, ("spec.rollout.objectives.slow.over", "Required value")),
+    Bad(ROLLOUT, "rollout/objectives", {"slow": {"over": "0ms"}}, ("spec.rollout.objectives.slow.over", "50ms")),
+    Bad(ROLLOUT, "rollout/objectives", {"agreement": 0.98}, ("spec.rollout.objectives.agreement", "unknown field")),
+    Bad(ROLLOUT, _METRICS, [{"name": "a", "query": "b"}], ("spec.rollout.objectives.metrics[0]", "min, max or both")),
+    Bad(ROLLOUT, _METRICS, [{"name": "a", "min": 1}], ("spec.rollout.objectives.metrics[0]", "query and webhook")),
+    Bad(ROLLOUT, _METRICS, [{"name": "a", "query": "b", "webhook": "http://c", "min": 1}],
+        ("spec.rollout.objectives.metrics[0]", "only one")),
+    Bad(ROLLOUT, _METRICS, [{"name": "a", "query": "b", "min": 2, "max": 1}],
+        ("spec.rollout.objectives.metrics[0].max", "below min")),
+    Bad(ROLLOUT, _METRICS, [{"name": "slow", "query": "b", "min": 2}],
+        ("spec.rollout.objectives.metrics[0].name", "rename")),
+    Bad(ROLLOUT, _METRICS, [{"name": "a", "query": "b", "min": 2}, {"name": "a", "query": "c", "min": 2}],
+        ("spec.rollout.objectives.metrics[1]", "Duplicate value")),
+    Bad(ROLLOUT, "rollout/evidence", "metrics", ("spec.rollout.evidence", '"prometheus"')),
+    Bad(ROLLOUT, "rollout/queries", {"bad": "up"}, ("spec.rollout.queries", "Prometheus")),
+    Bad(ROLLOUT | {"traffic": {"stable": "v1", "canary": "v2", "sticky": {"header": "a"}}}, "rollout/evidence",
+        "prometheus", ("spec.rollout.evidence", "sticky")),
+    Bad(ROLLOUT, "rollout/notify", "example.com", ("spec.rollout.notify",)),
     # Replicas and what each may use
     Bad(TFSERVING, "versions/0/autoscaling", {"minReplicas": 3, "maxReplicas": 2},
         ("spec.versions[0].autoscaling.maxReplicas", "minReplicas")),
@@ -196,6 +284,8 @@ REFUSED: tuple[Bad, ...] = (
         ("spec.versions[0].autoscaling.target", "only one")),
     Bad(TFSERVING, "versions/0/autoscaling", {"maxReplicas": 2, "target": {"cpu": 70}},
         ("spec.versions[0].autoscaling.target.cpu", "resources.requests.cpu")),
+    Bad(TFSERVING, "versions/0/autoscaling", {"maxReplicas": 2, "target": {"inFlight": 0}},
+        ("spec.versions[0].autoscaling.target.inFlight", "from 0.1 to 10000")),
     Bad(TFSERVING, "versions/0/resources/requests/cpu", "half", ("spec.versions[0].resources.requests.cpu",)),
     Bad(TFSERVING, "versions/0/resources/requests/cpu", 0.5, ("spec.versions[0].resources.requests.cpu",)),
     Bad(TFSERVING, "versions/0/resources/limits/memory", "1GB", ("spec.versions[0].resources.limits.memory",)),

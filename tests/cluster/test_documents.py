@@ -21,6 +21,7 @@ from tests.cluster.bad_documents import (
     FIXED,
     OIP,
     REFUSED,
+    ROLLOUT,
     SELDON,
     TFSERVING,
     WHOLE,
@@ -33,7 +34,7 @@ from tests.cluster.rig.cluster import Cluster, CommandFailed
 pytestmark = pytest.mark.cluster
 
 TOP = Path(__file__).parents[2]
-EXAMPLES = [*sorted((TOP / "examples").glob("*.yaml")), TOP / "tests/deployer/valid.yaml"]
+EXAMPLES = [*sorted((TOP / "examples").glob("*.yaml")), *sorted((TOP / "tests/deployer").glob("valid*.yaml"))]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_changes_are_taken(defined: Cluster, made: list[str]) -> None:
         assert stored["spec"] == after
 
 
-@pytest.mark.parametrize("spec", [TFSERVING, SELDON, OIP], ids=["tfserving", "seldon", "oip"])
+@pytest.mark.parametrize("spec", [TFSERVING, SELDON, OIP, ROLLOUT], ids=["tfserving", "seldon", "oip", "rollout"])
 def test_what_the_bad_documents_were_made_from_is_taken(spec: dict[str, Any], defined: Cluster) -> None:
     apply(defined, document("good", spec), "--dry-run=server")
 

@@ -74,10 +74,17 @@ def test_every_part_has_a_bound() -> None:
             assert "maxProperties" in node
 
 
-def test_no_bound_is_too_large_for_a_float() -> None:
-    # The API server reads bounds as floats: 2**63 - 1 would be 2**63, which no int64 can be compared with.
-    found = [node["maximum"] for node in nodes(ROOT) if "maximum" in node]
-    assert all(int(float(bound)) == bound < 2**63 for bound in found if isinstance(bound, int))
+def test_bounds_are_such_that_the_api_server_keeps_to_them() -> None:
+    # It reads them as floats: 2**63 - 1 would be 2**63, which no int64 can be compared with. And it compares a whole
+    # number with their whole part: 1 would not be less than 1.1. Where a bound is a fraction, a rule says it.
+    for node in nodes(ROOT):
+        for bound in (node[word] for word in ("minimum", "maximum") if word in node):
+            assert int(float(bound)) == bound < 2**63
+    weight = ROOT["properties"]["spec"]["properties"]["rollout"]["properties"]["steps"]["items"]
+    assert weight["x-kubernetes-validations"][0] == {
+        "rule": "self >= 0.01 && self <= 99.99",
+        "message": "write a number from 0.01 to 99.99",
+    }
 
 
 def test_it_has_each_field_of_the_models() -> None:
@@ -92,5 +99,7 @@ def test_each_rule_is_of_a_node_and_about_a_field_of_it() -> None:
         node = ROOT
         for name in path:
             node = node["items"] if name == "[]" else node["properties"][name]
-        assert len(node["x-kubernetes-validations"]) == len(rules)
+        assert [rule["message"] for rule in node["x-kubernetes-validations"]][-len(rules) :] == [
+            rule.message for rule in rules
+        ]
         assert {rule.field for rule in rules} - {""} <= set(fields(node))
