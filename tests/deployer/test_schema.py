@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from deployer.rules import broken
 from deployer.schema import at, schema
 from deployer.spec import ModelDeployment
 
@@ -171,3 +172,10 @@ def test_it_agrees_with_the_models_whatever_is_changed(
         VALIDATOR.validate(document)
     elif VALIDATOR.is_valid(document):
         assert wrong == {"value_error"}, "only what a schema can't say may be left to the models"
+
+
+@given(st.sampled_from(list(paths(ROLLOUT))), JSON)
+@settings(max_examples=300, deadline=None)
+def test_the_rules_pass_over_whatever_has_the_wrong_type(path: tuple[str | int, ...], value: Any) -> None:
+    for rule in broken(changed(path, value, ROLLOUT)):
+        assert rule.path[0] == "spec"
