@@ -185,7 +185,7 @@ ODD = st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A valid document after a few edits: lines dropped, doubled, moved, re-indented, odd bits put in, parts cut out."""
+    """A valid document after a few edits: lines dropped, doubled, moved, indented, odd bits put in, parts cut out."""
     lines = list(draw(st.sampled_from(LINES)))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
