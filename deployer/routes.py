@@ -48,7 +48,8 @@ def route(
         canary=roles.canary,
         weight=roles.weight,
         epoch=epoch if split == known else epoch + 1,
-        salt=roles.salt if traffic.sticky is not None else "",
+        # Gateways count evidence where there is a salt, sticky or not.
+        salt=roles.salt if traffic.sticky is not None or rollout is not None else "",
         sticky=table.Sticky(**traffic.sticky.model_dump()) if traffic.sticky is not None else None,
         match=tuple(table.Match(header=match.header, version=match.version) for match in traffic.match),
         slow=seconds(slow.over) if slow is not None else None,

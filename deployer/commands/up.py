@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 import click
@@ -32,7 +32,15 @@ from deployer.runtimes.process import HOST
 @click.option("--port", type=click.IntRange(1, 65535), help=f"The gateway's port, REST and gRPC.  [default: {PORT}]")
 @click.option("--admin-port", type=click.IntRange(1, 65535), help=f"Its metrics and health.  [default: {ADMIN_PORT}]")
 @click.option("--workers", type=click.IntRange(1, 256), help="Its data processes.  [default: one a core]")
-def up(files: tuple[str, ...], state: State, port: int | None, admin_port: int | None, workers: int | None) -> None:
+@click.option("--prometheus", metavar="URL", help="The Prometheus that rollouts may ask, for evidence and metrics.")
+def up(
+    files: tuple[str, ...],
+    state: State,
+    port: int | None,
+    admin_port: int | None,
+    workers: int | None,
+    prometheus: str | None,
+) -> None:
     """Run deployments on this machine, with a gateway before them, until Ctrl-C.
 
     What the state folder holds from earlier runs too. What a killed `turnout up` left is taken over, without a failed
@@ -43,7 +51,8 @@ def up(files: tuple[str, ...], state: State, port: int | None, admin_port: int |
     with state.supervising():
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
             environments.program(runtime)  # now, in the foreground, so that its progress is seen and Ctrl-C ends it
-        gateway = Gateway(state, _options(state, port=port, admin_port=admin_port, workers=workers))
+        asked = {"port": port, "admin_port": admin_port, "workers": workers, "prometheus": prometheus}
+        gateway = Gateway(state, _options(state, asked))
         with state.editing():
             before = {document.key: document for document in state.documents()}
             for document in documents:
@@ -74,7 +83,7 @@ def _stopper(supervisor: Supervisor) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
-def _options(state: State, **asked: int | None) -> Options:
+def _options(state: State, asked: Mapping[str, int | str | None]) -> Options:
     """As asked, for the rest as with the gateway that still runs, else the defaults; noted for the next time.
 
     Raises:

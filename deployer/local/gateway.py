@@ -45,6 +45,8 @@ class Options(BaseModel):
     admin_port: int = ADMIN_PORT
     workers: int | None = None
     """Data processes; as many as the gateway takes by itself, if None."""
+    prometheus: str | None = None
+    """Address of the Prometheus that scrapes it."""
 
 
 class Gateway:
@@ -52,6 +54,7 @@ class Gateway:
 
     def __init__(self, state: State, options: Options) -> None:
         self.ports = {"data": options.port, "admin": options.admin_port}
+        self.prometheus = options.prometheus
         self._state = state
         self._workers = options.workers
         self._looks: Aside[Snapshot] = Aside()

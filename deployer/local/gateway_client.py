@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-
-from deployer.rollout.evidence import Count, Reading
 
 TIMEOUT = 2.0
 """Seconds. The admin port is on this machine, and in a process that carries no data."""
@@ -82,25 +79,3 @@ def parse(ready: bool, why: str, metrics: str) -> Snapshot:
                 if labels["outcome"] not in _NOT_THE_VERSION:
                     failures[version] += sample.value
     return Snapshot(ready, why, revision, in_flight, seconds, requests, failures)
-
-
-def evidence(admin: str, deployment: str) -> Reading | None:
-    """What the gateway counted for a deployment's rollout; None if it does not answer, or not yet."""
-    try:
-        with httpx.Client(base_url=f"http://{admin}", timeout=TIMEOUT, trust_env=False) as client:
-            told = client.get("/evidence", params={"deployment": deployment}).raise_for_status().json()
-        if not told["ready"]:
-            return None
-        report = told["deployments"][deployment]
-        return Reading(
-            told["source"],
-            report["epoch"],
-            tuple(Count(**count) for count in report["counts"]),
-            report["salt"],
-            {
-                version: {signal: int.from_bytes(base64.b64decode(text), "little") for signal, text in bitmaps.items()}
-                for version, bitmaps in report["buckets"].items()
-            },
-        )
-    except (httpx.HTTPError, LookupError, TypeError, ValueError):
-        return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from deployer.local.backoff import Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
+from deployer.local.rollouts import Decided
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
 from deployer.rollout import plan as plans
@@ -45,8 +46,8 @@ class Facts:
     address: str
     gateway: str
     versions: Mapping[tuple[str, str], VersionFacts]
-    conducts: Mapping[str, Conduct] = field(default_factory=dict)
-    """What rollouts came to, by deployment."""
+    decided: Mapping[str, Decided] = field(default_factory=dict)
+    """Of rollouts, by deployment."""
 
 
 class Reporter:
@@ -73,8 +74,9 @@ class Reporter:
 
 def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
     """The status of the deployment that `document` describes."""
-    conduct = facts.conducts.get(document.key, Conduct(Kept(), Roles.of(document), {}))
-    roles, rollout = conduct.roles, document.spec.rollout
+    decided = facts.decided.get(document.key, Decided(Conduct(Kept(), Roles.of(document), {}), ()))
+    conduct, roles = decided.conduct, decided.conduct.roles
+    kept, declared = conduct.kept, document.spec.rollout
     routed = next((d for d in facts.table.deployments if d.key == document.key), None)
     in_force = bool(facts.address) and facts.revision >= facts.table.revision
     names = [version.name for version in document.spec.versions]
@@ -100,9 +102,9 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         message=_message(conduct, routed, versions, facts),
         address=facts.address,
         versions=versions,
-        rollout=told(conduct.kept, plans.of(rollout) if rollout is not None else None),
-        rollouts=tuple(map(record, conduct.kept.history)),
-        order=conduct.kept.rollout.handled if conduct.kept.rollout is not None else "",
+        rollout=told(kept, plans.of(declared) if declared is not None else None, decided.doubts),
+        rollouts=tuple(map(record, kept.history)),
+        order=kept.rollout.handled if kept.rollout is not None else "",
     )
 
 

@@ -18,11 +18,15 @@ from deployer.local.replica import Replica
 from deployer.local.sources import Sources
 from deployer.local.state import State
 from deployer.rollout import kept as keeping
+from deployer.rollout.cloudevent import event
+from deployer.rollout.concerns import doubts
 from deployer.rollout.conduct import Conduct, Roles, conduct
 from deployer.rollout.happenings import Happening
 from deployer.rollout.kept import Kept
+from deployer.rollout.notice import Notices
 from deployer.rollout.sight import Sight
 from deployer.rollout.state import OVER
+from deployer.rollout.state import Phase as RolloutPhase
 from deployer.spec import ModelDeployment
 from gateway import table
 from gateway.table import RouteTable
@@ -40,6 +44,14 @@ class Keep:
     happenings: Sequence[Happening]
 
 
+@dataclass(frozen=True)
+class Decided:
+    """`doubts`: what keeps a rollout from going on, beside the evidence."""
+
+    conduct: Conduct
+    doubts: tuple[str, ...]
+
+
 class Rollouts:
     """`say` gets a line for each thing that happens."""
 
@@ -48,10 +60,11 @@ class Rollouts:
         self._gateway = gateway
         self._say = say
         self._sources = Sources(gateway)
+        self._notices = Notices()
         self._kept: dict[str, Kept] = {}
-        self._seen: dict[str, tuple[ModelDeployment, Sight]] = {}
-        self.conducts: dict[str, Conduct] = {}
-        """What was decided last, for each deployment that has a document, by its key."""
+        self._seen: dict[str, tuple[ModelDeployment, Kept, Sight]] = {}
+        self.decided: dict[str, Decided] = {}
+        """Last, for each deployment that has a document, by its key."""
 
     def look(self, desired: Desired, replicas: Iterable[Replica], given: RouteTable) -> None:
         """Look at every deployment, and decide anew where there is something new to see. `given`: what gateways were
@@ -65,39 +78,51 @@ class Rollouts:
         routes = {deployment.key: deployment for deployment in given.deployments}
         settled = self._gateway.ready and self._gateway.revision >= given.revision
         for key, document in desired.documents.items():
+            kept = self._kept[key]
             sight = self._sight(document, desired, ready, routes.get(key), settled)
-            if self._is_new(key, document, sight):
-                self._seen[key] = document, sight
-                self.conducts[key] = conduct(document, self._kept[key], sight)
+            if self._is_new(document, kept, sight):
+                self._seen[key] = document, kept, sight
+                decided = conduct(document, kept, sight)
+                self.decided[key] = Decided(
+                    decided, tuple(doubts(document, sight)) if _is_under_way(decided.kept) else ()
+                )
 
     def plan(self) -> list[Keep]:
         """What is to be kept before anything follows from it."""
         return [
-            Keep(key, conduct.kept, conduct.happenings)
-            for key, conduct in self.conducts.items()
-            if conduct.kept != self._kept[key]
+            Keep(key, decided.conduct.kept, decided.conduct.happenings)
+            for key, decided in self.decided.items()
+            if decided.conduct.kept != self._kept[key]
         ]
 
     def keep(self, action: Keep) -> None:
         """Raises OSError; then nothing was kept, and nothing may follow."""
         self._state.write_rollout(action.deployment, keeping.write(action.kept))
         self._kept[action.deployment] = action.kept
+        document, now = self._seen[action.deployment][0], time.time()
         for happening in action.happenings:
             self._say(f"{action.deployment}: {happening.message}")
+            if document.spec.rollout is not None and document.spec.rollout.notify is not None:
+                told = event(action.deployment, action.kept.rollout, happening, now)
+                self._notices.send(document.spec.rollout.notify, told)
 
     @property
     def roles(self) -> Mapping[str, Roles]:
         """Who gets the traffic, by deployment."""
-        return {key: conduct.roles for key, conduct in self.conducts.items()}
+        return {key: decided.conduct.roles for key, decided in self.decided.items()}
 
     @property
     def floors(self) -> Mapping[Version, int]:
         """The least replicas that versions need for their rollouts."""
         return {
             (key, version): replicas
-            for key, conduct in self.conducts.items()
-            for version, replicas in conduct.floors.items()
+            for key, decided in self.decided.items()
+            for version, replicas in decided.conduct.floors.items()
         }
+
+    def finish(self) -> None:
+        """Send what is still to be sent."""
+        self._notices.close()
 
     def _follow(self, documents: Mapping[str, ModelDeployment]) -> None:
         """Forget deployments that are gone; of new ones take over what an earlier supervisor kept."""
@@ -105,7 +130,7 @@ class Rollouts:
         for key in self._kept.keys() - documents.keys():
             self._sources.forget(key)
             self._seen.pop(key, None)
-            self.conducts.pop(key, None)
+            self.decided.pop(key, None)
         self._kept = {key: self._kept[key] if key in self._kept else self._read(key) for key in documents}
 
     def _read(self, key: str) -> Kept:
@@ -132,21 +157,27 @@ class Rollouts:
             failures={name: desired.failures((key, name)) for name in replicas},
             order=None if order is None else (order.token, order.order),
         )
-        if document.spec.rollout is not None and route is not None:
+        rollout = kept.rollout
+        if rollout is None or rollout.phase in OVER:
+            self._sources.forget(key)
+            return sight
+        if rollout.phase is RolloutPhase.WARMING and route is not None:
             first = {name: of_version[0] for name, of_version in replicas.items() if of_version}
             signatures, asked = self._sources.signatures(document, route.runtime, first)
-            # Whose signature was not asked for is not ready for traffic.
-            tested = {name: number if name in asked else 0 for name, number in sight.ready.items()}
-            sight = replace(sight, ready=tested, signatures=signatures)
-        if kept.rollout is not None and kept.rollout.phase not in OVER:
-            readings, unread = self._sources.counts(key)
-            return replace(sight, readings=readings, unread=unread)
-        self._sources.forget(key)
-        return sight
+            # A version is ready for its first requests once its signature was asked for, and stable's to compare.
+            mute = {name for name in replicas if name != route.stable and not {name, route.stable} <= asked}
+            sight = replace(sight, ready={**sight.ready, **dict.fromkeys(mute, 0)}, signatures=signatures)
+        readings, unread = self._sources.counts(document, rollout)
+        metrics = self._sources.metrics(document, rollout)
+        return replace(sight, readings=readings, unread=unread, metrics=metrics)
 
-    def _is_new(self, key: str, document: ModelDeployment, sight: Sight) -> bool:
-        before = self._seen.get(key)
-        if before is None or before[0] is not document or replace(sight, now=before[1].now) != before[1]:
+    def _is_new(self, document: ModelDeployment, kept: Kept, sight: Sight) -> bool:
+        """Whether it is something else than at the last look, or a rollout whose time goes on."""
+        last = self._seen.get(document.key)
+        if last is None or last[0] is not document or last[1] != kept or replace(sight, now=last[2].now) != last[2]:
             return True
-        rollout = self._kept[key].rollout
-        return rollout is not None and rollout.phase not in OVER and abs(sight.now - before[1].now) >= EVERY
+        return _is_under_way(kept) and abs(sight.now - last[2].now) >= EVERY
+
+
+def _is_under_way(kept: Kept) -> bool:
+    return kept.rollout is not None and kept.rollout.phase not in OVER

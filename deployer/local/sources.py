@@ -1,40 +1,76 @@
-"""What others say of a rollout: the gateway's counts, the servers' signatures. Asked aside, so that nobody's silence
-holds up a round."""
+"""What others say of a rollout: the gateway or Prometheus of what was counted, servers of their signatures, and
+whoever has the user's own metrics. Asked aside, so that nobody's silence holds up a round."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from deployer.local.aside import Aside
 from deployer.local.gateway import Gateway
-from deployer.local.gateway_client import evidence
+from deployer.local.gateway_client import Version
 from deployer.local.replica import Replica
 from deployer.rollout.evidence import Reading
+from deployer.rollout.gateways import Gateways
+from deployer.rollout.metrics import Metrics
+from deployer.rollout.prometheus import Prometheus, Unread
 from deployer.rollout.signature import Signature
 from deployer.rollout.signatures import fetch
+from deployer.rollout.state import Rollout
 from deployer.runtimes.process import HOST
 from deployer.spec import ModelDeployment
 from gateway import table
 
 EVERY = 1.0
 """Seconds between two questions for evidence: a bad version is to lose its traffic within seconds."""
+METRICS_EVERY = 5.0
+"""Seconds between two questions for the user's metrics, which change with Prometheus' scrapes."""
 STALE = 5.0
-"""Seconds after which what a source said is no longer what it says."""
+"""Seconds without an answer after which an earlier one counts no more."""
 TRIES = 3
 """Questions for a signature, before the server counts as one that doesn't tell."""
 
+Counted = tuple[tuple[Reading, ...], tuple[str, ...]]
+"""What sources say, and who of them doesn't."""
+Answer = TypeVar("Answer")
+
 
 @dataclass
-class _Counts:
-    """Of one deployment: what the gateway last said, when, and when it was last asked."""
+class _Last(Generic[Answer]):
+    """The last answer to a question that is asked again and again."""
 
     heard: float
     asked: float = -math.inf
-    reading: Reading | None = None
+    answer: Answer | None = None
+
+
+class _Repeated(Generic[Answer]):
+    """Questions that are asked every so many seconds; `none` stands for the answer while there is none."""
+
+    def __init__(self, every: float, none: Answer) -> None:
+        self._every = every
+        self._none = none
+        self._aside: Aside[Answer] = Aside()
+        self._last: dict[Hashable, _Last[Answer]] = {}
+
+    def ask(self, key: Hashable, question: Callable[[], Answer]) -> Answer | None:
+        """The last answer; None until there is one, unless that takes too long."""
+        now = time.monotonic()
+        last = self._last.setdefault(key, _Last(now))
+        if (answer := self._aside.answer(key)) is not None:
+            last.answer, last.heard = answer, now
+        if now - last.asked >= self._every:
+            self._aside.ask(key, question)
+            last.asked = now
+        return last.answer if now - last.heard <= self._every + STALE else self._none
+
+    def forget(self, key: Hashable) -> None:
+        self._aside.forget(key)
+        self._last.pop(key, None)
 
 
 @dataclass
@@ -44,55 +80,68 @@ class _Told:
     signature: Signature | None = None
     tries: int = 0
 
+    @property
+    def done(self) -> bool:
+        return self.signature is not None or self.tries >= TRIES
+
 
 class Sources:
     """Of all deployments with a rollout."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._readings: Aside[Reading | None] = Aside()
-        self._counts: dict[str, _Counts] = {}
+        self._gateways = Gateways()
+        self._prometheus = Prometheus(gateway.prometheus) if gateway.prometheus is not None else None
+        self._own = Metrics(self._prometheus)
+        self._counts: _Repeated[Counted] = _Repeated(EVERY, ((), ("the source of evidence",)))
+        self._metrics: _Repeated[Mapping[str, float | None]] = _Repeated(METRICS_EVERY, {})
         self._fetches: Aside[tuple[Signature | None]] = Aside()
-        self._told: dict[tuple[str, str, str], _Told] = {}
+        self._told: dict[tuple[Version, str], _Told] = {}
 
-    def counts(self, key: str) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
-        """What the gateway says of a deployment, or else its name."""
-        now = time.monotonic()
-        counts = self._counts.setdefault(key, _Counts(now))
-        reading = self._readings.answer(key)
-        if reading is not None:
-            counts.reading, counts.heard = reading, now
-        if now - counts.asked >= EVERY:
-            self._readings.ask(key, partial(evidence, self._gateway.admin, key))
-            counts.asked = now
-        if now - counts.heard > STALE:
-            return (), ("the gateway",)
-        return (() if counts.reading is None else (counts.reading,)), ()
+    def counts(self, document: ModelDeployment, rollout: Rollout) -> Counted:
+        """What was counted, by the last answer."""
+        return self._counts.ask(document.key, partial(self._read, document, rollout)) or ((), ())
+
+    def metrics(self, document: ModelDeployment, rollout: Rollout) -> Mapping[str, float | None]:
+        """The user's own, by the last answers."""
+        declared = document.spec.rollout
+        if declared is None or not declared.objectives.metrics:
+            return {}
+        return self._metrics.ask(document.key, partial(self._values, document, rollout)) or {}
 
     def signatures(
         self, document: ModelDeployment, runtime: table.Runtime, ready: Mapping[str, Replica]
     ) -> tuple[dict[str, Signature], set[str]]:
-        """Those that are known, by version, and all versions that were asked. `ready`: a replica of each that is."""
-        signatures, asked = {}, set()
+        """Those that are known, by version; and the versions that were asked. `ready`: a replica of each that is."""
+        told: dict[str, _Told] = {}
         for version, replica in ready.items():
-            key = (document.key, version, replica.record.digest)
-            told = self._told.setdefault(key, _Told())
+            key = (replica.key, replica.record.digest)
+            told[version] = self._told.setdefault(key, _Told())
             if (answer := self._fetches.answer(key)) is not None:
-                told.signature, told.tries = answer[0], told.tries + 1
-            if told.signature is not None:
-                signatures[version] = told.signature
-            if told.signature is not None or told.tries >= TRIES:
-                asked.add(version)
-            else:
-                port = replica.record.ports["rest"]
-                self._fetches.ask(key, partial(_signature, runtime, port, document.metadata.name))
-        return signatures, asked
+                told[version].signature = answer[0]
+                told[version].tries += 1
+            if not told[version].done:
+                port, name = replica.record.ports["rest"], document.metadata.name
+                self._fetches.ask(key, lambda port=port, name=name: (fetch(runtime, HOST, port, name),))  # type: ignore[misc]
+        signatures = {version: said.signature for version, said in told.items() if said.signature is not None}
+        return signatures, {version for version, said in told.items() if said.done}
 
     def forget(self, key: str) -> None:
-        """What the gateway said of a deployment: its rollout is over."""
-        self._counts.pop(key, None)
-        self._readings.forget(key)
+        """Whom to ask for a deployment whose rollout is over."""
+        self._counts.forget(key)
+        self._metrics.forget(key)
 
+    def _read(self, document: ModelDeployment, rollout: Rollout) -> Counted:
+        declared, trial = document.spec.rollout, rollout.trial
+        if declared is None or declared.evidence == "gateways":
+            reports = self._gateways.read([self._gateway.admin], [document.key])
+            return reports.of(document.key), tuple(f"the gateway ({why})" for why in reports.unread.values())
+        if self._prometheus is None:
+            return (), ("Prometheus, which `turnout up --prometheus URL` has to name,",)
+        try:
+            return self._prometheus.counts(document, trial.stable, trial.canary), ()
+        except Unread as error:
+            return (), (f"Prometheus ({error})",)
 
-def _signature(runtime: table.Runtime, port: int, name: str) -> tuple[Signature | None]:
-    return (fetch(runtime, HOST, port, name),)
+    def _values(self, document: ModelDeployment, rollout: Rollout) -> Mapping[str, float | None]:
+        return self._own.read(document, rollout.trial.stable, rollout.trial.canary, rollout.weight)[0]

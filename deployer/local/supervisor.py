@@ -98,6 +98,7 @@ class Supervisor:
     def finish(self) -> None:
         """Leave no status of what runs no more."""
         self._state.keep_statuses(set())
+        self._rollouts.finish()
 
     def observe(self) -> Observed:
         now = time.monotonic()
@@ -222,7 +223,7 @@ class Supervisor:
             )
         gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
         address = self._gateway.address if self._gateway.ready else ""
-        return report.Facts(after, self._gateway.revision, address, gateway, versions, self._rollouts.conducts)
+        return report.Facts(after, self._gateway.revision, address, gateway, versions, self._rollouts.decided)
 
     def _describe(self, replica: Replica) -> None:
         """Make out how the replica would be started now, unless that is known."""

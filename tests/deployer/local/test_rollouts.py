@@ -1,0 +1,87 @@
+"""Rollouts by a real supervisor with a real gateway, before model servers that start in no time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.turnout import Load, Turnout, until
+
+PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
+KEY = "default/digits"
+
+
+@pytest.fixture
+def turnout(tmp_path: Path) -> Iterator[Turnout]:
+    with Turnout(tmp_path, (sys.executable, str(PROGRAM))) as running:
+        yield running
+
+
+def model(turnout: Turnout, number: int, **files: str) -> None:
+    folder = turnout.folder / "digits" / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {"saved_model.pb": "", "answer": f'{{"predictions": [{number}]}}', **files}.items():
+        (folder / name).write_text(text)
+
+
+def document(turnout: Turnout, *numbers: int, replicas: int = 1, **rollout: Any) -> str:
+    """Writes a document with these versions, the first stable, the second its canary, and gives its path."""
+    scaling = {"minReplicas": 1, "maxReplicas": 4}
+    few = {"margin": 3.0, "negligible": 0.2}  # so that little evidence is enough
+    plan = {
+        "steps": [20, 50],
+        "interval": "1s",
+        "bake": "1s",
+        "deadline": "1h",
+        "objectives": {"errors": few, "rejections": few},
+        **rollout,
+    }
+    first = {"name": f"v{numbers[0]}", "model": f"digits/{numbers[0]}"}
+    versions = [
+        first | {"autoscaling": {"minReplicas": replicas, "maxReplicas": 4}},
+        *({"name": f"v{number}", "model": f"digits/{number}", "autoscaling": scaling} for number in numbers[1:]),
+    ]
+    traffic = {"stable": f"v{numbers[0]}"} | ({"canary": f"v{numbers[1]}"} if numbers[1:] else {})
+    spec = {"runtime": "tfserving", "versions": versions, "traffic": traffic, "rollout": plan}
+    head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
+    path = turnout.folder / "digits.yaml"
+    path.write_text(json.dumps({**head, "spec": spec}))
+    return str(path)
+
+
+def load(turnout: Turnout) -> Load:
+    return Load(f"http://127.0.0.1:{turnout.port}/v1/models/digits:predict", {"instances": [[1]]}, rate=100)
+
+
+def rollout(turnout: Turnout) -> dict[str, Any]:
+    """The rollout that is under way, or the last one; {} if there is none."""
+    return dict(turnout.status().get("rollout") or {})
+
+
+def phase(turnout: Turnout, *wanted: str) -> bool:
+    return rollout(turnout).get("phase") in wanted
+
+
+def test_a_good_version_takes_all_the_traffic(turnout: Turnout) -> None:
+    model(turnout, 1)
+    model(turnout, 2)
+    up = turnout.up(document(turnout, 1))
+    turnout.settled()
+    with load(turnout) as requests:
+        requests.more(10)
+        assert "v1 100 %" in turnout.run("apply", document(turnout, 1, 2))
+        until(lambda: phase(turnout, "promoted"), "v2 is promoted")
+        requests.more(20)
+        before = requests.versions["v1"]
+        requests.more(50)
+        assert requests.versions["v1"] == before
+        assert requests.failures == []
+    (record,) = turnout.status()["rollouts"]
+    assert (record["stable"], record["canary"], record["outcome"]) == ("v1", "v2", "promoted")
+    assert turnout.version("v2")["share"] == 100
+    turnout.stop(up)
