@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 BUCKETS = 10_000
 SATURATED = 0.5
-"""The part of all buckets that are bad, beyond which nothing is compared: what is left says too little."""
+"""The part of all buckets that are bad, beyond which nothing is compared. A canary that is worse uses its buckets up
+sooner than stable does, so that in the end as many are bad on either, however much worse it is."""
 
 
 class Fresh(NamedTuple):

@@ -2,15 +2,15 @@
 
 The tests are e-values on counts: if what one tests against is true, it stays below 1/alpha for ever with probability
 1 - alpha, however often it is looked at. Each is a product over bad events (or requests), so it goes on over looks,
-steps and weights, and a mixture over alternatives, so that none has to be guessed.
-Source: Lindon et al., arXiv 2205.14762 and 2011.03567, one-sided.
+steps and weights. Source: Lindon et al., arXiv 2205.14762 and 2011.03567, one-sided.
 
 - *worse*, against "the canary's risk is at most stable's". A bad event falls on the canary with probability
   theta(r) = r * share / (1 - share + r * share), where r is the ratio of the risks and share the canary's as assigned.
-- *fine*, against "its risk is `margin` times stable's or more, and above what is negligible": half of it the mirror
-  image of *worse*, half a test of the canary's own rate. Without the latter nothing could be told of two versions that
-  hardly ever fail. Either half alone is an e-value against that, so their mean is.
-- *over*, against "its rate is at most the limit", which needs no stable.
+  It is a mixture over ratios, so that none has to be guessed.
+- *fine*, against "its risk is `margin` times stable's or more, and not negligible": half of it the mirror image of
+  *worse*, for a canary that is as good as stable, half a test of the canary's own rate. Without the latter nothing
+  could be told of two versions that hardly ever fail. Each half alone is an e-value against that, so their mean is.
+- *over*, against "its rate is at most the limit", which needs no stable; a mixture too.
 
 Rolling back takes one test of several, so alpha is shared out over them. Advancing takes all objectives at once, so
 each has the whole alpha: a version that one objective should stop passes that one with probability alpha at most.
@@ -35,14 +35,10 @@ ALPHA = 0.01
 """The chance that a version which is no worse is rolled back, and that one at the margin is promoted."""
 WORSE = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 """Ratios that *worse* looks for, and times the limit that *over* does; beyond the last a version is caught as fast."""
-SMALLER = (0.5, 0.2, 0.05)
-"""Parts of the negligible rate that the test of the canary's own rate looks for."""
-FINE = 3
-"""How many ratios *fine* looks for: between the margin and equal, equal, and half."""
+SMALL = 0.2
+"""The part of the negligible rate that the test of the canary's own rate looks for."""
 LEAST_REQUESTS = 20
 """Of the canary in a step, before it may advance: a fifth of them failing would show by then."""
-_PARTS = 50
-"""Into how many the part of the buckets that are bad is rounded up, so that steps are computed seldom."""
 _MOST = 1e300
 _Steps = tuple[tuple[float, float], ...]
 """For each alternative what one kind of event adds to its logarithm, and what the other kind does."""
@@ -91,8 +87,8 @@ class Look(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """All that was seen for one objective: requests, buckets of keys by their first bad event, and the logarithms of
-    each alternative's product."""
+    """All that was seen for one objective: requests, buckets of keys by their first bad event, and the products'
+    logarithms. `fine` and `small` are the halves of *fine*."""
 
     canary_requests: int = 0
     canary_bad: int = 0
@@ -101,8 +97,8 @@ class Evidence(NamedTuple):
     canary_buckets: int = 0
     stable_buckets: int = 0
     worse: tuple[float, ...] = (0.0,) * len(WORSE)
-    fine: tuple[float, ...] = (0.0,) * FINE
-    small: tuple[float, ...] = (0.0,) * len(SMALLER)
+    fine: float = 0.0
+    small: float = 0.0
     over: tuple[float, ...] = (0.0,) * len(WORSE)
     saturated: bool = False
 
@@ -125,10 +121,11 @@ class Evidence(NamedTuple):
             if share:
                 worse = _added(worse, _against(share, 1.0, WORSE), canary, stable)
             if least:
-                worst, alternatives = _ratios(objective.margin, math.ceil(spent * _PARTS))
-                fine = _added(fine, _against(least, worst, alternatives), canary, stable)
+                ((on_canary, on_stable),) = _against(least, objective.margin, (1.0,))
+                fine += canary * on_canary + stable * on_stable
         if objective.negligible and (units or failed):
-            small = _added(small, _rate(objective.negligible, SMALLER), failed, units - failed)
+            ((on_bad, on_good),) = _rate(objective.negligible, (SMALL,))
+            small += failed * on_bad + (units - failed) * on_good
         if objective.limit is not None and (requests or bad):
             over = _added(over, _rate(objective.limit, WORSE), bad, requests - bad)
         return Evidence(
@@ -231,11 +228,9 @@ def renewed(objective: Objective, evidence: Evidence) -> Evidence:
 
 
 def _finding(objective: Objective, evidence: Evidence, bar: float) -> Finding:
-    fine = _mean(evidence.fine)
-    if objective.negligible:
-        fine = (fine + _mean(evidence.small)) / 2
+    halves = (evidence.fine, evidence.small) if objective.negligible else (evidence.fine,)
     over = 1.0 if objective.limit is None else _mean(evidence.over)
-    return Finding(objective, evidence, _mean(evidence.worse), over, fine, bar, 1 / ALPHA)
+    return Finding(objective, evidence, _mean(evidence.worse), over, _mean(halves), bar, 1 / ALPHA)
 
 
 @lru_cache(4096)
@@ -251,17 +246,6 @@ def _rate(null: float, factors: tuple[float, ...]) -> _Steps:
     """Of a bad request, and of a good one, where the rate is tested by itself."""
     others = [min(null * factor, (1 + null) / 2) for factor in factors]
     return tuple((math.log(other / null), math.log((1 - other) / (1 - null))) for other in others)
-
-
-@lru_cache(1024)
-def _ratios(margin: float, spent: int) -> tuple[float, tuple[float, ...]]:
-    """The ratio that *fine* tests against when `spent` of `_PARTS` parts of the buckets are bad, and its alternatives.
-
-    A canary that is `margin` times as bad uses its buckets up sooner than stable does, and looks better for it: if each
-    is one key's, by at most the power of those that are left.
-    """
-    worst: float = margin * (1 - spent / _PARTS) ** (margin - 1)
-    return worst, (math.sqrt(worst), 1.0, 0.5) if worst > 1 else (worst * 0.7, worst / 2, worst / 4)
 
 
 def _added(logarithms: tuple[float, ...], steps: _Steps, first: int, second: int) -> tuple[float, ...]:
