@@ -64,9 +64,13 @@ class Metrics:
         names = {"namespace": document.metadata.namespace, "deployment": document.metadata.name}
         body = {**names, "stable": stable, "canary": canary, "weight": weight}
         try:
-            answer = self._client.post(url, json=body).raise_for_status()
+            answer = self._client.post(url, json=body)
+            if not answer.is_success:  # httpx's own words for that hold the address, which may hold a token
+                raise Unread(f"its webhook answers {answer.status_code}")
             value = _Answer.model_validate_json(answer.content).value
-        except httpx.HTTPError as error:
+        except httpx.InvalidURL:
+            raise Unread("its webhook has no valid address") from None
+        except httpx.RequestError as error:
             raise Unread(f"its webhook does not answer: {error or type(error).__name__}") from None
         except ValidationError:
             raise Unread('its webhook answers something else than {"value": number}') from None
