@@ -40,7 +40,7 @@ class Traffic:
         return min(1.0, self.bad[objective] * self.ratio.get(objective, 1.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """What came in a while under one share of the canary, so far as it is drawn by then.
 
@@ -97,7 +97,7 @@ class Requests:
         return [None] * len(self._names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _User:
     """One who always fails on canary, on stable or on both, and comes every so many seconds on average."""
 

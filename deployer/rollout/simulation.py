@@ -80,10 +80,10 @@ def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
         else:
             least = plan.bake if rollout.phase is Phase.BAKING else plan.interval
             until = max(rollout.since + least, now + PATIENCE * (now - rollout.since))
-            room = _room(plan, rollout.judgement)
+            arrivals.room = _room(plan, rollout.judgement)
             while True:
                 now = arrivals.passed(route.weight / 100, now, LOOK)
-                if now >= until or any(most >= left for most, left in zip(arrivals.most, room, strict=True)):
+                if now >= until or arrivals.are_telling:
                     break
 
 
@@ -97,35 +97,40 @@ def _room(plan: Plan, judgement: Judgement | None) -> list[float]:
 class _Arrivals:
     """The counts on their way to the next look.
 
-    `bad`: those of the canary that have come so far, by objective. `most`: by how much those that were not looked at
-    yet can have multiplied the evidence against it, as a logarithm.
+    `bad`: those of the canary that have come so far, by objective. `room`: by how much the evidence against it may
+    still grow, as a logarithm, before it may be enough. `are_telling`: there is none left.
     """
 
     def __init__(self, plan: Plan, traffic: Traffic, chance: Chance) -> None:
         self._source = (Users if traffic.users else Requests)(plan, traffic, chance)
-        self._traffic, self._chance = traffic, chance
+        self._lag, self._bursty, self._chance = traffic.lag, traffic.bursty, chance
         self._limited = [objective.limit is not None for objective in plan.objectives]
         self._late = deque[tuple[float, Part]]()
         self._new: list[Part] = []
         self.bad = [0] * len(plan.objectives)
-        self.most = [0.0] * len(plan.objectives)
+        self.room = [0.0] * len(plan.objectives)
+        self.are_telling = False
 
     def passed(self, share: float, now: float, seconds: float) -> float:
         """The time after so many seconds more, with what has come in."""
         now += seconds
         if share:
-            part = self._source.part(share, seconds * (-log(1 - self._chance()) if self._traffic.bursty else 1.0))
-            self._late.append((now + self._traffic.lag, part))
+            part = self._source.part(share, -seconds * log(1 - self._chance()) if self._bursty else seconds)
+            self._late.append((now + self._lag, part))
         while self._late and self._late[0][0] <= now:
             part = self._late.popleft()[1]
             self._new.append(part)
-            for index, bad in enumerate(part.bad):
-                if bad:
-                    self.bad[index] += bad
-                    share = 0.0 if self._limited[index] else part.share
-                    self.most[index] += bad * log(WORSE[-1] / (1 - share + WORSE[-1] * share))
+            if any(part.bad):
+                self._count(part)
         return now
 
+    def _count(self, part: Part) -> None:
+        for index, (bad, is_limited) in enumerate(zip(part.bad, self._limited, strict=True)):
+            share = 0.0 if is_limited else part.share
+            self.bad[index] += bad
+            self.room[index] -= bad * log(WORSE[-1] / (1 - share + WORSE[-1] * share))
+        self.are_telling = min(self.room) <= 0
+
     def looks(self) -> Mapping[str, tuple[Look, ...]]:
-        new, self._new, self.most = self._new, [], [0.0] * len(self.bad)
+        new, self._new, self.are_telling = self._new, [], False
         return self._source.looks(new)
