@@ -1,22 +1,33 @@
-"""The least replicas that versions need for the time of a rollout (decision 18). Pure."""
+"""The least replicas that a version needs for the time of a rollout (decision 18). Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
 
-from deployer.spec import Autoscaling, ModelDeployment, Version
-
-
-def floored(document: ModelDeployment, floors: Mapping[str, int]) -> ModelDeployment:
-    """The document as it would be if each version asked for its floor at least."""
-    versions = tuple(_raised(version, floors.get(version.name, 0)) for version in document.spec.versions)
-    return document.model_copy(update={"spec": document.spec.model_copy(update={"versions": versions})})
+from deployer.kubernetes.kinds import Object
 
 
-def _raised(version: Version, floor: int) -> Version:
-    least, most = version.replicas
-    if floor <= least:
-        return version
-    scaling = version.autoscaling or Autoscaling(min_replicas=least, max_replicas=most)
-    raised = scaling.model_copy(update={"min_replicas": floor, "max_replicas": max(floor, most)})
-    return version.model_copy(update={"autoscaling": raised})
+def floored(made: Object, floor: int) -> Object:
+    """The object of a version with `floor` replicas at least, where it says how many there are. Its autoscaler may
+    have more, and goes no lower."""
+    made = copy.deepcopy(made)
+    spec = made.get("spec", {})
+    match made["kind"]:
+        case "Deployment" | "HorizontalPodAutoscaler":
+            _raise(spec, floor)
+        case "ScaledObject":
+            _raise(spec, floor)
+            _raise(spec["fallback"], floor)
+        case "SeldonDeployment":
+            for predictor in spec["predictors"]:
+                _raise(predictor, floor)
+                for component in predictor["componentSpecs"]:
+                    for scaling in ("hpaSpec", "kedaSpec"):
+                        _raise(component.get(scaling, {}), floor)
+    return made
+
+
+def _raise(part: Object, floor: int) -> None:
+    for name in ("replicas", "minReplicas", "minReplicaCount"):
+        if name in part:
+            part[name] = max(part[name], floor)

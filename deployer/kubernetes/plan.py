@@ -123,8 +123,11 @@ class _Valid:
         self._decision = decide(
             observed.resource, document, observed.said, observed.heard, self._versions, self._astray, observed.now
         )
-        raised = floored(document, self._decision.conduct.floors)
-        desired = [compare.stamped(made) for made in manifests(raised, observed.options, Owner(name=name, uid=uid))]
+        floors = self._decision.conduct.floors
+        desired = [
+            compare.stamped(floored(made, floors.get(made["metadata"]["labels"][VERSION_LABEL], 0)))
+            for made in manifests(document, observed.options, Owner(name=name, uid=uid))
+        ]
         self._desired = {identity(made): made for made in desired}
         # One that is to go scales until it is gone: applied before that, replicas would go to and fro.
         self._scaled = {
