@@ -96,6 +96,7 @@ def test_the_page(servers: Servers, start: Start) -> None:
     assert counted(gateway) == {("v2", 7, False): [20, 20, 0, 0], ("v2", 7, True): [20, 20, 0, 0]}
     assert {row["keyed"] for row in report["counts"]} == {True, False}
     assert bucket(gateway, "v2", "errors") == 1 << cohort(SALT, b"ada").bucket
+    assert bucket(gateway, "v2", "requests") == bucket(gateway, "v2", "errors")
     assert bucket(gateway, "v2", "slow") == bucket(gateway, "v1", "errors") == 0
     assert evidence(gateway)["source"] == told["source"]
 

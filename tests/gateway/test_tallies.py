@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import mmap
+import weakref
 from typing import Any
 
 import pytest
@@ -192,3 +194,12 @@ def test_full_areas_are_apart() -> None:
     assert len(tally.buckets) == counters.BITMAPS.capacity
     assert all(row in ([0, 0, 0, bits], [0, 0, 0, 0]) for row in tally.buckets.values())
     assert sum(row[0] for row in tally.counts.values()) == counters.EVIDENCE.capacity + 4
+
+
+def test_a_deployment_that_has_gone_is_held_no_longer() -> None:
+    worker = Worker(digits())
+    worker.count("v1")
+    gone = weakref.ref(worker.deployment)
+    worker.swap(digits())
+    gc.collect()
+    assert gone() is None
