@@ -162,9 +162,10 @@ class _Look:
         return replace(rollout, phase=Phase.PROMOTED, entered=self._sight.now, paused=None, until=None, reason=why)
 
     def _trial(self, rollout: Rollout | None) -> Trial | None:
-        """What the document asks to try; as long as a promotion bakes, it may also say already who is stable then."""
+        """What the document asks to try; as long as a promotion bakes, it may also say already who is stable then. One
+        that was promoted may be undone for as long as the document says the same."""
         traffic, stable = self._traffic, self._kept.stable
-        if rollout is not None and _under_way(rollout):
+        if rollout is not None and (_under_way(rollout) or rollout.phase is Phase.PROMOTED):
             trial = rollout.trial
             pair = {trial.stable, trial.canary}
             agreed = traffic.stable == trial.canary and rollout.phase in (Phase.PROMOTING, Phase.BAKING)
@@ -172,7 +173,8 @@ class _Look:
                 agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
             ):
                 return Trial(trial.stable, trial.canary, _identity(self._document, trial.stable, trial.canary))
-            stable = traffic.stable
+            if _under_way(rollout):
+                stable = traffic.stable
         canary = traffic.canary
         if self._sight.route is None or stable != traffic.stable or canary is None or canary == stable:
             return None

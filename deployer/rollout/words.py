@@ -46,9 +46,10 @@ def explain(rollout: RolloutStatus, records: Sequence[RolloutRecord], now: float
         lines.append(f"{_INDENT}its weight is in force since {rollout.since}")
     if rollout.reason:
         lines += _wrapped(f"because: {rollout.reason}", width)
-    lines += ["", "What comes next"]
-    for sentence in _next(rollout, now):
-        lines += _wrapped(sentence, width)
+    if rollout.phase not in OVER:
+        lines += ["", "What comes next"]
+        for sentence in _next(rollout, now):
+            lines += _wrapped(sentence, width)
     if rollout.evidence:
         lines += ["", "The evidence"]
         for objective in rollout.evidence:
@@ -60,7 +61,7 @@ def explain(rollout: RolloutStatus, records: Sequence[RolloutRecord], now: float
         took = span(seconds(record.ended) - seconds(record.began))
         name = f"rollout {record.number}, {record.stable} → {record.canary}, {record.began}, took {took}"
         lines += _wrapped(f"{name}: {record.outcome}; {record.reason}", width)
-        for figure in record.figures:
+        for figure in record.figures if record.number != rollout.number else ():
             lines += _wrapped(figure, width, indent=2)
     return lines
 
@@ -86,7 +87,8 @@ def span(length: float) -> str:
 def _place(rollout: RolloutStatus) -> str:
     if rollout.phase is Phase.STEP and rollout.steps:
         return f"step {rollout.step + 1} of {len(rollout.steps)}, {rollout.weight:g} %"
-    return f"{rollout.phase}, {rollout.weight:g} %" if rollout.weight else str(rollout.phase)
+    told = rollout.weight and rollout.phase not in OVER
+    return f"{rollout.phase}, {rollout.weight:g} %" if told else str(rollout.phase)
 
 
 def _steps(rollout: RolloutStatus) -> str:
