@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.rollout.signature import MOST, Signature, Tensor, difference
@@ -81,11 +81,13 @@ SIGNATURES = st.builds(Signature, TOLD, TOLD)
 
 
 @given(SIGNATURES)
+@settings(deadline=None)
 def test_a_signature_takes_its_own_place(signature: Signature) -> None:
     assert difference(signature, signature) == ""
 
 
 @given(SIGNATURES, SIGNATURES, SIGNATURES)
+@settings(deadline=None)
 def test_what_takes_the_place_of_one_that_takes_the_place_does_too(
     first: Signature, second: Signature, third: Signature
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_takes_the_place_of_one_that_takes_the_place_does_too(
 
 
 @given(SIGNATURES, SIGNATURES)
+@settings(deadline=None)
 def test_each_changed_tensor_is_named(stable: Signature, canary: Signature) -> None:
     told = difference(stable, canary)
     gone = {f"input {name} is gone" for name in stable.inputs.keys() - canary.inputs.keys()}

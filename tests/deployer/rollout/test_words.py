@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.rollout.state import AWAITING, Phase
@@ -237,6 +237,7 @@ ROLLOUTS = st.builds(
 
 
 @given(ROLLOUTS, st.integers(80, 200))
+@settings(deadline=None)
 def test_no_line_is_wider_than_it_may_be(status: RolloutStatus, width: int) -> None:
     for told in (*drawn(status, NOW, width), *explain(status, [], NOW, width)):
         assert len(told) <= width
