@@ -116,9 +116,7 @@ def _replanned(rollout: Rollout, plan: Plan) -> Rollout:
         evidence = rollout.evidence if step == rollout.step else _renewed(rollout)
         judgement = rollout.judgement
     paused = None if rollout.until is not None or rollout.paused == AWAITING else rollout.paused
-    return replace(
-        rollout, plan=plan, step=step, evidence=evidence, requests=0, judgement=judgement, paused=paused, until=None
-    )
+    return replace(rollout, plan=plan, step=step, evidence=evidence, judgement=judgement, paused=paused, until=None)
 
 
 def _moved_by_hand(rollout: Rollout, seen: Seen) -> Rollout:
