@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from deployer.rollout import concerns
+from deployer.rollout import capacity, concerns
 from deployer.rollout import plan as plans
 from deployer.rollout.evidence import Arms, Taken, taken
 from deployer.rollout.happenings import Happening, figures, happenings
@@ -99,20 +98,16 @@ class _Look:
         kept, looks = self._evidence(before, old)
         if old is not None and _under_way(old):
             kept = concerns.watched(kept, old, self._document, self._sight)
-        order = self._sight.order
-        if old is not None and old.phase is Phase.PROMOTED and kept.stable != old.trial.canary and order is not None:
-            # Nothing is left to undo: the document has gone on.
-            old, order = replace(old, handled=order[0]), None
         seen = Seen(
             self._sight.now,
             self._trial(old),
             self._route(),
             self._sight.settled,
-            self._capacity(kept),
+            capacity.percentages(self._document, kept.base, self._sight.ready),
             looks,
             objections=tuple(concerns.objections(kept, old, self._document, self._sight)) if old is not None else (),
             doubts=tuple(concerns.doubts(self._document, self._sight)),
-            order=order,
+            order=self._sight.order,
         )
         after = tick(old, self._plan, seen)
         rollout = after.rollout
@@ -127,7 +122,7 @@ class _Look:
         return Conduct(
             replace(kept, outdated=outdated),
             self._roles(kept, after.route),
-            self._floors(kept, after.capacity),
+            capacity.floors(self._document, kept.base, after.capacity) if _under_way(rollout) else {},
             tuple(told),
             outdated,
         )
@@ -162,16 +157,17 @@ class _Look:
         return replace(rollout, phase=Phase.PROMOTED, entered=self._sight.now, paused=None, until=None, reason=why)
 
     def _trial(self, rollout: Rollout | None) -> Trial | None:
-        """What the document asks to try; as long as a promotion bakes, it may also say already who is stable then. One
-        that was promoted may be undone for as long as the document says the same."""
+        """What the document asks to try. Of a rollout that is promoted, also where it says already who is stable then;
+        undone it may be until the document goes on from there."""
         traffic, stable = self._traffic, self._kept.stable
-        if rollout is not None and (_under_way(rollout) or rollout.phase is Phase.PROMOTED):
+        if rollout is not None and rollout.phase is not Phase.ROLLED_BACK:
             trial = rollout.trial
-            pair = {trial.stable, trial.canary}
-            agreed = traffic.stable == trial.canary and rollout.phase in (Phase.PROMOTING, Phase.BAKING)
-            if pair <= self._declared.keys() and (
-                agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
-            ):
+            agreed = traffic.stable == trial.canary and (
+                rollout.phase in (Phase.PROMOTING, Phase.BAKING)
+                or (rollout.phase in (Phase.PROMOTED, Phase.RESTORING) and traffic.canary in (None, trial.canary))
+            )
+            is_same = agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
+            if is_same and {trial.stable, trial.canary} <= self._declared.keys():
                 return Trial(trial.stable, trial.canary, _identity(self._document, trial.stable, trial.canary))
             if _under_way(rollout):
                 stable = traffic.stable
@@ -203,29 +199,6 @@ class _Look:
             f"{kept.stable} is stable, and spec.traffic.stable still says {said}: {canary} is not tried before it says "
             f"{kept.stable}"
         )
-
-    # Replicas
-
-    def _need(self, kept: Kept, version: str, percent: float) -> int:
-        """The replicas that so much of the traffic needs, by what stable had for all of it."""
-        least, most = self._declared[version].replicas
-        return max(least, min(most, math.ceil(round(kept.base * percent / 100, 6))))
-
-    def _capacity(self, kept: Kept) -> dict[str, float]:
-        """For each version the percentage of all traffic that its ready replicas can take."""
-        percent = {}
-        for name, version in self._declared.items():
-            least, most = version.replicas
-            ready = self._sight.ready.get(name, 0)
-            can = 100.0 if ready >= most else min(100.0, 100 * ready / (kept.base or 1))
-            percent[name] = can if ready >= least else 0.0
-        return percent
-
-    def _floors(self, kept: Kept, wanted: Mapping[str, float]) -> dict[str, int]:
-        if not _under_way(kept.rollout):
-            return {}
-        needs = {name: self._need(kept, name, percent) for name, percent in wanted.items() if name in self._declared}
-        return {name: need for name, need in needs.items() if need > self._declared[name].replicas[0]}
 
     # Evidence
 

@@ -45,7 +45,9 @@ class World:
         self.told: list[Happening] = []
         self.counts: dict[tuple[str, int], list[int]] = {}
         self.more: dict[str, Any] = {}
-        """What is seen besides."""
+        """What is seen besides, or instead."""
+        self.base: dict[str, int] = {}
+        """Replicas that an autoscaler asks for."""
         self.order: tuple[str, Order] | None = None
         self.last: Conduct | None = None
 
@@ -71,7 +73,10 @@ class World:
         return [happening.reason for happening in self.told]
 
     def sight(self) -> Sight:
-        desired = {v.name: max(v.replicas[0], self.floors.get(v.name, 0)) for v in self.document.spec.versions}
+        desired = {
+            version.name: max(version.replicas[0], self.base.get(version.name, 0), self.floors.get(version.name, 0))
+            for version in self.document.spec.versions
+        }
         epoch = self.route.epoch if self.route is not None else 0
         counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self.counts.items())
         sight = Sight(
@@ -98,6 +103,10 @@ class World:
         self.told += made.happenings
         self.last = made
         return made
+
+    def looks(self, number: int) -> None:
+        for _ in range(number):
+            self.look()
 
     def until(self, done: Callable[[], bool], looks: int = 3000) -> None:
         for _ in range(looks):

@@ -1,0 +1,556 @@
+"""Whole rollouts, look by look: who has the traffic, what is kept, and what is told."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from deployer.rollout.conduct import Roles
+from deployer.rollout.evidence import Reading
+from deployer.rollout.signature import Signature, Tensor
+from deployer.rollout.state import Order, Phase
+from deployer.spec import ModelDeployment
+from tests.deployer.rollout.world import ROLLOUT, World, declared
+
+SCALED = {"minReplicas": 2, "maxReplicas": 8}
+
+
+def begun(document: ModelDeployment | None = None) -> World:
+    """At its first weight."""
+    world = World(document or declared())
+    world.until_weight(5)
+    return world
+
+
+def changed(document: ModelDeployment, **traffic: str | None) -> ModelDeployment:
+    """With another traffic."""
+    after = document.spec.traffic.model_copy(update=traffic)
+    return document.model_copy(update={"spec": document.spec.model_copy(update={"traffic": after})})
+
+
+def promoted() -> World:
+    world = World(declared())
+    world.until_phase(Phase.PROMOTED)
+    return world
+
+
+# Without a rollout
+
+
+def test_without_a_rollout_the_roles_are_the_documents() -> None:
+    world = World(declared(rollout=None, traffic={"weight": 30.0, "sticky": {"header": "x-user"}}))
+    made = world.look()
+    assert made.roles == Roles("v1", "v2", 30, "default/digits v1 v2 0")
+    assert (made.floors, made.happenings, made.outdated) == ({}, (), "")
+    assert world.split == ("v1", "v2", 30)
+    assert world.route is not None
+    assert world.route.salt == "default/digits v1 v2 0"
+
+
+def test_with_a_rollout_and_no_canary_nothing_happens() -> None:
+    world = World(declared(canary=None))
+    world.looks(3)
+    assert world.split == ("v1", None, 0)
+    assert world.told == []
+
+
+# A good version
+
+
+def test_a_good_version_takes_all_traffic_step_by_step() -> None:
+    world = World(declared())
+    weights = []
+    for _ in range(300):
+        world.look()
+        weights.append(world.split)
+    assert world.rollout.phase is Phase.PROMOTED
+    assert [split for split, _ in itertools.groupby(weights)] == [
+        ("v1", "v2", 0),
+        ("v1", "v2", 5),
+        ("v1", "v2", 25),
+        ("v1", "v2", 100),
+        ("v2", None, 0),
+    ]
+    assert world.reasons == ["RolloutBegun", "StepBegun", "StepBegun", "Promoting", "Promoted", "Baked"]
+    assert "errors: 0.00% of" in world.told[2].message
+    (record,) = world.known.history
+    assert (record.number, record.stable, record.canary, record.outcome) == (1, "v1", "v2", "promoted")
+    assert 0 < record.ended - record.began < 600
+    assert [figure.split(":")[0] for figure in record.figures] == ["errors", "rejections"]
+
+
+def test_after_a_promotion_the_new_one_is_stable_though_the_document_has_the_old_pair() -> None:
+    world = promoted()
+    world.looks(30)
+    assert world.split == ("v2", None, 0)
+    assert world.rollout.number == 1
+    assert world.last is not None
+    assert world.last.outdated == ""
+
+
+def test_silence_holds_and_is_told_once() -> None:
+    world = World(declared(), traffic=0)
+    world.looks(1500)
+    assert world.split == ("v1", "v2", 5)
+    assert world.reasons == ["RolloutBegun", "StepBegun", "Overdue"]
+
+
+# A bad version
+
+
+def test_a_version_that_errs_is_rolled_back_with_the_figures() -> None:
+    world = begun()
+    world.rates["v2"] = 0.2
+    world.until_phase(Phase.ROLLED_BACK)
+    assert world.split == ("v1", "v2", 0)
+    assert world.reasons == ["RolloutBegun", "StepBegun", "RollingBack", "RolledBack"]
+    assert all("the canary is worse (e-value" in told.message and told.warning for told in world.told[2:])
+    (record,) = world.known.history
+    assert record.outcome == "rolled back"
+    assert record.reason == world.rollout.reason
+    world.looks(30)
+    assert world.split == ("v1", "v2", 0)
+    assert len(world.told) == 4
+
+
+def test_a_failure_that_comes_late_still_counts() -> None:
+    """Of a version that hangs, requests end long after they were assigned, and may be all it got."""
+    world = begun()
+    assert world.route is not None
+    world.looks(5)
+    world.traffic = 0
+    world.counts["v2", world.route.epoch][1] += 40
+    world.until_phase(Phase.ROLLED_BACK)
+
+
+@pytest.mark.parametrize("phase", [Phase.WARMING, Phase.STEP, Phase.BAKING])
+def test_a_canary_that_crashes_again_and_again_is_rolled_back_with_its_reason(phase: Phase) -> None:
+    world = World(declared())
+    if phase is Phase.WARMING:
+        world.ready = {"v1": 1}
+    world.more["failures"] = {"v2": (4, "of another time"), "v1": (9, "stable's own")}
+    world.until_phase(phase)
+    for failures in (5, 6):
+        world.more["failures"] = {"v2": (failures, "its server ended with exit code 1"), "v1": (20, "")}
+        world.looks(3)
+        assert world.rollout.phase is phase
+    world.more["failures"] = {"v2": (7, "its server ended with exit code 1")}
+    world.until_phase(Phase.ROLLED_BACK)
+    assert world.rollout.reason == "v2 failed 3 times since the rollout began, last: its server ended with exit code 1"
+
+
+def test_failures_are_counted_on_over_a_restart_of_the_target() -> None:
+    world = begun()
+    for failures in (0, 2, 0, 0, 1):
+        world.more["failures"] = {"v2": (failures, "killed")}
+        world.looks(2)
+    assert "v2 failed 3 times since the rollout began" in world.rollout.reason
+
+
+OLD = Signature({"x": Tensor("DT_FLOAT", (-1, 4))}, {"y": Tensor("DT_FLOAT", (-1, 1))})
+NEW = Signature({"x": Tensor("DT_FLOAT", (-1, 5))}, {"y": Tensor("DT_FLOAT", (-1, 1))})
+
+
+def test_another_signature_is_refused_before_the_first_weight() -> None:
+    world = World(declared())
+    world.more["signatures"] = {"v1": OLD, "v2": NEW}
+    world.until_phase(Phase.ROLLED_BACK)
+    assert "another signature than v1: " in world.rollout.reason
+    assert ("v2", 1) not in world.counts or world.counts["v2", 1][0] == 0
+    assert world.reasons == ["RolloutBegun", "RollingBack", "RolledBack"]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "signatures"),
+    [
+        ({**ROLLOUT, "allowSignatureChange": True}, {"v1": OLD, "v2": NEW}),
+        (ROLLOUT, {"v1": OLD, "v2": OLD}),
+        (ROLLOUT, {"v1": OLD}),
+        (ROLLOUT, {}),
+    ],
+)
+def test_a_signature_that_may_be_other_or_is_not_known_passes(
+    rollout: dict[str, Any], signatures: dict[str, Signature]
+) -> None:
+    world = World(declared(rollout=rollout))
+    world.more["signatures"] = signatures
+    world.until_weight(5)
+
+
+METRIC = declared(rollout={**ROLLOUT, "objectives": {"metrics": [{"name": "revenue", "query": "r", "min": 10.0}]}})
+
+
+def test_a_metric_out_of_its_limits_in_three_looks_rolls_back() -> None:
+    world = World(METRIC)
+    world.more["metrics"] = {"revenue": 12.0}
+    world.until_weight(5)
+    world.more["metrics"] = {"revenue": 9.5}
+    world.looks(20)  # two looks that are apart
+    assert world.rollout.phase is Phase.STEP
+    world.more["metrics"] = {"revenue": 10.0}
+    world.looks(10)  # good again: it begins anew
+    world.more["metrics"] = {"revenue": 9.5}
+    world.looks(20)
+    assert world.rollout.phase is Phase.STEP
+    world.looks(3)
+    assert world.rollout.reason == "the metric revenue is 9.5, and good from 10 to any in 3 looks in a row"
+
+
+@pytest.mark.parametrize("value", [None, 9.5])
+def test_a_metric_that_is_unread_or_bad_holds(value: float | None) -> None:
+    world = World(METRIC)
+    world.more["metrics"] = {"revenue": 12.0}
+    world.until_weight(5)
+    world.more["metrics"] = {"revenue": value}
+    world.looks(20)
+    assert world.split == ("v1", "v2", 5)
+    world.more["metrics"] = {"revenue": 12.0}
+    world.until_weight(25)
+
+
+def test_a_gateway_that_cannot_be_read_holds_until_it_can_but_others_may_roll_back() -> None:
+    world = begun()
+    world.more["unread"] = ("gateway 2",)
+    world.looks(300)
+    assert world.split == ("v1", "v2", 5)
+    del world.more["unread"]
+    world.until_weight(25)
+    world.more["unread"] = ("gateway 2",)
+    world.rates["v2"] = 0.2
+    world.until_phase(Phase.ROLLED_BACK)
+
+
+def test_evidence_that_none_can_tell_holds_and_is_caught_up_with() -> None:
+    world = begun()
+    world.more["readings"] = ()
+    world.looks(300)
+    assert world.split == ("v1", "v2", 5)
+    del world.more["readings"]
+    world.looks(2)
+    assert world.split == ("v1", "v2", 25)
+
+
+# Replicas
+
+
+def test_a_weight_waits_for_the_replicas_that_it_needs() -> None:
+    world = World(declared(replicas=SCALED))
+    world.base = {"v1": 8}
+    world.ready = {"v1": 8, "v2": 1}
+    world.looks(5)
+    assert world.split == ("v1", "v2", 0)  # below its own minimum
+    world.ready = {"v1": 8, "v2": 2}
+    world.until_weight(5)
+    assert world.floors == {"v1": 8}
+    world.until(lambda: world.floors.get("v2") == 8)  # of 25 % needs 2, of all needs 8
+    world.looks(20)
+    assert world.split == ("v1", "v2", 25)
+    world.ready = {"v1": 8, "v2": 7}
+    world.looks(20)
+    assert world.split == ("v1", "v2", 25)
+    world.ready = {"v1": 8, "v2": 8}
+    world.until_phase(Phase.BAKING)
+    assert world.floors == {"v1": 8, "v2": 8}
+    world.until_phase(Phase.PROMOTED)
+    assert world.floors == {}
+
+
+def test_stable_keeps_its_replicas_until_the_canary_has_lost_its_traffic() -> None:
+    world = World(declared(replicas=SCALED))
+    world.base = {"v1": 6}
+    world.until_weight(25)
+    world.base = {}  # the autoscaler would take some away, as stable has less to do
+    world.rates["v2"] = 0.5
+    world.until_phase(Phase.ROLLING_BACK)
+    world.more["settled"] = False
+    world.looks(5)
+    assert world.floors == {"v1": 6}
+    assert world.split == ("v1", "v2", 0)
+    del world.more["settled"]
+    world.look()
+    assert world.floors == {}
+
+
+def test_a_canary_at_its_most_replicas_is_large_enough() -> None:
+    world = World(declared(replicas={"minReplicas": 1, "maxReplicas": 2}))
+    world.base = {"v1": 2}
+    small = world.document.spec.versions[1].autoscaling
+    assert small is not None
+    fixed = world.document.spec.versions[1].model_copy(update={"autoscaling": None})
+    versions = (world.document.spec.versions[0], fixed)
+    world.document = world.document.model_copy(
+        update={"spec": world.document.spec.model_copy(update={"versions": versions})}
+    )
+    world.until_phase(Phase.PROMOTED)
+
+
+# Orders
+
+
+def test_orders_are_taken_once() -> None:
+    world = begun()
+    world.ask(Order.PAUSE)
+    world.looks(200)
+    assert world.split == ("v1", "v2", 5)
+    assert world.rollout.paused == "paused by hand"
+    world.ask(Order.RESUME)
+    world.until_weight(25)
+    assert world.reasons[2:4] == ["Paused", "Resumed"]
+    world.ask(Order.ROLLBACK)
+    world.until_phase(Phase.ROLLED_BACK)
+    world.looks(5)
+    world.ask(Order.RETRY)
+    world.until_weight(5)
+    assert world.rollout.number == 2
+    assert world.route is not None
+    world.ask(Order.PROMOTE)
+    world.until_phase(Phase.PROMOTED)
+    world.ask(Order.UNDO)
+    world.until_phase(Phase.ROLLED_BACK)
+    assert world.split[0] == "v1"
+    assert world.reasons[-2:] == ["Undoing", "Undone"]
+    assert [record.outcome for record in world.known.history] == ["rolled back", "promoted", "undone"]
+    world.looks(50)
+    assert world.split == ("v1", "v2", 0)
+
+
+def test_an_order_from_before_is_not_taken_by_a_rollout_that_begins() -> None:
+    world = World(declared())
+    world.ask(Order.PAUSE)
+    world.until_weight(5)
+    assert world.rollout.paused is None
+
+
+def test_an_order_that_came_without_a_rollout_is_not_taken_by_the_next() -> None:
+    world = promoted()
+    with_rollout, world.document = world.document, declared(rollout=None, stable="v2", canary=None)
+    world.look()
+    world.ask(Order.UNDO)
+    world.look()
+    world.document = changed(with_rollout, stable="v2", canary=None)
+    world.looks(5)
+    assert world.split == ("v2", None, 0)
+
+
+def test_each_attempt_has_cohorts_and_evidence_of_its_own() -> None:
+    world = begun(declared(traffic={"sticky": {"header": "x-user"}}))
+    assert world.route is not None
+    first = world.route.salt
+    world.until_weight(25)
+    assert world.route.salt == first == "default/digits v1 v2 1"
+    world.ask(Order.ROLLBACK)
+    world.until_phase(Phase.ROLLED_BACK)
+    world.ask(Order.RETRY)
+    world.until_weight(5)
+    assert world.route.salt == "default/digits v1 v2 2"
+    assert world.rollout.evidence[0].canary_requests < 1000
+    assert set(world.known.taken.epochs.values()) == {0.05}
+
+
+# Changes of the document
+
+
+def test_a_new_canary_is_refused_until_the_document_agrees_on_who_is_stable() -> None:
+    world = promoted()
+    world.document = declared("v1", "v2", "v3", canary="v3")
+    made = world.look()
+    assert made.outdated == ("v2 is stable, and spec.traffic.stable still says v1: v3 is not tried before it says v2")
+    world.looks(10)
+    assert world.split == ("v2", None, 0)
+    assert world.reasons.count("StableOutdated") == 1
+    world.document = changed(world.document, stable="v2")
+    assert world.look().outdated == ""
+    world.until_weight(5)
+    assert world.split == ("v2", "v3", 5)
+    assert (world.rollout.trial.stable, world.rollout.number) == ("v2", 2)
+
+
+def test_a_third_version_that_the_document_makes_stable_is_followed() -> None:
+    world = promoted()
+    world.document = declared("v1", "v2", "v3", stable="v3", canary=None)
+    world.looks(2)
+    assert world.split == ("v3", None, 0)
+    world.ask(Order.UNDO)  # of a promotion that is no longer what there is
+    world.looks(5)
+    assert world.split == ("v3", None, 0)
+
+
+def test_a_promotion_that_the_document_takes_back_may_be_tried_again() -> None:
+    world = promoted()
+    old = world.document
+    world.document = changed(old, stable="v2", canary=None)
+    world.looks(3)
+    assert world.split == ("v2", None, 0)
+    world.document = old
+    world.looks(3)
+    assert world.split[0] == "v1"
+    world.until_weight(5)
+    assert world.rollout.number == 2
+
+
+def test_an_undo_stays_until_the_document_changes() -> None:
+    world = promoted()
+    world.document = changed(world.document, stable="v2", canary=None)
+    world.looks(3)
+    world.ask(Order.UNDO)
+    world.until_phase(Phase.ROLLED_BACK)
+    world.looks(10)
+    assert world.split == ("v1", None, 0)
+    world.document = changed(world.document, stable="v1")
+    world.looks(3)
+    assert world.split == ("v1", None, 0)
+
+
+def test_a_stable_that_is_no_longer_declared_is_the_documents_again() -> None:
+    world = promoted()
+    world.document = declared("v1", canary=None)
+    world.looks(2)
+    assert world.split == ("v1", None, 0)
+
+
+def test_a_newer_version_half_way_takes_the_canarys_place() -> None:
+    world = begun()
+    world.document = declared("v1", "v3", canary="v3")
+    world.look()
+    assert world.split == ("v1", None, 0)
+    world.until(lambda: world.split == ("v1", "v3", 5))
+    assert world.rollout.number == 2
+    assert world.known.history[0].reason == "the document's versions have changed"
+
+
+def test_a_change_of_either_version_half_way_begins_again() -> None:
+    world = begun()
+    first, second = world.document.spec.versions
+    spec = world.document.spec.model_copy(
+        update={"versions": (first, second.model_copy(update={"image": "team/v2:2"}))}
+    )
+    world.document = world.document.model_copy(update={"spec": spec})
+    world.until_phase(Phase.ROLLED_BACK)
+    world.until_weight(5)
+    assert world.rollout.number == 2
+
+
+def test_other_replicas_half_way_change_nothing() -> None:
+    world = begun()
+    world.document = declared(replicas=SCALED)
+    world.looks(3)
+    assert (world.rollout.number, world.rollout.phase) == (1, Phase.STEP)
+
+
+def test_a_rollout_that_is_taken_out_is_rolled_back_and_then_the_document_says() -> None:
+    world = begun()
+    world.document = declared(rollout=None, traffic={"weight": 40.0})
+    world.look()
+    assert world.split == ("v1", "v2", 0)
+    world.until_phase(Phase.ROLLED_BACK)
+    world.look()
+    assert world.split == ("v1", "v2", 40)
+
+
+def test_a_document_that_agrees_while_a_promotion_bakes_lets_it_bake() -> None:
+    world = World(declared())
+    world.until_phase(Phase.BAKING)
+    world.document = changed(world.document, stable="v2", canary=None)
+    world.looks(5)
+    assert world.rollout.phase is Phase.BAKING
+    world.until_phase(Phase.PROMOTED)
+    world.looks(3)
+    assert world.split == ("v2", None, 0)
+    assert "RollingBack" not in world.reasons
+
+
+@pytest.mark.parametrize("phase", [Phase.STEP, Phase.BAKING])
+def test_a_canary_that_the_document_makes_stable_is(phase: Phase) -> None:
+    """By hand, against the rollout or before its end: then nothing is left to try, and nothing to go back to."""
+    world = World(declared())
+    world.until_phase(phase)
+    world.document = declared("v2", stable="v2", canary=None)
+    world.looks(3)
+    assert world.split == ("v2", None, 0)
+    assert world.rollout.phase is Phase.PROMOTED
+    assert world.known.history[-1].reason == "the document made v2 stable"
+
+
+def test_a_stable_that_is_replaced_half_way_is_held_until_its_successor_answers() -> None:
+    world = begun()
+    world.document = declared("v2", "v3", stable="v3", canary=None)
+    world.ready = {"v1": 1, "v2": 1}
+    world.looks(10)
+    assert world.split == ("v1", None, 0)
+    world.ready = {"v3": 1}
+    world.looks(2)
+    assert world.split == ("v3", None, 0)
+
+
+def test_a_weight_that_is_moved_by_hand_pauses() -> None:
+    world = begun()
+    assert world.route is not None
+    world.route = world.route.model_copy(update={"weight": 40.0, "epoch": world.route.epoch + 1})
+    world.looks(100)
+    assert world.split == ("v1", "v2", 40)
+    assert world.rollout.paused == "the weight was moved by hand from 5 to 40"
+
+
+# What is kept
+
+
+def test_what_cannot_be_read_is_begun_again_from_the_route() -> None:
+    world = World(declared())
+    world.until_weight(25)
+    world.kept = '{"rollout": {"of": "another release"}}'
+    world.look()
+    assert world.split == ("v1", "v2", 0)
+    assert world.reasons[-2:] == ["RolloutLost", "RolloutBegun"]
+    world.until_phase(Phase.PROMOTED)
+    world.kept = "{"
+    world.looks(5)
+    assert world.split == ("v2", None, 0)
+    assert world.reasons[-1] == "RolloutLost"
+
+
+def test_the_history_and_the_epochs_are_bounded() -> None:
+    world = World(declared())
+    for _ in range(12):
+        world.until_weight(5)
+        world.ask(Order.ROLLBACK)
+        world.until_phase(Phase.ROLLED_BACK)
+        world.ask(Order.RETRY)
+        world.look()
+    assert [record.number for record in world.known.history] == list(range(3, 13))
+    assert len(world.known.taken.epochs) <= 2
+
+
+def test_counts_of_before_the_rollout_are_none_of_its_evidence() -> None:
+    world = World(declared(rollout=None, traffic={"weight": 5.0}))
+    world.rates["v2"] = 0.3
+    world.looks(20)
+    world.document = declared()
+    world.rates = {}
+    world.until_weight(25)
+    assert world.rollout.evidence[0].canary_bad == 0
+
+
+def test_an_unsettled_weight_does_not_count_as_in_force() -> None:
+    world = World(declared())
+    world.until(lambda: world.split[2] == 5)
+    world.more["settled"] = False
+    world.looks(60)
+    assert world.rollout.since is None
+    del world.more["settled"]
+    world.look()
+    assert world.rollout.since == world.now
+
+
+def test_a_restarted_gateway_loses_no_rollout() -> None:
+    world = begun()
+    world.looks(30)
+    world.counts.clear()
+    world.more["readings"] = (Reading("gateway again", 1, ()),)
+    world.looks(3)
+    before = world.rollout.evidence[0].canary_requests
+    assert before > 0
+    del world.more["readings"]
+    world.looks(10)
+    assert world.rollout.evidence[0].canary_requests >= before
