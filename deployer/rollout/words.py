@@ -32,7 +32,7 @@ def drawn(rollout: RolloutStatus, now: float, width: int = WIDTH) -> list[str]:
         size = max(10, width - len(_INDENT) - _LABEL - 8)
         lines.append(f"{_INDENT}{'weight':<{_LABEL}}{_bar(rollout.weight / 100, size)} {rollout.weight:g} %")
         for objective in rollout.evidence:
-            lines += _measured(objective, width)
+            lines += _measured(objective, _counts(objective), width)
     for sentence in _next(rollout, now):
         lines += _wrapped(sentence, width)
     return lines
@@ -51,9 +51,11 @@ def explain(rollout: RolloutStatus, records: Sequence[RolloutRecord], now: float
         for sentence in _next(rollout, now):
             lines += _wrapped(sentence, width)
     if rollout.evidence:
-        lines += ["", "The evidence"]
+        first = rollout.evidence[0]
+        bars = f"{_e(first.bar_against)} against it rolls back, {_e(first.bar_for)} for it lets it go on"
+        lines += ["", f"The evidence: {bars}"]
         for objective in rollout.evidence:
-            lines += _wrapped(_figures(objective), width)
+            lines += _measured(objective, f"{objective.verdict}; {objective.message}", width)
         lines += _wrapped(_HOW, width)
     if records:
         lines += ["", "Rollouts that are over"]
@@ -163,8 +165,8 @@ def _step(rollout: RolloutStatus, now: float) -> Iterator[str]:
         yield f"until {rollout.canary} has had {LEAST_REQUESTS} requests in this step, and nothing is doubtful"
 
 
-def _measured(objective: ObjectiveStatus, width: int) -> list[str]:
-    """Two bars, on a scale of logarithms: from 1, which says nothing, to what is needed."""
+def _measured(objective: ObjectiveStatus, text: str, width: int) -> list[str]:
+    """Two bars and a text. The bars are on a scale of logarithms: from 1, which says nothing, to what is needed."""
     size = max(6, (width - len(_INDENT) - _LABEL - 40) // 2)
     against = max(objective.worse, objective.over)
     bars = (
@@ -173,16 +175,8 @@ def _measured(objective: ObjectiveStatus, width: int) -> list[str]:
     )
     return [
         f"{_INDENT}{objective.name:<{_LABEL}}{bars}",
-        *_wrapped(_counts(objective), width, indent=1 + _LABEL // len(_INDENT)),
+        *_wrapped(text, width, indent=1 + _LABEL // len(_INDENT)),
     ]
-
-
-def _figures(objective: ObjectiveStatus) -> str:
-    over = f", above its limit {_e(objective.over)}" if objective.over > 1 else ""
-    return (
-        f"{objective.message}: {objective.verdict}; e-value against the canary {_e(objective.worse)}{over}, rolled "
-        f"back at {_e(objective.bar_against)}; for it {_e(objective.fine)}, advances at {_e(objective.bar_for)}"
-    )
 
 
 def _counts(objective: ObjectiveStatus) -> str:
