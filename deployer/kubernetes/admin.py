@@ -37,7 +37,8 @@ class Admins:
             self._slices.start()
 
     def stop(self) -> None:
-        """As Cache.stop."""
+        """As Cache.stop. Nobody may ask any more."""
+        self._gateways.close()
         if self._slices is not None:
             self._slices.stop()
 

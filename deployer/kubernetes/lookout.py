@@ -58,10 +58,11 @@ class Lookout:
             rounds.start()
 
     def stop(self) -> None:
-        """End after the rounds at hand."""
+        """End after the rounds at hand. Returns once they are over."""
         for rounds in self._rounds:
             rounds.stop()
         self._admins.stop()
+        self._others.stop()
 
     def heard(self, key: Key) -> Heard:
         """What was heard last of a deployment."""

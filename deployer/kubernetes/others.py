@@ -45,6 +45,13 @@ class Others:
         self._signatures = Signatures(store)
         self._threads = ThreadPoolExecutor(AT_ONCE, "others")
 
+    def stop(self) -> None:
+        """Nobody may ask any more."""
+        self._threads.shutdown()
+        self._metrics.close()
+        if self._prometheus is not None:
+            self._prometheus.close()
+
     def ask(self, resources: Mapping[Key, Object]) -> dict[Key, Told]:
         """What they say of each deployment. Blocks for some seconds at most."""
         self._signatures.forget(resources.keys())

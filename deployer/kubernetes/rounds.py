@@ -22,8 +22,9 @@ class Rounds:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the round at hand."""
+        """End after the round at hand. Returns once it is over."""
         self._stopping.set()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._period):
