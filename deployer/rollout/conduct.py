@@ -184,12 +184,18 @@ class _Look:
         rollout = kept.rollout
         if rollout is not None and _under_way(rollout):
             canary = wanted.canary if wanted.canary in self._declared else None
+            if wanted.stable not in self._declared and not self._is_held(wanted.stable):
+                return Roles(self._traffic.stable)
             salt = _salt(self._document, wanted.stable, canary, rollout.number)
             return Roles(wanted.stable, canary, wanted.weight if canary is not None else 0.0, salt)
         traffic = self._traffic
         canary = traffic.canary if kept.stable == traffic.stable and traffic.canary != kept.stable else None
         number = rollout.number if rollout is not None else 0
         return Roles(kept.stable, canary, 0.0, _salt(self._document, kept.stable, canary, number))
+
+    def _is_held(self, version: str) -> bool:
+        """Whether gateways still know a version that is no longer declared."""
+        return self._sight.route is not None and version in self._sight.route.by_name
 
     def _outdated(self, kept: Kept) -> str:
         canary, said = self._traffic.canary, self._traffic.stable

@@ -1,4 +1,4 @@
-"""What the gateway is told that a deployment's servers speak, and which numbers its pins may carry."""
+"""What gateways are told of a deployment: what its servers speak, who has which part of the traffic, who gets what."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from deployer.rollout.conduct import Roles
 from deployer.routes import route
 from deployer.spec import ModelDeployment
+from gateway import table
+from tests.support.deployments import deployment
 
 
 @pytest.mark.parametrize(
@@ -31,5 +33,73 @@ def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | 
             "spec": {**spec, "versions": [{"name": "v1", "model": "/models/digits/3"}], "traffic": {"stable": "v1"}},
         }
     )
-    made = route(None, document, {"v1"}, Roles.of(document))
-    assert (made.runtime, [version.servable for version in made.versions]) == (runtime, [servable])
+    told = route(None, document, {"v1"}, Roles.of(document))
+    assert (told.runtime, [version.servable for version in told.versions]) == (runtime, [servable])
+
+
+def made(
+    before: table.Deployment | None,
+    roles: Roles,
+    ready: set[str],
+    *versions: str,
+    rollout: bool = True,
+    traffic: dict[str, Any] | None = None,
+    **more: Any,
+) -> table.Deployment:
+    spec: dict[str, Any] = {"rollout": {"objectives": {"slow": {"over": "50ms"}}}} if rollout else {}
+    named = [{"name": name, "image": "team/digits"} for name in versions or ("v1", "v2")]
+    document = deployment("oip", *named, traffic={"stable": named[0]["name"], **(traffic or {})}, **spec, **more)
+    return route(before, document, ready, roles)
+
+
+def split(route: table.Deployment) -> tuple[str, str | None, float, int]:
+    return route.stable, route.canary, route.weight, route.epoch
+
+
+def test_the_epoch_rises_with_each_change_of_the_split_and_with_nothing_else() -> None:
+    both = {"v1", "v2"}
+    first = made(None, Roles("v1", "v2", 0, "s 1"), both)
+    assert split(first) == ("v1", "v2", 0, 0)
+    assert split(made(first, Roles("v1", "v2", 0, "s 2"), both)) == ("v1", "v2", 0, 0)
+    second = made(first, Roles("v1", "v2", 5, "s 1"), both)
+    assert split(second) == ("v1", "v2", 5, 1)
+    assert split(made(second, Roles("v2"), both)) == ("v2", None, 0, 2)
+
+
+def test_by_hand_a_canary_that_is_not_ready_has_no_weight_and_in_a_rollout_it_keeps_it() -> None:
+    before = made(None, Roles("v1", "v2", 5), {"v1", "v2"})
+    assert made(before, Roles("v1", "v2", 5), {"v1"}, rollout=False).weight == 0
+    assert made(before, Roles("v1", "v2", 5), {"v1"}).weight == 5
+    assert made(before, Roles("v1", "v2", 5), set()).weight == 5
+
+
+def test_what_was_stable_is_held_until_its_successor_is_ready() -> None:
+    before = made(None, Roles("v1"), {"v1"}, "v1")
+    held = made(before, Roles("v2"), {"v1"}, "v2")
+    assert split(held) == ("v1", None, 0, 0)
+    assert [version.name for version in held.versions] == ["v2", "v1"]
+    assert split(made(held, Roles("v2"), {"v1", "v2"}, "v2")) == ("v2", None, 0, 1)
+
+
+def test_a_promoted_canary_that_does_not_answer_for_a_moment_keeps_all_it_had() -> None:
+    before = made(None, Roles("v1", "v2", 100, "s"), {"v1", "v2"})
+    assert split(made(before, Roles("v2"), {"v1"})) == ("v1", "v2", 100, 0)
+    assert split(made(before, Roles("v2"), {"v1", "v2"})) == ("v2", None, 0, 1)
+
+
+def test_a_canary_that_is_stable_is_no_canary() -> None:
+    assert split(made(None, Roles("v1", "v1", 0), {"v1"})) == ("v1", None, 0, 0)
+
+
+def test_keys_rules_and_limits_are_told() -> None:
+    traffic = {"sticky": {"header": "x-user"}, "match": [{"header": {"x-cohort": "beta"}, "version": "v2"}]}
+    told = made(None, Roles("v1", "v2", 5, "default/digits v1 v2 1"), {"v1", "v2"}, traffic=traffic)
+    assert told.salt == "default/digits v1 v2 1"
+    assert told.sticky == table.Sticky(header="x-user")
+    assert told.match == (table.Match(header={"x-cohort": "beta"}, version="v2"),)
+    assert told.slow == 0.05
+
+
+def test_without_keys_and_rollouts_there_is_no_salt_and_no_limit() -> None:
+    told = made(None, Roles("v1", "v2", 5, "default/digits v1 v2 0"), {"v1", "v2"}, rollout=False)
+    assert (told.salt, told.sticky, told.match, told.slow) == ("", None, (), None)

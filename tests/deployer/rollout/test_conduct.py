@@ -484,6 +484,21 @@ def test_a_stable_that_is_replaced_half_way_is_held_until_its_successor_answers(
     assert world.split == ("v3", None, 0)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_stable_that_is_gone_from_the_document_and_the_table_is_no_way_back(lost: bool) -> None:
+    world = begun()
+    world.document = declared("v2", "v3", stable="v3", canary="v2")
+    if lost:
+        world.route = None
+    else:
+        assert world.route is not None
+        versions = tuple(version for version in world.route.versions if version.name != "v1")
+        world.route = world.route.model_copy(update={"stable": "v2", "canary": None, "weight": 0, "versions": versions})
+    world.looks(3)
+    assert world.split[0] in ("v2", "v3")
+    world.until(lambda: world.split == ("v3", "v2", 5))
+
+
 def test_a_weight_that_is_moved_by_hand_pauses() -> None:
     world = begun()
     assert world.route is not None

@@ -97,6 +97,7 @@ class World:
         sight = self.sight()
         made = conduct(self.document, None if self.kept is None else keeping.read(self.kept), sight)
         self.kept = keeping.write(made.kept)
+        assert keeping.read(self.kept) == made.kept
         ready = {name for name, count in sight.ready.items() if count}
         self.route = route(self.route, self.document, ready, made.roles)
         self.floors = dict(made.floors)

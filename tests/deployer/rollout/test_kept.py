@@ -1,0 +1,79 @@
+"""What is kept between two looks: whole, bounded, and of another release no harm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployer.rollout.buckets import BUCKETS, Buckets
+from deployer.rollout.evidence import EPOCHS, SIGNALS, SOURCES, Count, Source, Taken
+from deployer.rollout.kept import HISTORY, Failures, Kept, Record, Strikes, read, write
+from deployer.rollout.state import Order
+from tests.deployer.rollout.world import World, declared
+
+RECORD = Record(1, "v1", "v2", "rolled back", "errors: 5 %", 10.0, 20.5, ("errors: 5 %",))
+
+
+def full() -> Kept:
+    """As large as it gets: with sticky keys, of which half are bad, and many gateways in many steps."""
+    bits = (1 << BUCKETS) - 1
+    counts = tuple(
+        Count(version, epoch, keyed, 10**9, 10**6, 10**6, 10**6)
+        for version in ("v1", "v2")
+        for epoch in range(4)
+        for keyed in (False, True)
+    )
+    world = World(declared(traffic={"sticky": {"cookie": "User"}}))
+    world.until_weight(25)
+    world.ask(Order.PAUSE)
+    world.look()
+    return replace(
+        world.known,
+        taken=Taken(
+            after=3,
+            epochs={epoch: epoch / 100 for epoch in range(EPOCHS)},
+            sources={f"{index:016x}": Source(1.5e9, counts, (2, 3)) for index in range(SOURCES)},
+            buckets={signal: Buckets(bits, bits - 1) for signal in SIGNALS},
+            met=bits,
+            steady=7,
+            dropped=11,
+        ),
+        failures=Failures(3, 2),
+        strikes={"revenue": Strikes(2, 1.5e9)},
+        history=(RECORD,) * HISTORY,
+        outdated="…",
+    )
+
+
+def test_what_is_written_is_read_again() -> None:
+    kept = full()
+    assert kept.rollout is not None
+    assert kept.rollout.evidence[0].canary_requests > 0
+    assert kept.rollout.judgement is not None
+    assert read(write(kept)) == kept
+    assert read(write(Kept())) == Kept()
+
+
+def test_it_stays_well_below_what_an_object_may_have() -> None:
+    """etcd takes 1.5 MB."""
+    assert len(write(full())) < 400_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "[]", '"text"', '{"rollout": 3}', '{"rollout": {"phase": "flying"}}', '{"history": [{}]}'],
+)
+def test_what_nobody_can_read_is_told_to_be_lost(text: str) -> None:
+    assert read(text) == Kept(lost=True)
+
+
+def test_what_a_newer_release_adds_is_passed_over() -> None:
+    assert read('{"stable": "v1", "said": "v1", "moon": "full"}') == Kept(stable="v1", said="v1")
+
+
+def test_the_newest_records_are_kept() -> None:
+    kept = Kept()
+    for number in range(HISTORY + 3):
+        kept = replace(kept, history=kept.recorded(replace(RECORD, number=number)))
+    assert [record.number for record in kept.history] == list(range(3, HISTORY + 3))
