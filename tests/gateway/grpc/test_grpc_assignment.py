@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from hpack import Encoder
 
@@ -117,6 +118,20 @@ def test_a_header_or_a_cookie_is_the_key(
                 written = [(name, value.replace(b"{}", user.encode())) for name, value in layout]
                 answer = ask(client, spell([*HEAD, *written]))
                 assert (answer.code, answer.version) == (Code.OK, version)
+
+
+@pytest.mark.parametrize(
+    ("sticky", "name", "value"), [({"header": "x-user"}, "x-user", "{}"), ({"cookie": "user"}, "cookie", "user={}")]
+)
+def test_grpcs_own_client_gets_the_same(
+    start: Callable[..., GrpcClient], sticky: dict[str, str], name: str, value: str
+) -> None:
+    host, port = start(sticky=Sticky(**sticky)).socket.getpeername()
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PREDICT)
+        for user, version in list(VERSIONS.items()) * 2:
+            _, done = call.with_call(predict(), metadata=((name, value.format(user)),), timeout=30)
+            assert dict(done.initial_metadata())["x-turnout-version"] == version
 
 
 @pytest.mark.parametrize("name", ["cookie", "authorization"])
