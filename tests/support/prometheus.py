@@ -78,13 +78,14 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, job: str, targets: Iterable[str]) -> Iterator[Prometheus]:
-    """One that scrapes `targets` each second, as the chart's monitors make it scrape."""
-    folder.mkdir()
+def prometheus(folder: Path, job: str, targets: Iterable[str], port: int | None = None) -> Iterator[Prometheus]:
+    """One that scrapes `targets` each second, as the chart's monitors make it scrape. In a folder that had one before
+    it goes on."""
+    folder.mkdir(exist_ok=True)
     scrape = {"job_name": job, "honor_labels": True, "static_configs": [{"targets": list(targets)}]}
     configuration = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scrape]}
     (folder / "prometheus.yml").write_text(json.dumps(configuration))  # JSON is YAML
-    port = free_port()
+    port = port or free_port()
     log = folder / "prometheus.log"
     with log.open("w") as output:
         process = subprocess.Popen(

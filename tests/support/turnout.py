@@ -74,6 +74,11 @@ class Turnout:
         self._started.append(process)
         return process
 
+    def kill(self) -> None:
+        """The supervisor alone, with SIGKILL."""
+        self._started[-1].kill()
+        self._started[-1].wait()
+
     def said(self) -> str:
         return (self.folder / "said").read_text()
 
