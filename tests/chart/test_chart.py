@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from deployer.kubernetes.gateways import ADMIN_PORT
 from tests.chart.renders import CHART, NAMESPACE, VALUES, HelmFailed, Object, helm, named, render
 
 # The first use builds Helm.
@@ -94,6 +95,27 @@ def test_selectors_find_the_pods() -> None:
     data = services["turnout-gateway"]
     assert {port["targetPort"] for port in data["spec"]["ports"]} == {"data"}
     assert "turnout.dev/metrics" not in data["metadata"]["labels"]
+
+
+def test_the_operator_finds_the_gateways_and_may_ask_them() -> None:
+    for values in VALUES:
+        objects = render("--values", values)
+        (operator,) = pods(with_spec(objects))["turnout-operator"]["containers"]
+        (service,) = (arg.removeprefix("--gateways=") for arg in operator["args"] if arg.startswith("--gateways="))
+        namespace, _, name = service.partition("/")
+        assert namespace == NAMESPACE
+        assert ADMIN_PORT in {port["name"] for port in named(objects, "Service", name)["spec"]["ports"]}
+        rules = named(objects, "Role", "turnout-operator-home")["rules"]
+        assert {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]} in rules
+    objects = render("--values", CHART / "ci/full-values.yaml")
+    labels = named(objects, "Deployment", "turnout-operator")["spec"]["template"]["metadata"]["labels"]
+    admitted = [
+        source["podSelector"]["matchLabels"]
+        for rule in named(objects, "NetworkPolicy", "turnout-gateway")["spec"]["ingress"]
+        for source in rule.get("from", ())
+        if rule["ports"][0]["port"] == "admin" and "podSelector" in source
+    ]
+    assert any(selector.items() <= labels.items() for selector in admitted)
 
 
 def test_an_autoscaler_owns_the_number_of_gateways() -> None:
