@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from deployer.commands import change, documents, operator, predict, render, show, up
+from deployer.commands import change, documents, operator, predict, render, rollout, show, up
 from deployer.errors import TurnoutError
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -37,6 +37,7 @@ for _command in (
     *up.COMMANDS,
     *show.COMMANDS,
     *change.COMMANDS,
+    *rollout.COMMANDS,
     *predict.COMMANDS,
     *operator.COMMANDS,
     *render.COMMANDS,

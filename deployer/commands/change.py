@@ -14,7 +14,13 @@ from deployer.local import changes, environments, limits
 from deployer.local.following import POLL, QUIET, named, status, supervised, wait
 from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
+from deployer.rollout import words
+from deployer.rollout.orders import is_under_way
+from deployer.rollout.state import OVER, Phase
 from deployer.spec import ModelDeployment
+
+_TAKEN_OVER = (Phase.PROMOTING, Phase.BAKING, Phase.FINISHING)
+"""Where a rollout's canary has all traffic, or is about to."""
 
 
 @click.command()
@@ -53,7 +59,16 @@ def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, out
     parsed = dict(map(_share, shares))
     if len(parsed) < len(shares):
         raise TurnoutError(f"a version stands twice in {' '.join(shares)}; give each one share")
-    _change(state, name, lambda document: changes.shared(document, parsed), no_wait, output)
+
+    def change(document: ModelDeployment) -> ModelDeployment:
+        if document.spec.rollout is not None:
+            raise TurnoutError(
+                f"a rollout moves the weight of {document.key}: `turnout rollout` can hold it (pause) and end it "
+                "(promote --now, rollback); without spec.rollout in the document it is yours to move"
+            )
+        return changes.shared(document, parsed)
+
+    _change(state, name, change, no_wait, output)
 
 
 @click.command()
@@ -62,12 +77,20 @@ def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, out
 @options.no_wait
 @options.output
 def promote(name: str, state: State, no_wait: bool, output: str) -> None:
-    """Make the canary of NAME stable, with all traffic; the old stable runs on without."""
+    """Make the canary of NAME stable, with all traffic; the old stable runs on without.
+
+    Once a rollout has promoted it, this lets the document say so.
+    """
 
     def change(document: ModelDeployment) -> ModelDeployment:
         after = changes.promoted(document)
         canary = after.spec.traffic.stable
         now = status(state, document.key)
+        if now is not None and now.rollout is not None and now.rollout.phase not in (*OVER, *_TAKEN_OVER):
+            raise TurnoutError(
+                f"a rollout of {document.key} is under way, and promotes {canary} by itself; "
+                f"`turnout rollout promote {name} --now` does it at once"
+            )
         if now is None or not any(version.name == canary and version.ready for version in now.versions):
             raise TurnoutError(
                 f"{canary} of {document.key} isn't ready, so it can't become stable; see `turnout status`"
@@ -84,7 +107,16 @@ def promote(name: str, state: State, no_wait: bool, output: str) -> None:
 @options.output
 def rollback(name: str, state: State, no_wait: bool, output: str) -> None:
     """Give all traffic of NAME back to its stable version; the canary runs on without."""
-    _change(state, name, changes.rolled_back, no_wait, output)
+
+    def change(document: ModelDeployment) -> ModelDeployment:
+        if document.spec.rollout is not None:
+            raise TurnoutError(
+                f"{document.key} has a rollout: `turnout rollout rollback {name}` ends it while it is under way, and "
+                f"`turnout rollout undo {name}` takes a promotion back"
+            )
+        return changes.rolled_back(document)
+
+    _change(state, name, change, no_wait, output)
 
 
 @click.command()
@@ -137,6 +169,8 @@ def _finish(
         if output == "text":
             shares = ", ".join(f"{version.name} {version.share:g} %" for version in now.versions)
             click.echo(f"{document.key}: in force, {shares}")
+            if now.rollout is not None and is_under_way(now.rollout):
+                click.echo(f"{document.key}: {words.line(now.rollout)}; `turnout status --watch` shows how it goes on")
     if output == "json":
         options.show_as_json({"deployments": [status.shown() for status in reached]})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import click
 from rich.console import Console, Group
@@ -19,9 +19,15 @@ from deployer.local.following import named
 from deployer.local.following import status as status_of
 from deployer.local.state import State
 from deployer.local.status import Condition, DeploymentStatus
+from deployer.rollout import words
+from deployer.rollout.orders import is_under_way
 
 WATCH_EVERY = 0.5
 """Seconds between two looks of --watch."""
+PIPE_EVERY = 5.0
+"""The same where it is no terminal that shows them."""
+PIPE_WIDTH = 240
+"""Characters: wide, where nobody looks. A column cut off could not be searched for."""
 LINES = 200
 """Of a log, from its end: more than a traceback, less than a day."""
 _COLOURS = {
@@ -47,15 +53,16 @@ def status(name: str | None, watch: bool, state: State, output: str) -> None:
             shown = [status.shown() for status in statuses]
             options.show_as_json({"supervisor": state.supervisor(), "deployments": shown})
         else:
-            # Wide, where nobody looks: a column cut off could not be searched for.
-            console = Console() if Console().is_terminal else Console(width=240)
+            console = Console() if Console().is_terminal else Console(width=PIPE_WIDTH)
             console.print(_view(statuses, notes))
         return
     try:
-        with Live(_view(*_statuses(state, name)), auto_refresh=False, screen=False) as live:
+        if not Console().is_terminal:
+            _print_on(state, name)
+        with Live(_view(*_statuses(state, name), watched=True), auto_refresh=False, screen=False) as live:
             while True:
                 time.sleep(WATCH_EVERY)
-                live.update(_view(*_statuses(state, name)), refresh=True)
+                live.update(_view(*_statuses(state, name), watched=True), refresh=True)
     except KeyboardInterrupt:
         return
 
@@ -112,7 +119,17 @@ def _statuses(state: State, name: str | None) -> tuple[list[DeploymentStatus], l
     return [status for status in found.values() if status is not None], notes
 
 
-def _view(statuses: list[DeploymentStatus], notes: list[str]) -> Group:
+def _print_on(state: State, name: str | None) -> NoReturn:
+    """Where nothing can be drawn over: all of it anew, every so often."""
+    while True:
+        console = Console(width=PIPE_WIDTH)
+        console.print(_view(*_statuses(state, name), watched=True))
+        console.file.flush()
+        time.sleep(PIPE_EVERY)
+
+
+def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool = False) -> Group:
+    """`watched`: rollouts are drawn, instead of told in a line."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in ("DEPLOYMENT", "VERSION", "ROLE"):
         table.add_column(column, overflow="fold")
@@ -141,9 +158,16 @@ def _view(statuses: list[DeploymentStatus], notes: list[str]) -> Group:
                 lines.append(f"{status.key} {version.name}: {version.reason}")
         if status.message:
             lines.append(f"{status.key}: {status.message}")
+        if status.rollout is not None and not (watched and is_under_way(status.rollout)):
+            lines.append(f"{status.key}: {words.line(status.rollout)}")
     addresses = sorted({status.address for status in statuses if status.address})
     lines += [f"address: http://{address} (REST and gRPC)" for address in addresses]
-    return Group(*([table] if statuses else []), *map(Text, lines))
+    drawn = [
+        Text("\n".join([f"\n{status.key}", *words.drawn(status.rollout, time.time(), Console().width)]))
+        for status in statuses
+        if watched and status.rollout is not None and is_under_way(status.rollout)
+    ]
+    return Group(*([table] if statuses else []), *map(Text, lines), *drawn)
 
 
 COMMANDS: tuple[click.Command, ...] = (status, logs)

@@ -76,6 +76,10 @@ def differences(before: ModelDeployment | None, after: ModelDeployment) -> Itera
     for name in before.by_name:
         if name not in after.by_name:
             yield f"version {name} goes"
+    if before.spec.rollout != after.spec.rollout:
+        yield (
+            "the plan of its rollout is new" if after.spec.rollout else "its rollout goes: the weight is yours to move"
+        )
     if before.spec.traffic != after.spec.traffic:
         yield f"traffic {traffic(before)} → {traffic(after)}"
 

@@ -33,6 +33,8 @@ def refusal(rollout: RolloutStatus, order: Order) -> str:
         return f"{stands} and is not paused"
     if order is Order.RESUME and rollout.paused == AWAITING:
         return f"{stands} and {AWAITING}: that takes `approve`"
+    if order is Order.APPROVE and rollout.paused not in ("", AWAITING):
+        return f"{stands} and does not wait for approval ({rollout.paused}): that takes `resume`"
     return ""
 
 

@@ -85,3 +85,28 @@ def test_a_good_version_takes_all_the_traffic(turnout: Turnout) -> None:
     assert (record["stable"], record["canary"], record["outcome"]) == ("v1", "v2", "promoted")
     assert turnout.version("v2")["share"] == 100
     turnout.stop(up)
+
+
+def test_a_person_steers_it(turnout: Turnout) -> None:
+    model(turnout, 1)
+    model(turnout, 2)
+    up = turnout.up(document(turnout, 1, 2, steps=[20, 50], pauses=[{"at": 20}]))
+    until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
+    with load(turnout) as requests:
+        until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it waits for approval")
+        assert "that takes `approve`" in turnout.run("rollout", "resume", "digits", code=1)
+        assert turnout.version("v2")["share"] == 20
+        turnout.run("rollout", "approve", "digits")
+        until(lambda: phase(turnout, "promoted"), "v2 is promoted")
+        turnout.run("rollout", "undo", "digits")
+        until(lambda: phase(turnout, "rolled back"), "v1 has the traffic again")
+        assert turnout.version("v1")["share"] == 100
+        turnout.run("rollout", "retry", "digits")
+        until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it has begun again")
+        told = json.loads(turnout.run("rollout", "promote", "digits", "--now", "-o", "json"))
+        assert "promoted by hand" in told["rollout"]["reason"]
+        until(lambda: phase(turnout, "promoted"), "v2 is promoted again")
+        assert requests.failures == []
+    assert "promoted by hand" in turnout.run("rollout", "explain", "digits")
+    assert [record["outcome"] for record in turnout.status()["rollouts"]] == ["promoted", "undone", "promoted"]
+    turnout.stop(up)
