@@ -45,7 +45,7 @@ def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Tick:
         rollout = _restored(rollout, seen)
     elif rollout.phase is Phase.ROLLING_BACK:
         if not _observed(rollout, seen) and seen.settled:
-            rollout = replace(_enter(rollout, Phase.ROLLED_BACK, seen, rollout.reason), before=0.0)
+            rollout = _back(rollout, seen)
     elif plan is None:
         rollout = _rolled_back(rollout, seen, "the rollout was taken out of the document")
     elif seen.trial != rollout.trial:
@@ -77,7 +77,7 @@ def _restored(rollout: Rollout, seen: Seen) -> Rollout:
     promotion: then that stands."""
     if seen.route.stable == rollout.trial.stable:
         if seen.settled and not seen.route.weight:
-            return _enter(rollout, Phase.ROLLED_BACK, seen, rollout.reason)
+            return _back(rollout, seen)
     elif seen.trial != rollout.trial:
         return _enter(rollout, Phase.PROMOTED, seen, "the document's versions have changed, so nothing is undone")
     return rollout
@@ -260,6 +260,10 @@ def _enter(rollout: Rollout, phase: Phase, seen: Seen, reason: str) -> Rollout:
 def _rolled_back(rollout: Rollout, seen: Seen, reason: str) -> Rollout:
     before = max(rollout.before, rollout.weight)
     return replace(_enter(rollout, Phase.ROLLING_BACK, seen, reason), weight=0.0, before=before, forced=False)
+
+
+def _back(rollout: Rollout, seen: Seen) -> Rollout:
+    return replace(_enter(rollout, Phase.ROLLED_BACK, seen, rollout.reason), weight=0.0, before=0.0)
 
 
 def _wanted(rollout: Rollout | None, seen: Seen) -> tuple[Route, dict[str, float]]:
