@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import wraps
+from typing import Any, Protocol
 
 import click
 
@@ -65,18 +67,52 @@ class Local:
             time.sleep(POLL)
 
 
+def _of_deployment(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives the command `name`, and `place` by the options that say where it is."""
+
+    @click.argument("name")
+    @options.state
+    @click.option("--kubernetes", is_flag=True, help="It is on a cluster; else it is on this machine.")
+    @click.option("--namespace", help="On a cluster: its namespace.  [default: the kubeconfig's]")
+    @click.option("--kubeconfig", type=click.Path(dir_okay=False), help="How to reach it.  [default: as kubectl]")
+    @click.option("--context", help="The context of the kubeconfig.  [default: its current one]")
+    @wraps(command)
+    def placed(
+        name: str,
+        state: State,
+        kubernetes: bool,
+        namespace: str | None,
+        kubeconfig: str | None,
+        context: str | None,
+        **others: Any,
+    ) -> None:
+        if not kubernetes and (namespace or kubeconfig or context):
+            raise click.UsageError("--namespace, --kubeconfig and --context are of a cluster; add --kubernetes")
+        place = _on_cluster(name, namespace, kubeconfig, context) if kubernetes else Local(state, name)
+        command(name=name, place=place, **others)
+
+    return placed
+
+
+def _on_cluster(name: str, namespace: str | None, kubeconfig: str | None, context: str | None) -> Place:
+    try:
+        from deployer.kubernetes.rollouts import OnCluster
+    except ModuleNotFoundError as error:
+        raise TurnoutError(f"{error.name} is not installed; pip install 'turnout[kubernetes]'") from None
+    return OnCluster(name, namespace, kubeconfig, context)
+
+
 @click.group()
 def rollout() -> None:
     """Steer the rollout of a deployment, and ask why it stands where it does."""
 
 
 @rollout.command()
-@click.argument("name")
-@options.state
+@_of_deployment
 @options.output
-def explain(name: str, state: State, output: str) -> None:
+def explain(name: str, place: Place, output: str) -> None:
     """Say why the rollout of NAME stands where it does, with every figure, and how those before it ended."""
-    told = Local(state, name).told()
+    told = place.told()
     now = _present(told, name)
     if output == "json":
         _show(told, now)
@@ -85,27 +121,25 @@ def explain(name: str, state: State, output: str) -> None:
 
 
 @rollout.command()
-@click.argument("name")
+@_of_deployment
 @click.option("--now", is_flag=True, help="Needed: without the steps that are left, and what they would show.")
-@options.state
 @options.output
-def promote(name: str, now: bool, state: State, output: str) -> None:
+def promote(name: str, place: Place, now: bool, output: str) -> None:
     """Give all traffic of NAME to the canary at once. Then it bakes, as it would have by itself."""
     if not now:
         raise TurnoutError(
             "a rollout promotes by itself, once its canary is shown to be good; "
             f"`turnout rollout promote {name} --now` does it at once, whatever is shown"
         )
-    _give(Local(state, name), name, Order.PROMOTE, output)
+    _give(place, name, Order.PROMOTE, output)
 
 
 def _command(order: Order, help: str) -> None:
     @rollout.command(str(order), help=help)
-    @click.argument("name")
-    @options.state
+    @_of_deployment
     @options.output
-    def give(name: str, state: State, output: str) -> None:
-        _give(Local(state, name), name, order, output)
+    def give(name: str, place: Place, output: str) -> None:
+        _give(place, name, order, output)
 
 
 _command(Order.PAUSE, "Keep the canary of NAME at its weight. It is still rolled back if it turns out to be worse.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 from deployer.errors import TurnoutError
 from deployer.kubernetes import orders
@@ -11,46 +12,63 @@ from deployer.kubernetes.kinds import MODEL_DEPLOYMENT, Object
 from deployer.kubernetes.status import DeploymentStatus, read
 from deployer.rollout.state import Order
 
+PATIENCE = 30.0
+"""Seconds for the operator to take an order."""
+POLL = 0.3
 
-class Rollouts:
-    """Those of one namespace; None: of the one that the kubeconfig names."""
 
-    def __init__(self, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None) -> None:
+class OnCluster:
+    """The ModelDeployment `name`, or `namespace/name`; without a namespace, in the one that the kubeconfig names."""
+
+    def __init__(self, name: str, namespace: str | None, kubeconfig: str | None, context: str | None) -> None:
         """
         Raises:
             TurnoutError: there is no way to a cluster.
         """
         how, home = configuration(kubeconfig, context)
+        within, _, self._name = name.rpartition("/")
+        self._namespace = within or namespace or home
         self._client = Client(how)
-        self._namespace = namespace or home
 
-    def status(self, name: str) -> DeploymentStatus:
-        """Where it stands. `rollout` of it is None where there has been none.
+    def told(self) -> DeploymentStatus:
+        """How its rollouts stand.
 
         Raises:
             TurnoutError: there is no such ModelDeployment, or it can't be read.
         """
-        return read(self._get(name).get("status", {}))
+        return read(self._get().get("status", {}))
 
-    def give(self, name: str, order: Order) -> str:
-        """Give the order to the spec as it is now. What becomes of it stands in `status.order`, by the text that is
-        returned.
+    def give(self, order: Order) -> DeploymentStatus:
+        """Give an order to the spec as it is now; how its rollouts stand once it was taken.
 
         Raises:
-            TurnoutError: there is no such ModelDeployment, or it can't be written.
+            TurnoutError: it can't be written, was refused, or the operator has not looked at it.
         """
-        text = orders.written(order, self._get(name)["metadata"]["generation"], secrets.token_hex(4))
+        text = orders.written(order, self._get()["metadata"]["generation"], secrets.token_hex(4))
         try:
-            self._client.annotate(MODEL_DEPLOYMENT, self._namespace, name, orders.ANNOTATION, text)
+            self._client.annotate(MODEL_DEPLOYMENT, self._namespace, self._name, orders.ANNOTATION, text)
         except (ApiError, Unreachable) as error:
-            raise TurnoutError(f"the order for {self._namespace}/{name} can't be written: {error}") from None
-        return text
+            raise TurnoutError(f"{self._namespace}/{self._name} can't be annotated: {error}") from None
+        end = time.monotonic() + PATIENCE
+        while (status := self.told()).order is None or status.order.text != text:
+            if time.monotonic() > end:
+                raise TurnoutError(
+                    f"the operator has not taken the order within {PATIENCE:.0f} s, and does once it runs: "
+                    "kubectl get pods --selector app.kubernetes.io/component=operator --all-namespaces"
+                )
+            time.sleep(POLL)
+        if status.order.refused:
+            raise TurnoutError(status.order.refused)
+        return status
 
-    def _get(self, name: str) -> Object:
+    def _get(self) -> Object:
         try:
-            found = self._client.get(MODEL_DEPLOYMENT, self._namespace, name)
+            found = self._client.get(MODEL_DEPLOYMENT, self._namespace, self._name)
         except (ApiError, Unreachable) as error:
-            raise TurnoutError(f"the ModelDeployment {self._namespace}/{name} can't be read: {error}") from None
+            raise TurnoutError(f"{self._namespace}/{self._name} can't be read: {error}") from None
         if found is None:
-            raise TurnoutError(f"there is no ModelDeployment {self._namespace}/{name}; kubectl get md --all-namespaces")
+            raise TurnoutError(
+                f"there is no ModelDeployment {self._name} in {self._namespace}; "
+                "kubectl get modeldeployments --all-namespaces shows all"
+            )
         return found
