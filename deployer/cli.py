@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from deployer.commands import change, documents, operator, predict, render, rollout, show, up
+from deployer.commands import change, documents, operator, predict, render, rollout, show, simulate, up
 from deployer.errors import TurnoutError
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -41,6 +41,7 @@ for _command in (
     *predict.COMMANDS,
     *operator.COMMANDS,
     *render.COMMANDS,
+    *simulate.COMMANDS,
 ):
     cli.add_command(_command)
 

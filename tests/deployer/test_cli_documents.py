@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from deployer.errors import TurnoutError
 from deployer.schema import schema
 
 VALID = (Path(__file__).parent / "valid.yaml").read_text()
+ROLLOUT = (Path(__file__).parent / "valid_rollout.yaml").read_text()
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -56,7 +58,7 @@ def test_problems_go_to_stderr_one_a_line(document: Path, capsys: pytest.Capture
 def test_the_result_as_json(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "validate", "-o", "json", str(document))
     assert (code, err) == (0, "")
-    assert json.loads(out) == {"valid": True, "deployments": ["default/digits"], "problems": []}
+    assert json.loads(out) == {"valid": True, "deployments": ["default/digits"], "problems": [], "warnings": []}
     document.write_text(VALID.replace("stable: v1", "stable: v11"))
     code, out, err = run(capsys, "validate", "-o", "json", str(document))
     assert (code, err) == (1, "")
@@ -73,7 +75,21 @@ def test_the_result_as_json(document: Path, capsys: pytest.CaptureFixture[str]) 
                 "hint": "did you mean 'v1'?",
             }
         ],
+        "warnings": [],
     }
+
+
+def test_a_rollout_that_takes_too_long_is_warned_of(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document.write_text(ROLLOUT)
+    code, out, err = run(capsys, "validate", str(document))
+    assert (code, out) == (0, "valid: default/digits\n")
+    least = re.search(r"below about ([0-9]+) requests/s the step of 1 % is overdue", err)
+    assert least is not None, err
+    enough = str(int(least[1]) * 2)
+    assert run(capsys, "validate", "--rate", enough, str(document)) == (0, "valid: default/digits\n", "")
+    code, out, _ = run(capsys, "validate", "--rate", "1", "-o", "json", str(document))
+    assert code == 0
+    assert json.loads(out)["warnings"] == [err.rstrip("\n")]
 
 
 def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
