@@ -104,7 +104,7 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         versions=versions,
         rollout=told(kept, plans.of(declared) if declared is not None else None, decided.doubts),
         rollouts=tuple(map(record, kept.history)),
-        order=kept.rollout.handled if kept.rollout is not None else "",
+        order=(kept.rollout.handled or None) if kept.rollout is not None else None,
     )
 
 

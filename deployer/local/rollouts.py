@@ -7,7 +7,7 @@ it, and the rest is seen anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deployer.local.desired import Desired
@@ -25,7 +25,7 @@ from deployer.rollout.happenings import Happening
 from deployer.rollout.kept import Kept
 from deployer.rollout.notice import Notices
 from deployer.rollout.sight import Sight
-from deployer.rollout.state import OVER
+from deployer.rollout.state import AWAITING, OVER, Rollout
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.spec import ModelDeployment
 from gateway import table
@@ -66,11 +66,11 @@ class Rollouts:
         self.decided: dict[str, Decided] = {}
         """Last, for each deployment that has a document, by its key."""
 
-    def look(self, desired: Desired, replicas: Iterable[Replica], given: RouteTable) -> None:
+    def look(self, desired: Desired, replicas: Collection[Replica], given: RouteTable) -> None:
         """Look at every deployment, and decide anew where there is something new to see. `given`: what gateways were
         last given."""
         if self._kept.keys() != desired.documents.keys():
-            self._follow(desired.documents)
+            self._follow(desired.documents, {replica.key for replica in replicas})
         ready: dict[Version, list[Replica]] = {}
         for replica in replicas:
             if replica.phase is Phase.READY:
@@ -121,21 +121,28 @@ class Rollouts:
         }
 
     def finish(self) -> None:
-        """Send what is still to be sent."""
+        """Send what is still to be sent, and close all connections."""
         self._notices.close()
+        self._sources.close()
 
-    def _follow(self, documents: Mapping[str, ModelDeployment]) -> None:
+    def _follow(self, documents: Mapping[str, ModelDeployment], running: Collection[Version]) -> None:
         """Forget deployments that are gone; of new ones take over what an earlier supervisor kept."""
         self._state.keep_rollouts(set(documents))
         for key in self._kept.keys() - documents.keys():
             self._sources.forget(key)
             self._seen.pop(key, None)
             self.decided.pop(key, None)
-        self._kept = {key: self._kept[key] if key in self._kept else self._read(key) for key in documents}
+        self._kept = {key: self._kept[key] if key in self._kept else self._read(key, running) for key in documents}
 
-    def _read(self, key: str) -> Kept:
+    def _read(self, key: str, running: Collection[Version]) -> Kept:
         text = self._state.rollout(key)
-        return Kept() if text is None else keeping.read(text)
+        kept = Kept() if text is None else keeping.read(text)
+        rollout = kept.rollout
+        if rollout is None or rollout.phase is not RolloutPhase.STEP or (key, rollout.trial.canary) in running:
+            return kept
+        # All was ended in the middle of a step. That the canary is down until it is started again is not its fault.
+        self._say(f"{key}: the rollout of {rollout.trial.canary} goes on at its step, once that is ready again")
+        return replace(kept, rollout=_warming_again(rollout, time.time()))
 
     def _sight(
         self,
@@ -181,3 +188,19 @@ class Rollouts:
 
 def _is_under_way(kept: Kept) -> bool:
     return kept.rollout is not None and kept.rollout.phase not in OVER
+
+
+def _warming_again(rollout: Rollout, now: float) -> Rollout:
+    """At its step, and with its evidence; but without traffic until it is ready."""
+    held = rollout.until is None and rollout.paused != AWAITING
+    return replace(
+        rollout,
+        phase=RolloutPhase.WARMING,
+        entered=now,
+        since=None,
+        weight=0.0,
+        before=rollout.weight,
+        requests=0,
+        paused=rollout.paused if held else None,
+        until=None,
+    )

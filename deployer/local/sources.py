@@ -131,6 +131,13 @@ class Sources:
         self._counts.forget(key)
         self._metrics.forget(key)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._own.close()
+        self._gateways.close()
+        if self._prometheus is not None:
+            self._prometheus.close()
+
     def _read(self, document: ModelDeployment, rollout: Rollout) -> Counted:
         declared, trial = document.spec.rollout, rollout.trial
         if declared is None or declared.evidence == "gateways":

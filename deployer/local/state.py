@@ -120,8 +120,9 @@ class State:
         replace(self._documents / f"{_stem(document.key)}.json", _as_written(document))
 
     def delete_document(self, key: str) -> None:
-        """Let nothing of it run."""
-        (self._documents / f"{_stem(key)}.json").unlink(missing_ok=True)
+        """Let nothing of it run, and another one of its name begin anew."""
+        for folder in (self._documents, self._rollouts, self._orders):
+            (folder / f"{_stem(key)}.json").unlink(missing_ok=True)
 
     # What runs
 

@@ -110,3 +110,44 @@ def test_a_person_steers_it(turnout: Turnout) -> None:
     assert "promoted by hand" in turnout.run("rollout", "explain", "digits")
     assert [record["outcome"] for record in turnout.status()["rollouts"]] == ["promoted", "undone", "promoted"]
     turnout.stop(up)
+
+
+def test_it_goes_on_where_a_killed_supervisor_left_it(turnout: Turnout) -> None:
+    model(turnout, 1)
+    model(turnout, 2)
+    first = turnout.up(document(turnout, 1, 2, pauses=[{"at": 20}]))
+    until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
+    with load(turnout) as requests:
+        until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it waits for approval")
+        first.kill()
+        first.wait()
+        requests.more(50)
+        document(turnout, 1, 2)  # without the pause
+        second = turnout.up(str(turnout.folder / "digits.yaml"), ports=False)
+        until(lambda: phase(turnout, "promoted"), "v2 is promoted")
+        assert requests.failures == []
+    assert [record["number"] for record in turnout.status()["rollouts"]] == [1]
+    turnout.stop(second)
+
+
+def test_it_goes_on_at_its_step_after_all_was_ended(turnout: Turnout) -> None:
+    """A canary that is not up yet, because nothing is, fails no request."""
+    model(turnout, 1)
+    model(turnout, 2)
+    path = document(turnout, 1, 2, steps=[20, 50], pauses=[{"at": 50}])
+    first = turnout.up(path)
+    until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
+    with load(turnout):
+        until(lambda: turnout.version("v2").get("share") == 50, "v2 has half")
+    turnout.stop(first)
+    model(turnout, 2, loading="")
+    second = turnout.up(path)
+    until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
+    with load(turnout) as requests:
+        requests.more(100)
+        assert set(requests.versions) == {"v1"}
+        (turnout.folder / "digits" / "2" / "loading").unlink()
+        until(lambda: turnout.version("v2").get("share") == 50, "v2 has half again")
+        assert (rollout(turnout)["number"], rollout(turnout)["step"]) == (1, 1)
+        assert requests.failures == []
+    turnout.stop(second)
