@@ -43,6 +43,7 @@ class World:
         self.kept: str | None = None
         self.floors: dict[str, int] = {}
         self.told: list[Happening] = []
+        self.source = "gateway"
         self.counts: dict[tuple[str, int], list[int]] = {}
         self.more: dict[str, Any] = {}
         """What is seen besides, or instead."""
@@ -85,24 +86,29 @@ class World:
             settled=True,
             ready=desired if self.ready is None else self.ready,
             desired=desired,
-            readings=(Reading("gateway", epoch, counts),),
+            readings=(Reading(self.source, epoch, counts),),
             order=self.order,
         )
         return replace(sight, **self.more)
 
-    def look(self) -> Conduct:
-        """A second of traffic, and a look at it. What is kept goes through its text, as it does between two looks."""
+    def look(self, *, dies: bool = False) -> Conduct:
+        """A second of traffic, and a look at it. What is kept goes through its text, as it does between two looks.
+
+        `dies`: the target does so once it has kept that, before anything else follows.
+        """
         self._serve()
         self.now += 1
         sight = self.sight()
         made = conduct(self.document, None if self.kept is None else keeping.read(self.kept), sight)
         self.kept = keeping.write(made.kept)
         assert keeping.read(self.kept) == made.kept
+        self.told += made.happenings
+        self.last = made
+        if dies:
+            return made
         ready = {name for name, count in sight.ready.items() if count}
         self.route = route(self.route, self.document, ready, made.roles)
         self.floors = dict(made.floors)
-        self.told += made.happenings
-        self.last = made
         return made
 
     def looks(self, number: int) -> None:
