@@ -64,7 +64,7 @@ def application(gateway: Gateway) -> Starlette:
         return Response(json.dumps(gateway.report(), indent=1) + "\n", media_type="application/json")
 
     async def evidence(request: Request) -> Response:
-        return JSONResponse(gateway.evidence(request.query_params.getlist("deployment")))
+        return JSONResponse(gateway.evidence(set(request.query_params.getlist("deployment"))))
 
     async def metrics(request: Request) -> Response:
         # The values are taken here, in the loop; writing out those of 10,000 versions takes seconds, so a thread does.

@@ -39,7 +39,7 @@ class Gateway:
         return {"revision": 1}
 
     def evidence(self, keys: Collection[str]) -> dict[str, Any]:
-        return {"deployments": dict.fromkeys(keys)}
+        return {"deployments": dict.fromkeys(sorted(keys))}
 
 
 @pytest.fixture
