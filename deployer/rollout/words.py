@@ -110,7 +110,7 @@ def _next(rollout: RolloutStatus, now: float) -> Iterator[str]:
         yield f"it is over: {rollout.reason}"
         return
     if rollout.paused:
-        yield f"paused: {rollout.paused}; {_unpaused(rollout, now)}"
+        yield f"{rollout.paused}; {_unpaused(rollout, now)}"
     else:
         yield f"waits {'; '.join(_awaited(rollout, now))}"
     for doubt in rollout.doubts:

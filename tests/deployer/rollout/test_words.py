@@ -136,10 +136,10 @@ def test_all_of_it() -> None:
         ({"evidence": (FINE,)}, "waits until v2 has had 20 requests in this step, and nothing is doubtful"),
         ({"evidence": (FINE, objective(name="slow"))}, "waits for more evidence on slow"),
         ({"deadline": time(NOW - 90)}, "overdue since 1 min 30 s: it goes on waiting"),
-        ({"paused": AWAITING}, "paused: waits for approval; approve lets it go on"),
-        ({"paused": "paused by hand"}, "paused: paused by hand; resume lets it go on"),
+        ({"paused": AWAITING}, "waits for approval; approve lets it go on"),
+        ({"paused": "paused by hand"}, "paused by hand; resume lets it go on"),
         ({"paused": "pauses for 600 s", "until": time(NOW + 300)},
-         "paused: pauses for 600 s; it goes on by itself in 5 min"),
+         "pauses for 600 s; it goes on by itself in 5 min"),
         ({"phase": Phase.PROMOTING, "step": 2}, "waits until v2 has the replicas for all traffic, and all gateways"
          " send it there"),
         ({"phase": Phase.BAKING, "weight": 100, "earliest": time(NOW + 500)},
