@@ -127,7 +127,7 @@ def _moved_by_hand(rollout: Rollout, seen: Seen) -> Rollout:
     if weight == rollout.before:
         return rollout
     why = f"the weight was moved by hand from {rollout.before:g} to {weight:g}"
-    return replace(rollout, weight=weight, before=weight, since=None, requests=0, paused=why, until=None)
+    return replace(rollout, weight=weight, before=weight, since=None, paused=why, until=None)
 
 
 def _order(rollout: Rollout, seen: Seen) -> tuple[Rollout, Order | None]:

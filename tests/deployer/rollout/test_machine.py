@@ -161,6 +161,13 @@ def test_while_baking_only_limits_hold() -> None:
     assert "above the limit" in rollout.reason
 
 
+def test_a_bake_is_overdue_only_after_its_time_and_the_deadline() -> None:
+    world = World(replace(PLAN, bake=10_000.0)).at(Phase.BAKING, 2)
+    assert not world.tick(9_990, looks=None).overdue
+    assert world.tick(3_700, looks=None).overdue
+    assert world.tick().phase is Phase.FINISHING
+
+
 @pytest.mark.parametrize("how", [{"looks": None}, {"looks": {}}, {"doubts": ("silence",)}, {"settled": False}])
 def test_the_bake_does_not_end_unseen(how: dict[str, Any]) -> None:
     world = World().at(Phase.BAKING, 2)
@@ -181,6 +188,12 @@ def test_latencies_settle_first_and_begin_anew_with_each_step() -> None:
     assert rollout.step == 1
     assert rollout.evidence[0].canary_bad == 100
     assert rollout.evidence[1] == Evidence()
+
+
+def test_alpha_is_shared_out_over_the_steps_in_which_latencies_begin_anew() -> None:
+    rollout = World(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP).tick(20, looks=good(5))
+    assert rollout.judgement is not None
+    assert {finding.bar_against for finding in rollout.judgement.findings} == {400}
 
 
 def test_counts_of_the_weight_before_are_evidence_too() -> None:

@@ -166,6 +166,20 @@ def test_requests_at_a_weight_of_someones_own_do_not_make_a_step() -> None:
     assert world.tick(100, looks=good(40)).requests == 0
 
 
+def test_back_at_the_steps_weight_requests_are_counted_anew() -> None:
+    world = World().at(Phase.STEP, 1)
+    assert world.tick(looks=good(25)).requests > 0
+    world.route = Route("v1", "v2", 40)
+    world.tick()
+    assert world.tick(order=Order.RESUME).requests == 0
+
+
+def test_resuming_what_is_not_paused_changes_nothing() -> None:
+    world = World().at(Phase.STEP, 1)
+    before = world.tick()
+    assert world.tick(order=Order.RESUME) == replace(before, handled="order 1")
+
+
 def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
     world = World()
     world.route = Route("v1", "v2", 30)
@@ -199,6 +213,7 @@ def test_under_other_steps_it_goes_on_from_the_weight_that_there_is(
     world.plan = replace(PLAN, steps=steps)
     rollout = world.tick()
     assert (rollout.step, rollout.weight, rollout.evidence) == (step, weight, before.evidence)
+    assert rollout.since == (before.since if weight == 25 else None)
     assert world.at(Phase.PROMOTED, len(steps) - 1)
 
 
