@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from deployer.document import read
+from deployer.local import environments
+from deployer.local.gateway import Gateway, Options
+from deployer.local.rollouts import Keep
+from deployer.local.state import State
+from deployer.local.supervisor import Route, Supervisor
 from tests.support.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
@@ -70,11 +79,13 @@ def phase(turnout: Turnout, *wanted: str) -> bool:
 def test_a_good_version_takes_all_the_traffic(turnout: Turnout) -> None:
     model(turnout, 1)
     model(turnout, 2)
-    up = turnout.up(document(turnout, 1))
+    up = turnout.up(document(turnout, 1, replicas=2))
     turnout.settled()
     with load(turnout) as requests:
         requests.more(10)
-        assert "v1 100 %" in turnout.run("apply", document(turnout, 1, 2))
+        assert "v1 100 %" in turnout.run("apply", document(turnout, 1, 2, replicas=2, steps=[50], bake="5s"))
+        until(lambda: phase(turnout, "baking"), "v2 has all traffic")
+        assert (turnout.version("v1")["ready"], turnout.version("v2")["ready"]) == (2, 2)
         until(lambda: phase(turnout, "promoted"), "v2 is promoted")
         requests.more(20)
         before = requests.versions["v1"]
@@ -96,6 +107,11 @@ def test_a_person_steers_it(turnout: Turnout) -> None:
         until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it waits for approval")
         assert "that takes `approve`" in turnout.run("rollout", "resume", "digits", code=1)
         assert turnout.version("v2")["share"] == 20
+        with open(turnout.folder / "watched", "wb") as watched:  # no terminal
+            watching = turnout.start("status", "--watch", output=watched.fileno())
+            until(lambda: "waits for approval" in Path(watched.name).read_text(), "it is shown")
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(timeout=60) == 0
         turnout.run("rollout", "approve", "digits")
         until(lambda: phase(turnout, "promoted"), "v2 is promoted")
         turnout.run("rollout", "undo", "digits")
@@ -110,6 +126,63 @@ def test_a_person_steers_it(turnout: Turnout) -> None:
     assert "promoted by hand" in turnout.run("rollout", "explain", "digits")
     assert [record["outcome"] for record in turnout.status()["rollouts"]] == ["promoted", "undone", "promoted"]
     turnout.stop(up)
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Takes CloudEvents."""
+
+    taken: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.taken.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_version_that_crashes_gets_no_request_and_it_is_told(turnout: Turnout) -> None:
+    model(turnout, 1)
+    model(turnout, 2, broken="the weights are damaged")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        up = turnout.up(document(turnout, 1, 2, notify=f"http://127.0.0.1:{receiver.server_port}/"))
+        until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
+        with load(turnout) as requests:
+            until(lambda: phase(turnout, "rolled back"), "v2 is rolled back")
+            requests.more(10)
+            assert set(requests.versions) == {"v1"}
+            assert requests.failures == []
+        until(lambda: "RolledBack" in [taken["data"]["reason"] for taken in Receiver.taken], "it is told")
+        receiver.shutdown()
+    (record,) = turnout.status()["rollouts"]
+    assert "v2 failed 3 times" in record["reason"]
+    assert "ended with exit code 1: the weights are damaged" in record["reason"]
+    assert "RollingBack" in [taken["data"]["reason"] for taken in Receiver.taken]
+    turnout.stop(up)
+
+
+def test_what_is_kept_is_written_before_the_route(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in between, the next supervisor knows of the rollout that the route is of."""
+    monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
+    monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
+    state = State(tmp_path / "state")
+    turnout = Turnout(tmp_path)
+    model(turnout, 1)
+    model(turnout, 2)
+    state.write_document(read([document(turnout, 1)])[0])
+    supervisor = Supervisor(state, Gateway(state, Options()), print)
+    supervisor.begin()
+    for action in supervisor.plan(supervisor.observe()):
+        if isinstance(action, Route):
+            supervisor.apply(action)
+    state.write_document(read([document(turnout, 1, 2)])[0])
+    first, *_, last = (a for a in supervisor.plan(supervisor.observe()) if isinstance(a, Keep | Route))
+    assert isinstance(first, Keep)
+    assert isinstance(last, Route)
+    assert first.kept.rollout is not None
+    assert last.table.deployments[0].canary == "v2"
 
 
 def test_it_goes_on_where_a_killed_supervisor_left_it(turnout: Turnout) -> None:
