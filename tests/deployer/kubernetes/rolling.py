@@ -27,6 +27,8 @@ class RollingWorld(World):
         self.rates: dict[str, float] = {}
         self.source = "gateway"
         self.silent = False
+        self.lag = 0
+        """Epochs that the gateways are behind the route."""
         self.asked = frozenset({"v1", "v2", "v3"})
         self.more: dict[str, Any] = {}
         """What is heard besides."""
@@ -78,7 +80,7 @@ class RollingWorld(World):
                 row[1] += round(requests * self.rates.get(version, 0.0))
         counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self._counts.items())
         readings = (Reading(self.source, route.epoch, counts),)
-        self.heard = Heard(readings, in_force=route.epoch, asked=self.asked, **self.more)
+        self.heard = Heard(readings, in_force=route.epoch - self.lag, asked=self.asked, **self.more)
 
     def restart(self) -> None:
         """The gateway starts again, with nothing counted."""

@@ -89,6 +89,17 @@ def test_silence_holds_and_is_told() -> None:
     assert condition(world, "RolloutOverdue") == ("", "", "")
 
 
+def test_a_weight_counts_from_the_moment_that_all_gateways_have_it() -> None:
+    world = rolling()
+    world.lag = 1
+    world.until(lambda: world.split[2] == 5)
+    for _ in range(20):
+        world.look()
+    assert (world.rollout.since, world.split[2]) == (None, 5)
+    world.lag = 0
+    world.until_phase(Phase.PROMOTED)
+
+
 def test_a_gateway_that_starts_again_changes_nothing() -> None:
     world = rolling()
     world.until_weight(5)
