@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 from deployer.rollout.arrivals import Part, Requests, Traffic, Users
 from deployer.rollout.machine import tick
@@ -64,7 +64,6 @@ def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
         before, ticked = rollout, tick(rollout, plan, seen)
         rollout = ticked.rollout
         assert rollout is not None  # a plan and a trial begin one
-        began = began or rollout.since
         overdue = overdue or rollout.overdue
         if before is not None and (rollout.phase, rollout.step) != (before.phase, before.step):
             if before.phase is Phase.STEP and rollout.phase in (Phase.STEP, Phase.PROMOTING):
@@ -77,39 +76,49 @@ def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
         if ticked.route != route or rollout.since is None:
             route = ticked.route
             now = arrivals.passed(route.weight / 100, now, CHANGE)
+            if began is None and route.weight:
+                began = now
         else:
             least = plan.bake if rollout.phase is Phase.BAKING else plan.interval
-            until = max(rollout.since + least, now + PATIENCE * (now - rollout.since))
-            arrivals.room = _room(plan, rollout.judgement)
+            until = min(horizon, max(rollout.since + least, now + PATIENCE * (now - rollout.since)))
+            arrivals.judged(rollout.judgement)
             while True:
                 now = arrivals.passed(route.weight / 100, now, LOOK)
                 if now >= until or arrivals.are_telling:
                     break
 
 
-def _room(plan: Plan, judgement: Judgement | None) -> list[float]:
-    """For each objective how much the evidence against the canary may grow, as a logarithm, before it is enough."""
-    if judgement is None:
-        return [0.0] * len(plan.objectives)
-    return [log(one.bar_against / max(one.worse, one.over, _TINY)) for one in judgement.findings]
+def _room(bar: float, reached: float) -> float:
+    """How much an e-value may grow, as a logarithm, before it is at the bar."""
+    return log(bar / max(reached, _TINY))
 
 
 class _Arrivals:
     """The counts on their way to the next look.
 
-    `bad`: those of the canary that have come so far, by objective. `room`: by how much the evidence against it may
-    still grow, as a logarithm, before it may be enough. `are_telling`: there is none left.
+    `bad`: those of the canary that have come so far, by objective. `are_telling`: with those that came since the last
+    judgement an e-value against it may be at its bar.
     """
 
     def __init__(self, plan: Plan, traffic: Traffic, chance: Chance) -> None:
         self._source = (Users if traffic.users else Requests)(plan, traffic, chance)
         self._lag, self._bursty, self._chance = traffic.lag, traffic.bursty, chance
-        self._limited = [objective.limit is not None for objective in plan.objectives]
         self._late = deque[tuple[float, Part]]()
         self._new: list[Part] = []
+        self._worse = [0.0] * len(plan.objectives)
+        self._over = [0.0 if objective.limit is not None else inf for objective in plan.objectives]
         self.bad = [0] * len(plan.objectives)
-        self.room = [0.0] * len(plan.objectives)
         self.are_telling = False
+
+    def judged(self, judgement: Judgement | None) -> None:
+        """From here on the room that there is left for e-values is taken up."""
+        if judgement is not None:
+            self._worse = [_room(one.bar_against, one.worse) for one in judgement.findings]
+            limits = [one.objective.limit for one in judgement.findings]
+            self._over = [
+                inf if limit is None else _room(one.bar_against, one.over)
+                for limit, one in zip(limits, judgement.findings, strict=True)
+            ]
 
     def passed(self, share: float, now: float, seconds: float) -> float:
         """The time after so many seconds more, with what has come in."""
@@ -125,11 +134,13 @@ class _Arrivals:
         return now
 
     def _count(self, part: Part) -> None:
-        for index, (bad, is_limited) in enumerate(zip(part.bad, self._limited, strict=True)):
-            share = 0.0 if is_limited else part.share
+        # What a bad request multiplies an e-value by at most, where the alternative is the farthest one.
+        worse = log(WORSE[-1] / (1 - part.share + WORSE[-1] * part.share))
+        for index, bad in enumerate(part.bad):
             self.bad[index] += bad
-            self.room[index] -= bad * log(WORSE[-1] / (1 - share + WORSE[-1] * share))
-        self.are_telling = min(self.room) <= 0
+            self._over[index] -= bad * log(WORSE[-1])
+            self._worse[index] -= (part.fresh[index].canary if part.fresh else bad) * worse
+        self.are_telling = min(self._worse) <= 0 or min(self._over) <= 0
 
     def looks(self) -> Mapping[str, tuple[Look, ...]]:
         new, self._new, self.are_telling = self._new, [], False

@@ -28,8 +28,8 @@ spec:
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulate, "RUNS", 20)
-    monkeypatch.setattr(simulate, "WORSE_RUNS", 10)
+    monkeypatch.setattr(simulate, "RUNS", 10)
+    monkeypatch.setattr(simulate, "WORSE_RUNS", 5)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_document_is_simulated_as_it_is_written(document: Path, capsys: pytest
 
 
 def test_the_same_question_has_the_same_answer(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    question = (str(document), "--rate", "100", "--users", "5000")
+    question = (str(document), "--rate", "100", "--users", "2000")
     assert answer(capsys, *question) == answer(capsys, *question)
 
 
@@ -91,9 +91,9 @@ def test_what_is_given_stands_before_what_is_written(document: Path, capsys: pyt
 
 
 def test_too_few_requests_are_told(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [told] = answer(capsys, str(document), "--rate", "0.1")
+    [told] = answer(capsys, str(document), "--rate", "1")
     assert told["good"]["overdue"] == 1
-    code, out, _ = run(capsys, str(document), "--rate", "0.1")
+    code, out, _ = run(capsys, str(document), "--rate", "1")
     assert code == 0
     assert "in 100.0% a step is overdue" in out
 

@@ -1,0 +1,224 @@
+"""What the issue asks of the verdict: how often, over whole rollouts through the real state machine, it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from random import Random
+
+import pytest
+
+from deployer.commands import simulate
+from deployer.rollout.arrivals import Traffic
+from deployer.rollout.estimate import estimate, spread
+from deployer.rollout.forecast import needed
+from deployer.rollout.plan import Pause, Plan
+from deployer.rollout.poisson import Chance
+from deployer.rollout.simulation import Run, play
+from deployer.rollout.state import Phase
+from deployer.rollout.verdict import ALPHA, Objective
+from tests.support.rollouts import played, players
+
+RUNS = 10_000
+ERRORS = Objective("errors", margin=2.0)
+PLAN = Plan((5, 25, 50), interval=60, deadline=3600, bake=60, objectives=(ERRORS,))
+LONG = replace(PLAN, deadline=6 * 3600)
+"""For few requests: there it takes hours."""
+STICKY = replace(PLAN, steps=(20, 50))
+"""Users are spent, each counting once: at a small share too few are on the canary to tell."""
+BRIEF = replace(PLAN, deadline=600)
+"""For what may never be shown: holding for hours says no more."""
+FOUR = replace(
+    PLAN,
+    steps=(20, 50),
+    objectives=(
+        Objective("errors", 2.0, limit=0.05),
+        Objective("rejections", 2.0),
+        Objective("slow", 2.0, anew=True),
+        Objective("other", 1.5),
+    ),
+)
+FIRST = replace(PLAN, steps=(5,), interval=1e6, deadline=1e6)
+"""To see how soon a bad version is caught, the first step doesn't end."""
+SMALL = replace(FIRST, steps=(1,))
+LIMITED = replace(PLAN, objectives=(Objective("errors", 2.0, limit=0.01),))
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    plan: Plan
+    traffic: Traffic
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def traffic(
+    rate: float, ratio: float = 1.0, bad: float = 0.01, bursty: bool = False, lag: float = 0, users: int = 0
+) -> Traffic:
+    """With errors alone."""
+    return Traffic(rate, {"errors": bad}, {"errors": ratio}, bursty, lag, users)
+
+
+FOURFOLD = Traffic(300, {objective.name: 0.01 for objective in FOUR.objectives})
+
+GOOD = [
+    Case("equal, 10/s", LONG, traffic(10)),
+    Case("equal, 100/s", PLAN, traffic(100)),
+    Case("equal, 1000/s", PLAN, traffic(1000)),
+    Case("equal, bursty", PLAN, traffic(100, bursty=True)),
+    Case("equal, counts 5 s late", PLAN, traffic(100, lag=5)),
+    Case("equal, sticky users", STICKY, traffic(100, users=100_000)),
+    Case("equal, four objectives", FOUR, FOURFOLD),
+    Case("equal, nothing is bad", PLAN, traffic(1000, bad=0)),
+    Case("better, 10/s", LONG, traffic(10, 0.5)),
+    Case("better, 100/s", PLAN, traffic(100, 0.5)),
+    Case("better, 1000/s", PLAN, traffic(1000, 0.5)),
+    Case("much better, 100/s", PLAN, traffic(100, 0.2)),
+    Case("better, bursty", PLAN, traffic(100, 0.5, bursty=True)),
+    Case("better, counts 5 s late", PLAN, traffic(100, 0.5, lag=5)),
+    Case("better, sticky users", STICKY, traffic(100, 0.5, users=30_000)),
+    Case("better, four objectives", FOUR, replace(FOURFOLD, ratio=dict.fromkeys(FOURFOLD.bad, 0.5))),
+]
+"""What has to be promoted."""
+NOT_WORSE = [
+    Case("equal, few sticky users", BRIEF, traffic(100, users=10_000)),
+    Case("equal, at the limit", replace(LIMITED, deadline=600), traffic(100)),
+]
+"""What must not be rolled back, though it may never be shown to be good."""
+MARGINAL = [
+    Case("at the margin, 10/s", LONG, traffic(10, 2)),
+    Case("at the margin, 100/s", PLAN, traffic(100, 2)),
+    Case("at the margin, 1000/s", PLAN, traffic(1000, 2)),
+    Case("at the margin, bursty", PLAN, traffic(100, 2, bursty=True)),
+    Case("at the margin, counts 5 s late", PLAN, traffic(100, 2, lag=5)),
+    Case("at the margin, sticky users", STICKY, traffic(100, 2, users=30_000)),
+    Case("at the margin of what is negligible", BRIEF, traffic(1000, 2, bad=0.0005)),
+    Case("at the margin of one objective of four", FOUR, replace(FOURFOLD, ratio={"rejections": 2.0})),
+]
+CAUGHT = [
+    (Case("1 % to 3 %, 5 % share", FIRST, traffic(100, 3)), 105, 195),
+    (Case("1 % to 5 %, 5 % share", FIRST, traffic(100, 5)), 35, 70),
+    (Case("1 % to 20 %, 5 % share", FIRST, traffic(100, 20)), 5, 10),
+    (Case("1 % to 5 %, 1 % share", SMALL, traffic(100, 5)), 185, 375),
+    (Case("1 % to 5 %, 5 % share, sticky users", FIRST, traffic(100, 5, users=30_000)), 65, 180),
+]
+"""With the median and the 90th percentile, in seconds, that others found."""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Executor]:
+    with players() as pool:
+        yield pool
+
+
+def chances(runs: int) -> Iterator[Chance]:
+    """Others than those that `played` has."""
+    return (Random(RUNS + seed).random for seed in range(runs))
+
+
+def part(runs: list[Run], end: Phase) -> float:
+    return sum(run.end is end for run in runs) / len(runs)
+
+
+def told(case: Case, runs: list[Run]) -> None:
+    """The figures, for who runs this with -s."""
+    ends = ", ".join(f"{end} {part(runs, end):.2%}" for end in Phase if any(run.end is end for run in runs))
+    found = spread([run.seconds for run in runs], len(runs))
+    print(f"\n{case.name}: {ends}; median {found.median:.0f} s, p90 {found.late:.0f} s", end="")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("case", GOOD, ids=str)
+def test_a_good_version_is_promoted_in_the_time_that_was_forecast(case: Case, pool: Executor) -> None:
+    # `simulate` knows neither of bursts nor of late counts.
+    forecast = estimate(case.plan, replace(case.traffic, bursty=False, lag=0), chances(simulate.RUNS))
+    runs = played(pool, case.plan, case.traffic, RUNS)
+    told(case, runs)
+    assert part(runs, Phase.ROLLED_BACK) <= ALPHA
+    assert part(runs, Phase.PROMOTED) >= 0.99
+    median = spread([run.seconds for run in runs if run.end is Phase.PROMOTED], RUNS).median
+    assert median is not None
+    assert forecast.promotion.median is not None
+    print(f"; simulate says {forecast.promotion.median:.0f} s", end="")
+    assert forecast.promotion.median / 1.5 <= median <= forecast.promotion.median * 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("case", NOT_WORSE, ids=str)
+def test_a_version_that_is_not_worse_is_not_rolled_back(case: Case, pool: Executor) -> None:
+    runs = played(pool, case.plan, case.traffic, RUNS)
+    told(case, runs)
+    assert part(runs, Phase.ROLLED_BACK) <= ALPHA
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("case", MARGINAL, ids=str)
+def test_a_version_at_the_margin_is_not_promoted(case: Case, pool: Executor) -> None:
+    runs = played(pool, case.plan, case.traffic, RUNS)
+    told(case, runs)
+    assert part(runs, Phase.PROMOTED) <= ALPHA
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("case", "median", "late"), CAUGHT, ids=str)
+def test_a_bad_version_is_caught_as_soon_as_others_found(
+    case: Case, median: float, late: float, pool: Executor
+) -> None:
+    runs = played(pool, case.plan, case.traffic, RUNS)
+    told(case, runs)
+    found = spread([run.seconds for run in runs if run.end is Phase.ROLLED_BACK], RUNS)
+    assert found.median is not None
+    assert found.late is not None
+    assert found.median <= median
+    assert found.late <= late
+
+
+def test_the_same_on_fewer_runs() -> None:
+    """Of 300, not one more may be wrong than 1 % of them, and by far most have to end as they should."""
+    plan, requests = replace(PLAN, steps=(25, 50)), traffic(300)
+    good = [play(plan, requests, chance) for chance in chances(300)]
+    assert part(good, Phase.ROLLED_BACK) <= ALPHA
+    assert part(good, Phase.PROMOTED) >= 0.99
+    marginal = [play(plan, traffic(300, 2), chance) for chance in chances(300)]
+    assert part(marginal, Phase.PROMOTED) <= ALPHA
+    assert part(marginal, Phase.ROLLED_BACK) >= 0.99
+    users = [play(plan, traffic(300, 5, users=10_000), chance) for chance in chances(30)]
+    assert part(users, Phase.ROLLED_BACK) == 1
+
+
+def test_a_run_is_told_with_its_times() -> None:
+    plan = replace(PLAN, pauses=(Pause(25, 600),))
+    run = play(plan, traffic(1000), Random(1).random)
+    assert (run.end, run.overdue) == (Phase.PROMOTED, False)
+    first, second, third = run.steps
+    assert min(first, third) >= 60
+    assert second >= 660
+    assert run.seconds == pytest.approx(sum(run.steps), abs=10)
+    bad = play(plan, traffic(1000, 50), Random(1).random)
+    assert (bad.end, bad.steps) == (Phase.ROLLED_BACK, ())
+    assert 0 <= bad.seconds <= 5
+    assert 0 < bad.bad < 1000
+    assert "errors" in bad.reason
+
+
+def test_without_requests_a_run_holds_past_its_deadline() -> None:
+    run = play(PLAN, traffic(0.0001), Random(1).random)
+    assert (run.end, run.overdue, run.steps) == (Phase.STEP, True, ())
+    assert run.seconds == pytest.approx(3 * PLAN.deadline, rel=0.01)
+
+
+@pytest.mark.parametrize(("weight", "rate"), [(1, 1000), (5, 100), (25, 20), (50, 20)])
+@pytest.mark.parametrize("bad", [0, 0.0005, 0.01, 0.1])
+def test_what_is_reckoned_is_about_what_is_played(weight: float, rate: float, bad: float) -> None:
+    plan = Plan((weight,), interval=10, deadline=1e6, bake=10, objectives=(ERRORS,))
+    [requests] = needed(plan, {"errors": bad})
+    found = estimate(plan, traffic(rate, bad=bad), chances(60)).promotion.median
+    assert found is not None
+    assert requests / rate / 1.6 <= found <= requests / rate * 1.6
