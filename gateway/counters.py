@@ -6,18 +6,16 @@ worker's own, then an area of slots for each kind of thing counted. `gateway/tot
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Final
 
-from gateway import cohort
+from gateway import arms
+from gateway.arms import Arms, BitmapSlot, EvidenceSlot
 from gateway.slots import WORD, Area, Key, Slot, Slots
 from gateway.table import Deployment, Endpoint, RouteTable
-
-log = logging.getLogger(__name__)
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "deadline", "cancelled", "unavailable", "refused")
 SUCCESS, CLIENT_ERROR, SERVER_ERROR, DEADLINE, CANCELLED, UNAVAILABLE, REFUSED = range(7)
@@ -36,14 +34,6 @@ OTHER: Final = "_other"
 EPOCH_US: Final = 1 << 44
 """Added to each time that a slot sums, so that one word tells both how many requests are open and since when."""
 
-SIGNALS: Final = ("errors", "slow", "rejections")
-ERRORS, SLOW, REJECTIONS = range(3)
-"""What makes a request bad evidence against its version."""
-
-EPOCHS_KEPT: Final = 8
-"""A deployment's evidence is kept for so many epochs, the present one included: for those who read late, and for
-requests that end late. What ends after that many changes is lost."""
-
 _BUCKETS_US: Final = tuple(round(bound * 1_000_000) for bound in BUCKETS)
 
 # Words of a slot, after its state.
@@ -52,17 +42,13 @@ FIRST_CAUSE: Final = FIRST_OUTCOME + len(OUTCOMES)
 FIRST_BUCKET: Final = FIRST_CAUSE + len(CAUSES)
 REQUEST_WORDS: Final = FIRST_BUCKET + len(BUCKETS) + 1
 UP, IN_FLIGHT, CONNECTIONS, EJECTIONS, ENDPOINT_WORDS = range(5)
-ASSIGNED, FIRST_SIGNAL = range(2)
-EVIDENCE_WORDS: Final = FIRST_SIGNAL + len(SIGNALS)
-BITMAP_BYTES: Final = cohort.BUCKETS // 8
-BITMAP_WORDS: Final = -(-(FIRST_SIGNAL + len(SIGNALS)) * BITMAP_BYTES // WORD)
 OPEN_CONNECTIONS, ACCEPTED, GATHERED, WORKER_WORDS = range(4)
 
 REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,000 versions that a table may have
 ENDPOINTS: Final = Area(REQUESTS.end, 16384, ENDPOINT_WORDS)
 REFUSALS: Final = Area(ENDPOINTS.end, 256, 1)  # dialects times reasons, both fixed sets
-EVIDENCE: Final = Area(REFUSALS.end, 32768, EVIDENCE_WORDS)  # of 1024 deployments with all they may have
-BITMAPS: Final = Area(EVIDENCE.end, 4096, BITMAP_WORDS)
+EVIDENCE: Final = Area(REFUSALS.end, 32768, arms.EVIDENCE_WORDS)  # of 1024 deployments with all they may have
+BITMAPS: Final = Area(EVIDENCE.end, 4096, arms.BITMAP_WORDS)
 SIZE: Final = BITMAPS.end * WORD
 
 
@@ -146,56 +132,6 @@ class RefusalSlot(Slot):
         self._words[0] += 1
 
 
-class EvidenceSlot(Slot):
-    """Requests of one namespace, deployment, version and epoch that the random split assigned, with a sticky key or
-    without."""
-
-    __slots__ = ()
-
-    def assigned(self) -> None:
-        self._words[ASSIGNED] += 1
-
-    def bad(self, signal: int) -> None:
-        """Once for each request and signal, an index of SIGNALS."""
-        self._words[FIRST_SIGNAL + signal] += 1
-
-    @property
-    def idle(self) -> bool:
-        return True  # age alone decides
-
-
-class BitmapSlot(Slot):
-    """The buckets of sticky keys with any request, and of those whose requests were bad, of one namespace, deployment,
-    version and salt: BITMAP_BYTES for all and for each signal, in which bucket b is bit b % 8 of byte b // 8."""
-
-    __slots__ = ()
-
-    def assigned(self, bucket: int) -> None:
-        self._mark(ASSIGNED, bucket)
-
-    def bad(self, signal: int, bucket: int) -> None:
-        self._mark(FIRST_SIGNAL + signal, bucket)
-
-    def _mark(self, index: int, bucket: int) -> None:
-        self._words.cast("B")[index * BITMAP_BYTES + bucket // 8] |= 1 << bucket % 8
-
-    @property
-    def idle(self) -> bool:
-        return True  # of another rollout's salt nothing is of use
-
-
-class Arm(NamedTuple):
-    """Where one version's evidence goes."""
-
-    slot: EvidenceSlot
-    bitmap: BitmapSlot | None
-    """Of requests with a key."""
-
-
-Arms = dict[tuple[str, bool], Arm]
-"""By version, and whether requests have a key."""
-
-
 class WorkerSlot:
     """What a worker counts of itself."""
 
@@ -227,9 +163,9 @@ class Counters:
         self._requests = Slots(memory, REQUESTS, RequestSlot, (OTHER,) * 5)
         self._endpoints = Slots(memory, ENDPOINTS, EndpointSlot, (OTHER,) * 4)
         self._refusals = Slots(memory, REFUSALS, RefusalSlot, (OTHER,) * 2)
-        self._evidence = Slots(memory, EVIDENCE, EvidenceSlot, (OTHER,) * 5)
-        self._bitmaps = Slots(memory, BITMAPS, BitmapSlot, (OTHER,) * 4)
-        self._arms: dict[int, tuple[Deployment, Arms]] = {}
+        self.arms = Arms(
+            Slots(memory, EVIDENCE, EvidenceSlot, (OTHER,) * 5), Slots(memory, BITMAPS, BitmapSlot, (OTHER,) * 4)
+        )
 
     def request(self, namespace: str, deployment: str, version: str, dialect: str, assignment: str) -> RequestSlot:
         return self._requests.get((namespace, deployment, version, dialect, assignment))
@@ -240,55 +176,14 @@ class Counters:
     def refusal(self, dialect: str, reason: str) -> RefusalSlot:
         return self._refusals.get((dialect, reason))
 
-    def arms(self, deployment: Deployment) -> Arms:
-        """Those that the deployment, which is in the table in force, splits its requests between. Whether there is room
-        is asked once, so that both are counted or neither is."""
-        # By identity: hashing a deployment hashes all its endpoints. Holding it keeps that from being another's.
-        known = self._arms.get(id(deployment))
-        if known is None:
-            known = self._arms[id(deployment)] = (deployment, self._make_arms(deployment))
-        return known[1]
-
-    def _make_arms(self, deployment: Deployment) -> Arms:
-        name = (deployment.namespace, deployment.name)
-        epoch = str(deployment.epoch)
-        arms: Arms = {}
-        for version in filter(None, (deployment.stable, deployment.canary)):
-            arms[version, False] = Arm(self._evidence.get((*name, version, epoch, "false")), None)
-            if deployment.sticky is not None:
-                bitmap = self._bitmaps.get((*name, version, deployment.salt))
-                arms[version, True] = Arm(self._evidence.get((*name, version, epoch, "true")), bitmap)
-        if all(
-            self._evidence.owned(slot) and (bitmap is None or self._bitmaps.owned(bitmap))
-            for slot, bitmap in arms.values()
-        ):
-            return arms
-        log.warning("no room to count evidence: a rollout will find none", extra={"deployment": deployment.key})
-        return dict.fromkeys(arms, Arm(self._evidence.other, None))
-
-    def retain(self, table: RouteTable, departed: Iterable[Deployment]) -> None:
+    def retain(self, table: RouteTable, departed: Collection[Deployment]) -> None:
         """Free the slots of what `departed` had and `table` has no more: of versions and endpoints once nothing is in
         flight there, of evidence at once."""
-        for deployment in departed:
-            self._arms.pop(id(deployment), None)
         names = {(deployment.namespace, deployment.name) for deployment in departed}
         versions, endpoints = members(table.by_key[name] for name in names if name in table.by_key)
         self._requests.retain(names, lambda key: key[:3] in versions)
         self._endpoints.retain(names, endpoints.__contains__)
-        self._evidence.retain(names, lambda key: is_recent(key, table))
-        self._bitmaps.retain(names, lambda key: is_of_cohorts(key, table))
-
-
-def is_recent(key: Key, table: RouteTable) -> bool:
-    """Whether the evidence with this key is of an epoch that `table` lets be kept."""
-    deployment = table.by_key.get((key[0], key[1]))
-    return deployment is not None and deployment.epoch - EPOCHS_KEPT < int(key[3]) <= deployment.epoch
-
-
-def is_of_cohorts(key: Key, table: RouteTable) -> bool:
-    """Whether the bitmap with this key is of the cohorts in `table`."""
-    deployment = table.by_key.get((key[0], key[1]))
-    return deployment is not None and deployment.salt == key[3]
+        self.arms.retain(table, departed)
 
 
 def endpoint_label(endpoint: Endpoint) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.counters import ERRORS, REJECTIONS, SLOW, Arm
+from gateway.arms import ERRORS, REJECTIONS, SLOW, Arm
 
 _NOBODYS = (401, 403, 429)
 """Statuses that say something of the caller."""

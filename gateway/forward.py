@@ -191,7 +191,7 @@ class Call(ABC):
         if self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(timeout, self.expire)
         if deployment.salt and self.how == "split":
-            arm = forwarder.counters.arms(deployment)[version.name, bucket is not None]
+            arm = forwarder.counters.arms.of(deployment)[version.name, bucket is not None]
             self.evidence = Evidence(arm, bucket, deployment.slow)
         self._attempt()
 

@@ -20,7 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from gateway import counters, totals
+from gateway import arms, counters, totals
 from gateway.slots import Key
 from gateway.tallies import Rows
 from gateway.totals import Sums
@@ -152,7 +152,7 @@ def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "turnout_evidence_requests",
         "Requests that the random split assigned to a version of a deployment with a rollout or with sticky keys, when "
-        f"they were assigned, by epoch, of which the last {counters.EPOCHS_KEPT} are kept. What had no room is counted "
+        f"they were assigned, by epoch, of which the last {arms.EPOCHS_KEPT} are kept. What had no room is counted "
         "under `_other`, and no rollout is decided by it.",
         labels=EVIDENCE,
     )
@@ -164,7 +164,7 @@ def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
     )
     for key, (assigned, *counts) in rows.items():
         requests.add_metric((*key, source), assigned)
-        for signal, count in zip(counters.SIGNALS, counts, strict=True):
+        for signal, count in zip(arms.SIGNALS, counts, strict=True):
             bad.add_metric((*key, source, signal), count)
     yield requests
     yield bad

@@ -10,7 +10,7 @@ from operator import add, or_
 from typing import Any, NamedTuple
 
 from gateway import counters, slots
-from gateway.counters import BITMAP_BYTES, SIGNALS
+from gateway.arms import BITMAP_BYTES, SIGNALS, is_of_cohorts, is_recent
 from gateway.slots import Key
 from gateway.table import Deployment, RouteTable
 
@@ -68,12 +68,8 @@ class Tallies:
     def _kept(self, tally: Tally) -> Tally:
         table = self._table
         return Tally(
-            {
-                key: row
-                for key, row in tally.counts.items()
-                if key[0] == counters.OTHER or counters.is_recent(key, table)
-            },
-            {key: row for key, row in tally.buckets.items() if counters.is_of_cohorts(key, table)},
+            {key: row for key, row in tally.counts.items() if key[0] == counters.OTHER or is_recent(key, table)},
+            {key: row for key, row in tally.buckets.items() if is_of_cohorts(key, table)},
         )
 
 

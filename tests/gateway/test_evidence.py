@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway import counters, tallies
+from gateway import arms, counters, tallies
+from gateway.arms import ERRORS, REJECTIONS, SLOW
 from gateway.cohort import cohort
-from gateway.counters import ERRORS, REJECTIONS, SLOW, Counters
+from gateway.counters import Counters
 from gateway.errors import HTTP_STATUS, Code
 from gateway.evidence import Evidence
 from gateway.table import Endpoint, Match, RouteTable, Sticky
@@ -304,7 +305,7 @@ def test_a_deadline_is_an_error_and_was_slow_before_where_that_passed(
 def test_nothing_is_slow_once_the_first_attempt_is_over(over: Callable[[Evidence], None], row: list[int]) -> None:
     """Neither a retry's time nor stable's, where it answers instead."""
     buffer = bytearray(counters.SIZE)
-    arm = Counters(buffer).arms(routes(None, None).deployments[0])["v2", False]
+    arm = Counters(buffer).arms.of(routes(None, None).deployments[0])["v2", False]
 
     async def time_passes() -> None:
         later = asyncio.Event()
@@ -351,11 +352,11 @@ def test_old_epochs_are_let_go(servers: Servers, start_gateway: Start) -> None:
     stable, canary = servers(OK), servers(held)
     gateway = start_gateway(routes(stable, canary), random=to_canary)
     client = waiting(gateway, canary)
-    for epoch in range(8, 7 + 3 * counters.EPOCHS_KEPT):
+    for epoch in range(8, 7 + 3 * arms.EPOCHS_KEPT):
         gateway.swap(routes(stable, canary, 0, epoch=epoch, revision=epoch))
         assert gateway.client().post(PREDICT).version == "v1"
         epochs = {int(key[3]) for key in gateway.tally().counts}
-        assert epochs == set(range(max(7, epoch - counters.EPOCHS_KEPT + 1), epoch + 1))
+        assert epochs == set(range(max(7, epoch - arms.EPOCHS_KEPT + 1), epoch + 1))
     before = gateway.tally()
     canary.open_gate()
     assert client.answer().status == 200  # what it was assigned to is gone: nobody else's counts change

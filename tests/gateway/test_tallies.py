@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import cohort, counters, tallies, totals
-from gateway.counters import ERRORS, REJECTIONS, SIGNALS, SLOW, Counters
+from gateway import arms, cohort, counters, tallies, totals
+from gateway.arms import ERRORS, REJECTIONS, SIGNALS, SLOW
+from gateway.counters import Counters
 from gateway.table import Deployment, Endpoint, RouteTable, Sticky
 from gateway.tallies import Tallies, Tally
 from tests.support.gateway import deployment
@@ -43,7 +44,7 @@ class Worker:
         self.deployment = routed
 
     def count(self, version: str, *signals: int, bucket: int | None = None) -> None:
-        slot, bitmap = self.counters.arms(self.deployment)[version, bucket is not None]
+        slot, bitmap = self.counters.arms.of(self.deployment)[version, bucket is not None]
         slot.assigned()
         if bitmap is not None and bucket is not None:
             bitmap.assigned(bucket)
@@ -98,7 +99,7 @@ def test_epochs_are_forgotten_by_the_number_of_changes_since(total: Tallies) -> 
     dead = Worker(digits())
     dead.count("v2", ERRORS)
     total.fold(dead.tally)
-    last = 7 + counters.EPOCHS_KEPT - 1
+    last = 7 + arms.EPOCHS_KEPT - 1
     total.follow(table(digits(epoch=last)))
     assert total.sum([]).counts[key("v2")] == [1, 1, 0, 0]
     assert total.sum([dead.tally]).counts[key("v2")] == [2, 2, 0, 0]
@@ -134,7 +135,7 @@ def test_buckets_are_of_the_present_rollout(total: Tallies) -> None:
 def test_another_deployments_evidence_is_left_alone() -> None:
     other = digits(name="other")
     worker = Worker(digits())
-    worker.counters.arms(other)["v1", False].slot.assigned()
+    worker.counters.arms.of(other)["v1", False].slot.assigned()
     worker.counters.retain(table(other, digits(epoch=99)), [digits()])
     assert worker.tally.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
 
@@ -184,7 +185,7 @@ def test_full_areas_are_apart() -> None:
     made.endpoint("n", "d", "v", Endpoint(host="h", rest=1, grpc=1)).sent()
     before = totals.read(memory, 0)
     for number in range(counters.EVIDENCE.capacity // 4 + 1):
-        for slot, bitmap in made.arms(digits(name=str(number))).values():
+        for slot, bitmap in made.arms.of(digits(name=str(number))).values():
             slot.assigned()
             if bitmap is not None:
                 bitmap.bad(REJECTIONS, cohort.BUCKETS - 1)

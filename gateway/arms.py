@@ -1,0 +1,132 @@
+"""Where a worker counts evidence: the slots of both versions that a deployment splits its requests between."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from gateway import cohort
+from gateway.slots import WORD, Key, Slot, Slots
+from gateway.table import Deployment, RouteTable
+
+log = logging.getLogger(__name__)
+
+SIGNALS: Final = ("errors", "slow", "rejections")
+ERRORS, SLOW, REJECTIONS = range(3)
+"""What makes a request bad evidence against its version."""
+
+EPOCHS_KEPT: Final = 8
+"""A deployment's evidence is kept for so many epochs, the present one included: for those who read late, and for
+requests that end late. What ends after that many changes is lost."""
+
+# Words of a slot of counts, and bitmaps of one of buckets.
+ASSIGNED, FIRST_SIGNAL = range(2)
+EVIDENCE_WORDS: Final = FIRST_SIGNAL + len(SIGNALS)
+BITMAP_BYTES: Final = cohort.BUCKETS // 8
+BITMAP_WORDS: Final = -(-EVIDENCE_WORDS * BITMAP_BYTES // WORD)
+
+
+class EvidenceSlot(Slot):
+    """Requests of one namespace, deployment, version and epoch that the random split assigned, with a sticky key or
+    without."""
+
+    __slots__ = ()
+
+    def assigned(self) -> None:
+        self._words[ASSIGNED] += 1
+
+    def bad(self, signal: int) -> None:
+        """Once for each request and signal, an index of SIGNALS."""
+        self._words[FIRST_SIGNAL + signal] += 1
+
+    @property
+    def idle(self) -> bool:
+        return True  # age alone decides
+
+
+class BitmapSlot(Slot):
+    """The buckets of sticky keys with any request, and of those whose requests were bad, of one namespace, deployment,
+    version and salt: BITMAP_BYTES for all and for each signal, in which bucket b is bit b % 8 of byte b // 8."""
+
+    __slots__ = ()
+
+    def assigned(self, bucket: int) -> None:
+        self._mark(ASSIGNED, bucket)
+
+    def bad(self, signal: int, bucket: int) -> None:
+        self._mark(FIRST_SIGNAL + signal, bucket)
+
+    def _mark(self, index: int, bucket: int) -> None:
+        self._words.cast("B")[index * BITMAP_BYTES + bucket // 8] |= 1 << bucket % 8
+
+    @property
+    def idle(self) -> bool:
+        return True  # of another rollout's salt nothing is of use
+
+
+class Arm(NamedTuple):
+    """Where one version's evidence goes."""
+
+    slot: EvidenceSlot
+    bitmap: BitmapSlot | None
+    """Of requests with a key."""
+
+
+ByVersion = dict[tuple[str, bool], Arm]
+"""By version, and whether requests have a key."""
+
+
+class Arms:
+    """Of the deployments of the table in force, made when first asked for."""
+
+    def __init__(self, counts: Slots[EvidenceSlot], bitmaps: Slots[BitmapSlot]) -> None:
+        self._counts = counts
+        self._bitmaps = bitmaps
+        self._made: dict[int, tuple[Deployment, ByVersion]] = {}
+
+    def of(self, deployment: Deployment) -> ByVersion:
+        """Whether there is room is asked once, so that both arms are counted or neither is."""
+        # By identity: hashing a deployment hashes all its endpoints. Holding it keeps that from being another's.
+        made = self._made.get(id(deployment))
+        if made is None:
+            made = self._made[id(deployment)] = (deployment, self._make(deployment))
+        return made[1]
+
+    def _make(self, deployment: Deployment) -> ByVersion:
+        name = (deployment.namespace, deployment.name)
+        epoch = str(deployment.epoch)
+        arms: ByVersion = {}
+        for version in filter(None, (deployment.stable, deployment.canary)):
+            arms[version, False] = Arm(self._counts.get((*name, version, epoch, "false")), None)
+            if deployment.sticky is not None:
+                bitmap = self._bitmaps.get((*name, version, deployment.salt))
+                arms[version, True] = Arm(self._counts.get((*name, version, epoch, "true")), bitmap)
+        if all(
+            self._counts.owned(slot) and (bitmap is None or self._bitmaps.owned(bitmap))
+            for slot, bitmap in arms.values()
+        ):
+            return arms
+        log.warning("no room to count evidence: a rollout will find none", extra={"deployment": deployment.key})
+        return dict.fromkeys(arms, Arm(self._counts.other, None))
+
+    def retain(self, table: RouteTable, departed: Iterable[Deployment]) -> None:
+        """Free what `departed` had and `table` lets go."""
+        names = set()
+        for deployment in departed:
+            self._made.pop(id(deployment), None)
+            names.add((deployment.namespace, deployment.name))
+        self._counts.retain(names, lambda key: is_recent(key, table))
+        self._bitmaps.retain(names, lambda key: is_of_cohorts(key, table))
+
+
+def is_recent(key: Key, table: RouteTable) -> bool:
+    """Whether the evidence with this key is of an epoch that `table` lets be kept."""
+    deployment = table.by_key.get((key[0], key[1]))
+    return deployment is not None and deployment.epoch - EPOCHS_KEPT < int(key[3]) <= deployment.epoch
+
+
+def is_of_cohorts(key: Key, table: RouteTable) -> bool:
+    """Whether the bitmap with this key is of the cohorts in `table`."""
+    deployment = table.by_key.get((key[0], key[1]))
+    return deployment is not None and deployment.salt == key[3]
