@@ -6,6 +6,7 @@ import pytest
 
 from deployer.errors import TurnoutError
 from deployer.local.changes import differences, promoted, rolled_back, shared
+from deployer.rollout_spec import Rollout
 from deployer.spec import ModelDeployment, Traffic
 
 
@@ -69,6 +70,11 @@ def test_a_roll_back_keeps_the_canary() -> None:
     assert rolled_back(document(weight=50)).spec.traffic == Traffic(stable="v1", canary="v2", weight=0.0)
 
 
+def with_rollout() -> ModelDeployment:
+    spec = document().spec.model_copy(update={"rollout": Rollout()})
+    return document().model_copy(update={"spec": spec})
+
+
 @pytest.mark.parametrize(
     ("before", "after", "lines"),
     [
@@ -93,6 +99,8 @@ def test_a_roll_back_keeps_the_canary() -> None:
             ),
             ["version v1 has another env"],
         ),
+        (document(), with_rollout(), ["the plan of its rollout is new"]),
+        (with_rollout(), document(), ["its rollout goes: the weight is yours to move"]),
     ],
 )
 def test_differences(before: ModelDeployment | None, after: ModelDeployment, lines: list[str]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
-from deployer.local.state import Record, State, digest, replace
+from deployer.local.state import Ordered, Record, State, digest, replace
+from deployer.rollout.state import Order
 from deployer.spec import ModelDeployment
 
 
@@ -132,3 +133,29 @@ with State(pathlib.Path({str(tmp_path)!r})).supervising():
 def test_a_folder_that_can_not_be_made(root: str) -> None:
     with pytest.raises(TurnoutError, match=f"^{root} can't be the state folder: .*; choose another by --state"):
         State(Path(root))
+
+
+def test_orders_and_what_is_kept_of_rollouts_go_with_their_document(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.write_document(document())
+    state.write_rollout("vision/digits", "kept")
+    token = state.write_order("vision/digits", Order.PAUSE)
+    again = state.write_order("vision/digits", Order.PAUSE)
+    assert state.rollout("vision/digits") == "kept"
+    assert state.order("vision/digits") == Ordered(token=again, order=Order.PAUSE)
+    assert token != again  # each is taken once
+    state.keep_rollouts({"vision/digits"})
+    assert state.rollout("vision/digits") == "kept"
+    state.delete_document("vision/digits")
+    assert (state.rollout("vision/digits"), state.order("vision/digits")) == (None, None)
+    state.write_rollout("vision/digits", "kept")
+    state.write_order("vision/digits", Order.UNDO)
+    state.keep_rollouts(set())
+    assert (state.rollout("vision/digits"), state.order("vision/digits")) == (None, None)
+
+
+def test_an_order_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.write_order("vision/digits", Order.PAUSE)
+    (tmp_path / "orders" / "vision.digits.json").write_text('{"token": "a", "order": "dance"}')
+    assert state.order("vision/digits") is None
