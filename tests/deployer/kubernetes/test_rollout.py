@@ -91,8 +91,8 @@ def test_silence_holds_and_is_told() -> None:
 
 def test_a_weight_counts_from_the_moment_that_all_gateways_have_it() -> None:
     world = rolling()
+    world.until_phase(Phase.STEP)
     world.lag = 1
-    world.until(lambda: world.split[2] == 5)
     for _ in range(20):
         world.look()
     assert (world.rollout.since, world.split[2]) == (None, 5)
