@@ -91,7 +91,7 @@ def test_silence_holds_and_is_told() -> None:
 
 def test_a_weight_counts_from_the_moment_that_all_gateways_have_it() -> None:
     world = rolling()
-    world.until_phase(Phase.STEP)
+    world.until(lambda: world.split[2] == 5)
     world.lag = 1
     for _ in range(20):
         world.look()
