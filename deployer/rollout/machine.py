@@ -259,7 +259,7 @@ def _enter(rollout: Rollout, phase: Phase, seen: Seen, reason: str) -> Rollout:
 
 def _rolled_back(rollout: Rollout, seen: Seen, reason: str) -> Rollout:
     before = max(rollout.before, rollout.weight)
-    return replace(_enter(rollout, Phase.ROLLING_BACK, seen, reason), weight=0.0, before=before, forced=False)
+    return replace(_enter(rollout, Phase.ROLLING_BACK, seen, reason), weight=0.0, before=before)
 
 
 def _back(rollout: Rollout, seen: Seen) -> Rollout:

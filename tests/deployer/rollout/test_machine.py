@@ -325,7 +325,8 @@ def test_a_promotion_can_be_undone(order: Order) -> None:
     world.tick(obeys=False)
     assert world.told.route == Route("v1")
     world.route = Route("v1", "v2", 0)
-    assert world.tick(settled=False).phase is Phase.RESTORING
+    assert world.tick(settled=False, capacity=slow).phase is Phase.RESTORING
+    assert world.told.route == Route("v1"), "there is no way back from the way back"
     assert world.tick(capacity=slow).phase is Phase.ROLLED_BACK
     assert world.tick(10**6).phase is Phase.ROLLED_BACK
 

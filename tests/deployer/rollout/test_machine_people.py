@@ -191,6 +191,14 @@ def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
     assert world.tick().phase is Phase.STEP
 
 
+def test_another_canarys_weight_is_none_of_this_rollouts() -> None:
+    world = World()
+    world.route = Route("v1", "v3", 30)
+    world.tick(obeys=False)
+    assert world.told.route == Route("v1", "v2", 0)
+    assert world.tick().paused is None
+
+
 # Another plan half-way.
 
 
