@@ -17,8 +17,9 @@ _INDENT = "  "
 
 
 def line(rollout: RolloutStatus) -> str:
-    """Where it stands, in one line."""
-    why = rollout.paused or rollout.reason
+    """Where it stands, in one line, and why no further."""
+    lacking = _lacking(rollout) if rollout.phase is Phase.STEP and rollout.since is not None else ""
+    why = rollout.paused or "; ".join(rollout.doubts) or (f"waits for {lacking}" if lacking else rollout.reason)
     return (
         f"rollout {rollout.number}, {rollout.stable} → {rollout.canary}: {_place(rollout)}{f'; {why}' if why else ''}"
     )
@@ -158,11 +159,18 @@ def _step(rollout: RolloutStatus, now: float) -> Iterator[str]:
     left = seconds(rollout.earliest) - now if rollout.earliest is not None else 0
     if left > 0:
         yield f"for {span(left)} more at least"
-    lacking = [objective.name for objective in rollout.evidence if objective.verdict is not Verdict.ADVANCE]
-    if lacking or not rollout.evidence:
-        yield f"for more evidence on {', '.join(lacking)}" if lacking else "for the first evidence"
+    lacking = _lacking(rollout)
+    if lacking:
+        yield f"for {lacking}"
     elif left <= 0:
         yield f"until {rollout.canary} has had {LEAST_REQUESTS} requests in this step, and nothing is doubtful"
+
+
+def _lacking(rollout: RolloutStatus) -> str:
+    if not rollout.evidence:
+        return "the first evidence"
+    names = [objective.name for objective in rollout.evidence if objective.verdict is not Verdict.ADVANCE]
+    return f"more evidence on {', '.join(names)}" if names else ""
 
 
 def _measured(objective: ObjectiveStatus, text: str, width: int) -> list[str]:

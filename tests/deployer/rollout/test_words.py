@@ -68,7 +68,10 @@ def test_what_is_over_is_told_once() -> None:
 
 
 def test_one_line() -> None:
-    assert line(rollout()) == "rollout 3, v1 → v2: step 2 of 3, 25 %; errors: shown"
+    assert line(rollout()) == "rollout 3, v1 → v2: step 2 of 3, 25 %; waits for more evidence on errors"
+    assert line(rollout(evidence=(FINE,))) == "rollout 3, v1 → v2: step 2 of 3, 25 %; errors: shown"
+    assert line(rollout(doubts=("a gateway is silent",))).endswith("25 %; a gateway is silent")
+    assert line(rollout(since=None)).endswith("25 %; errors: shown")
     assert line(rollout(paused="paused by hand")).endswith("25 %; paused by hand")
     assert line(rollout(phase=Phase.WARMING, weight=0, reason="")) == "rollout 3, v1 → v2: warming"
 
