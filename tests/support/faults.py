@@ -26,7 +26,7 @@ FAULTS = (
     Fault("start", r"exit|end|start|fail", True, unseen=True),
     Fault("crash", r"errors: .*worse|end|fail", True),
     Fault("hang", r"(slow|errors): .*worse", False),
-    Fault("signature", r"inputs|outputs", True, unseen=True),
+    Fault("signature", r"signature .*(input|output)", True, unseen=True),
 )
 
 # Nothing could be promoted within a test's time, if a thousandth of the requests were a matter.
