@@ -12,9 +12,6 @@ import asyncio
 
 from gateway.arms import ERRORS, REJECTIONS, SLOW, Arm
 
-_NOBODYS = (401, 403, 429)
-"""Statuses that say something of the caller."""
-
 
 class Evidence:
     """Of one request, from its assignment until its first attempt is over."""
@@ -31,11 +28,15 @@ class Evidence:
             arm.bitmap.assigned(bucket)
 
     def answered(self, status: int) -> None:
-        """The first attempt brought a whole answer. `status`: HTTP's, or the one that gRPC's code maps to."""
+        """The first attempt brought a whole answer. `status`: HTTP's, or the one that gRPC's code maps to.
+
+        What the gateway itself refuses for the caller's sake (401, 403, 429) has no version, and never comes here; a
+        version that answers so is one that is worse.
+        """
         self.left()
         if status >= 500:
             self._bad(ERRORS)
-        elif status >= 400 and status not in _NOBODYS:
+        elif status >= 400:
             self._bad(REJECTIONS)
 
     def failed(self) -> None:
