@@ -10,6 +10,7 @@ from deployer.kubernetes.actions import Notify, Tell
 from deployer.kubernetes.conditions import RolloutFacts
 from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.packed import packed, unpacked
 from deployer.kubernetes.sight import Heard, sight
 from deployer.kubernetes.status import ConditionType, DeploymentStatus, OrderStatus
 from deployer.kubernetes.versions import VersionFacts
@@ -44,7 +45,8 @@ class Decision:
         """What the status tells and keeps."""
         kept = self.conduct.kept
         history = tuple(record(one) for one in kept.history)
-        return RolloutFacts(self._status, keeping.write(kept) if kept != Kept() else None, history, self.order)
+        text = packed(keeping.write(kept)) if kept != Kept() else None
+        return RolloutFacts(self._status, text, history, self.order)
 
     @property
     def named(self) -> dict[ConditionType, tuple[str, str]]:
@@ -96,7 +98,8 @@ def decide(
     somebody else's."""
     order, given = orders.taken(resource, said)
     seen = sight(now, said, heard, versions, foreign, given)
-    kept = keeping.read(said.rollout_state) if said is not None and said.rollout_state is not None else None
+    stands = said.rollout_state if said is not None else None
+    kept = keeping.read(unpacked(stands)) if stands is not None else None
     decided = conduct(document, kept, seen)
     rollout = decided.kept.rollout
     doubts = tuple(concerns.doubts(document, seen)) if rollout is not None and rollout.phase not in OVER else ()

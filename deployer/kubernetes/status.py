@@ -16,7 +16,8 @@ from deployer.kubernetes.kinds import Object
 from deployer.rollout.status import Message, Part, RolloutRecord, RolloutStatus, Time, Weight
 from gateway import table
 
-MAX_KEPT = 64 * 1024
+MAX_KEPT = 256 * 1024
+"""Of an object's 1.5 MB, etcd's limit. Some KiB are usual; see `packed.py`."""
 
 Phase = Literal["Pending", "Progressing", "RollingOut", "Ready", "Degraded", "Invalid"]
 ConditionType = Literal[

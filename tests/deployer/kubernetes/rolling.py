@@ -8,6 +8,7 @@ from typing import Any
 from deployer.kubernetes.actions import Action, Notify, Tell
 from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Id, Object
+from deployer.kubernetes.packed import unpacked
 from deployer.kubernetes.sight import Heard
 from deployer.kubernetes.status import read
 from deployer.rollout import kept as keeping
@@ -45,7 +46,7 @@ class RollingWorld(World):
     @property
     def kept(self) -> Rollout:
         assert self.status.rollout_state is not None
-        rollout = keeping.read(self.status.rollout_state).rollout
+        rollout = keeping.read(unpacked(self.status.rollout_state)).rollout
         assert rollout is not None
         return rollout
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.kubernetes.packed import packed, unpacked
+from deployer.kubernetes.status import MAX_KEPT
+from deployer.rollout import kept as keeping
+from deployer.rollout.buckets import BUCKETS, Buckets
+from deployer.rollout.evidence import SIGNALS, SOURCES, Count, Source, Taken
+from deployer.rollout.kept import Kept
+
+
+@given(st.text())
+def test_what_is_packed_comes_back(text: str) -> None:
+    assert unpacked(packed(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "?", "AAAA", '{"rollout": null}', packed("x")[:-5], "é"])
+def test_what_is_something_else_is_nothing(text: str) -> None:
+    assert unpacked(text) == ""
+
+
+def test_the_most_that_is_kept_has_room() -> None:
+    """Of as many gateways as are remembered, with sticky keys of which half have failed, in eight epochs."""
+    draw = random.Random(1)
+
+    def counts() -> tuple[Count, ...]:
+        return tuple(
+            Count(version, epoch, keyed, *(draw.randrange(10**6) for _ in range(4)))
+            for epoch in range(8)
+            for version in ("v1", "v2")
+            for keyed in (False, True)
+        )
+
+    sources = {f"{draw.getrandbits(64):016x}": Source(draw.random(), counts()) for _ in range(SOURCES)}
+    buckets = {signal: Buckets(draw.getrandbits(BUCKETS), draw.getrandbits(BUCKETS)) for signal in SIGNALS}
+    taken = replace(Taken(), epochs={epoch: 0.1 for epoch in range(8)}, sources=sources, buckets=buckets)
+    assert len(packed(keeping.write(Kept(taken=taken)))) < MAX_KEPT
