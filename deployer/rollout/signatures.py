@@ -14,6 +14,7 @@ from gateway import table
 
 _DEFAULT = "serving_default"
 """The signature of a SavedModel that a prediction means which names none."""
+_UNTOLD = Signature({}, {})
 
 
 def fetch(runtime: table.Runtime, host: str, port: int, name: str, timeout: float = 2.0) -> Signature | None:
@@ -43,8 +44,9 @@ def _tensorflow(answer: Any) -> Signature:
         for name, signature in answer["metadata"]["signature_def"]["signature_def"].items()
         if not name.startswith("__")  # what initialises the model
     }
-    usual = found.pop(_DEFAULT, Signature({}, {}))
-    return Signature(usual.inputs, usual.outputs, found)
+    usual = found.get(_DEFAULT, _UNTOLD)
+    # Its name stays among the others, so that it is missed where it is gone.
+    return Signature(usual.inputs, usual.outputs, found | ({_DEFAULT: _UNTOLD} if _DEFAULT in found else {}))
 
 
 def _info(info: dict[str, Any]) -> Tensor:

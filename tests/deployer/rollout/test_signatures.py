@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployer.local import environments, models, readiness
-from deployer.rollout.signature import Signature, Tensor
+from deployer.rollout.signature import Signature, Tensor, difference
 from deployer.rollout.signatures import fetch
 from deployer.runtimes import oip, seldon
 from deployer.runtimes.process import Launch, Process
@@ -122,17 +122,33 @@ def test_what_initialises_a_model_and_a_rank_that_is_not_known_are_no_part_of_it
     body = json.dumps({"metadata": {"signature_def": {"signature_def": signatures}}}).encode()
     with answering(200, body) as port:
         told = fetch("tfserving", HOST, port, "digits")
-    assert told == Signature({"x": Tensor("DT_FLOAT")}, {"y": Tensor("DT_INT64", ())})
+    assert told == Signature(
+        {"x": Tensor("DT_FLOAT")}, {"y": Tensor("DT_INT64", ())}, {"serving_default": Signature({}, {})}
+    )
+
+
+def test_the_signature_that_is_meant_without_a_name_is_missed() -> None:
+    def told(name: str) -> Signature:
+        info = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}}
+        signatures = {name: {"inputs": {"x": info}, "outputs": {"y": info}}}
+        body = json.dumps({"metadata": {"signature_def": {"signature_def": signatures}}}).encode()
+        with answering(200, body) as port:
+            found = fetch("tfserving", HOST, port, "digits")
+        assert found is not None
+        return found
+
+    assert difference(told("serving_default"), told("predict")) == "signature serving_default is gone"
+    assert difference(told("serving_default"), told("serving_default")) == ""
 
 
 @pytest.mark.slow
 def test_tensorflow_serving(standin: ModelServer) -> None:
     assert fetch("tfserving", HOST, standin.rest, "first") == Signature(
-        {"x": Tensor("DT_FLOAT", (-1,))}, {"y": Tensor("DT_FLOAT", (-1,))}
+        {"x": Tensor("DT_FLOAT", (-1,))}, {"y": Tensor("DT_FLOAT", (-1,))}, {"serving_default": Signature({}, {})}
     )
     echo = fetch("tfserving", HOST, standin.rest, "echo")
     assert echo is not None
-    assert echo.others.keys() == {"text", "half", "total", "uneven"}
+    assert echo.others.keys() == {"serving_default", "text", "half", "total", "uneven"}
     assert echo.others["total"] == Signature({"x": Tensor("DT_FLOAT", (-1,))}, {"total": Tensor("DT_FLOAT", ())})
     assert echo.inputs["s"] == Tensor("DT_STRING", (-1, -1))
     assert fetch("tfserving", HOST, standin.rest, "nothing") is None
