@@ -95,6 +95,9 @@ def test_silence_holds_and_is_told_once() -> None:
     world.looks(1500)
     assert world.split == ("v1", "v2", 5)
     assert world.reasons == ["RolloutBegun", "StepBegun", "Overdue"]
+    world.traffic = 20
+    world.looks(5)
+    assert world.reasons == ["RolloutBegun", "StepBegun", "Overdue"]
 
 
 # A bad version
