@@ -6,7 +6,8 @@ steps and weights. Source: Lindon et al., arXiv 2205.14762 and 2011.03567, one-s
 
 - *worse*, against "the canary's risk is at most stable's". A bad event falls on the canary with probability
   theta(r) = r * share / (1 - share + r * share), where r is the ratio of the risks and share the canary's as assigned.
-  It is a mixture over ratios, so that none has to be guessed.
+  It is a mixture over ratios, so that none has to be guessed, and over starts: evidence that was good all night long
+  must not hide that the canary has begun to fail.
 - *fine*, against "its risk is `margin` times stable's or more, and not negligible": half of it the mirror image of
   *worse*, for a canary that is as good as stable, half a test of the canary's own rate. Without the latter nothing
   could be told of two versions that hardly ever fail. Each half alone is an e-value against that, so their mean is.
@@ -35,6 +36,10 @@ ALPHA = 0.01
 """The chance that a version which is no worse is rolled back, and that one at the margin is promoted."""
 WORSE = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 """Ratios that *worse* looks for, and times the limit that *over* does; beyond the last a version is caught as fast."""
+RECENT = 0.1
+"""The part of *worse* that starts anew, again and again: the i-th time with 1 / (i * (i + 1)) of it, which add to 1."""
+WINDOW = 500
+"""Bad events, keyed ones and others, after which it does."""
 SMALL = 0.2
 """The part of the negligible rate that the test of the canary's own rate looks for."""
 LEAST_REQUESTS = 20
@@ -88,7 +93,8 @@ class Look(NamedTuple):
 
 class Evidence(NamedTuple):
     """All that was seen for one objective: requests, buckets of keys by their first bad event, and the products'
-    logarithms. `fine` and `small` are the halves of *fine*."""
+    logarithms. `recent` is that of *worse* from its last start on, the `starts`-th, with the bad events `since` then.
+    `fine` and `small` are the halves of *fine*."""
 
     canary_requests: int = 0
     canary_bad: int = 0
@@ -97,6 +103,9 @@ class Evidence(NamedTuple):
     canary_buckets: int = 0
     stable_buckets: int = 0
     worse: tuple[float, ...] = (0.0,) * len(WORSE)
+    recent: tuple[float, ...] = (0.0,) * len(WORSE)
+    since: int = 0
+    starts: int = 1
     fine: float = 0.0
     small: float = 0.0
     over: tuple[float, ...] = (0.0,) * len(WORSE)
@@ -116,10 +125,15 @@ class Evidence(NamedTuple):
             canary, stable, units, failed, spent = bad, look.stable_bad, requests, bad, 0.0
         else:
             canary, stable, units, failed, spent = fresh
-        worse, fine, small, over = self.worse, self.fine, self.small, self.over
+        worse, recent, since, starts = self.worse, self.recent, self.since, self.starts
+        fine, small, over = self.fine, self.small, self.over
         if (canary or stable) and share < 1 and spent <= SATURATED:
             if share:
-                worse = _added(worse, _against(share, 1.0, WORSE), canary, stable)
+                if since >= WINDOW:
+                    recent, since, starts = Evidence().recent, 0, starts + 1
+                steps = _against(share, 1.0, WORSE)
+                worse, recent = _added(worse, steps, canary, stable), _added(recent, steps, canary, stable)
+                since += canary + stable
             if least:
                 ((on_canary, on_stable),) = _against(least, objective.margin, (1.0,))
                 fine += canary * on_canary + stable * on_stable
@@ -136,6 +150,9 @@ class Evidence(NamedTuple):
             self.canary_buckets + (0 if fresh is None else canary),
             self.stable_buckets + (0 if fresh is None else stable),
             worse,
+            recent,
+            since,
+            starts,
             fine,
             small,
             over,
@@ -230,7 +247,10 @@ def renewed(objective: Objective, evidence: Evidence) -> Evidence:
 def _finding(objective: Objective, evidence: Evidence, bar: float) -> Finding:
     halves = (evidence.fine, evidence.small) if objective.negligible else (evidence.fine,)
     over = 1.0 if objective.limit is None else _mean(evidence.over)
-    return Finding(objective, evidence, _mean(evidence.worse), over, _mean(halves), bar, 1 / ALPHA)
+    # The last of those that started, and all that will yet: these are 1 until then.
+    recent = RECENT / (evidence.starts + 1) * (_mean(evidence.recent) / evidence.starts + 1)
+    worse = (1 - RECENT) * _mean(evidence.worse) + recent
+    return Finding(objective, evidence, worse, over, _mean(halves), bar, 1 / ALPHA)
 
 
 @lru_cache(4096)

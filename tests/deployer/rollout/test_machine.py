@@ -222,6 +222,12 @@ def test_a_canary_that_is_not_ready_by_the_deadline_is_given_up() -> None:
     assert (rollout.phase, rollout.reason) == (Phase.ROLLING_BACK, "v2 was not ready within 3600 s")
 
 
+def test_one_that_is_ready_at_the_last_moment_is_not() -> None:
+    world = World()
+    world.tick()
+    assert world.tick(3_601).phase is Phase.STEP
+
+
 @pytest.mark.parametrize(
     ("phase", "step"), [(Phase.WARMING, 0), (Phase.STEP, 1), (Phase.PROMOTING, 2), (Phase.BAKING, 2)]
 )

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from deployer.rollout.buckets import BUCKETS, SATURATED, Fresh
 from deployer.rollout.verdict import (
     ALPHA,
+    RECENT,
+    WINDOW,
     WORSE,
     Evidence,
     Finding,
@@ -156,6 +158,17 @@ def test_a_bad_request_may_come_in_a_later_look_than_the_request() -> None:
     later = found(LIMITED, Look(0.5, 100, 0, 100, 1), Look(0.5, 0, 7, 0, 2))
     assert (later.worse, later.fine, later.over) == pytest.approx((at_once.worse, at_once.fine, at_once.over))
     assert later.evidence[:4] == at_once.evidence[:4]
+
+
+@pytest.mark.parametrize(("ratio", "bad"), [(3, 300), (5, 150), (20, 80)])
+def test_a_night_of_good_evidence_does_not_hide_that_the_canary_begins_to_fail(ratio: float, bad: int) -> None:
+    """288,000 bad requests are eight hours of 1,000 a second."""
+    night = gathered(ERRORS, Evidence(), [look(0.25, 25, 75)] * 2_880)
+    canary = round(bad * theta(ratio, 0.25))
+    new_start = gathered(ERRORS, night, [look(0.25, 25, 75)] * 5)
+    assert judge((ERRORS,), (new_start,)).verdict is Verdict.ADVANCE
+    assert judge((ERRORS,), (new_start.after(ERRORS, look(0.25, canary, bad - canary)),)).verdict is Verdict.ROLLBACK
+    assert sum(RECENT / (start * (start + 1)) for start in range(1, 100_000)) <= RECENT
 
 
 # Alpha is shared out.
@@ -317,6 +330,8 @@ def test_impossible_looks_are_refused(bad: Look) -> None:
 shares = st.floats(0.0001, 0.9999)
 margins = st.floats(1.1, 100)
 counts = st.integers(0, 1_000)
+few = st.integers(0, WINDOW // 5)
+"""So few that nothing starts anew, which it does between looks."""
 looks = st.builds(look, st.sampled_from([0.01, 0.05, 0.25, 0.5]), st.integers(0, 50), st.integers(0, 50))
 
 
@@ -414,7 +429,7 @@ def test_the_order_of_looks_is_no_matter(several: list[Look]) -> None:
 
 
 @settings(deadline=None)
-@given(shares, counts, counts, counts, counts)
+@given(shares, few, few, few, few)
 def test_it_is_no_matter_how_counts_are_cut_into_looks(
     share: float, canary: int, stable: int, canary_later: int, stable_later: int
 ) -> None:
