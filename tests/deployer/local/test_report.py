@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +9,16 @@ import deployer.local.routes as local
 from deployer.local.backoff import Backoff, Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
-from deployer.local.report import Facts, VersionFacts, changes, describe
-from deployer.local.state import Record, digest
+from deployer.local.report import Facts, Reporter, VersionFacts, changes, describe
+from deployer.local.rollouts import Decided
+from deployer.local.state import Record, State, digest
 from deployer.local.status import Condition
-from deployer.rollout.conduct import Roles
+from deployer.rollout.conduct import Conduct, Roles
+from deployer.rollout.kept import Kept
+from deployer.rollout.plan import of
+from deployer.rollout.state import Phase as RolloutPhase
+from deployer.rollout.state import Rollout, Trial
+from deployer.rollout_spec import Rollout as RolloutSpec
 from deployer.spec import ModelDeployment
 from gateway.table import Endpoint, RouteTable
 
@@ -28,6 +35,7 @@ DOCUMENT = ModelDeployment.model_validate(
         },
     }
 )
+ENDPOINTS = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in ("v1", "v2")}
 ROLES = {KEY: Roles.of(DOCUMENT)}
 
 
@@ -111,3 +119,30 @@ def test_only_traffic_that_moves_is_told() -> None:
     assert list(changes(both, more)) == []
     assert list(changes(both, both)) == []
     assert list(changes(both, RouteTable(revision=9))) == ["default/digits: out of the route table (9)"]
+
+
+def in_rollout(phase: RolloutPhase, roles: Roles, outdated: str = "") -> Facts:
+    """The rollout stands so, and the route is as it wants."""
+    known = facts("v1", "v2")
+    rollout = Rollout(Trial("v1", "v2"), of(RolloutSpec()), entered=0.0, phase=phase, weight=roles.weight)
+    decided = Decided(Conduct(Kept(replace(rollout, handled="t")), roles, {}, outdated=outdated), ("a doubt",))
+    table = local.routes(RouteTable(revision=1), [DOCUMENT], ENDPOINTS, {KEY: roles})
+    return replace(known, table=table, revision=table.revision, decided={KEY: decided})
+
+
+def test_a_rollout_says_what_is_wanted() -> None:
+    status = describe(DOCUMENT, in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 5.0)))
+    assert (status.routed, status.settled, status.order) == (True, True, "t")
+    assert [(v.name, v.role, v.share) for v in status.versions] == [("v1", "stable", 95), ("v2", "canary", 5)]
+    assert status.rollout is not None
+    assert (status.rollout.phase, status.rollout.weight, status.rollout.doubts) == ("step", 5, ("a doubt",))
+    promoted = describe(DOCUMENT, in_rollout(RolloutPhase.PROMOTED, Roles("v2"), "v3 is not tried"))
+    assert [(v.name, v.role, v.share) for v in promoted.versions] == [("v1", None, 0), ("v2", "stable", 100)]
+    assert promoted.message == "v3 is not tried"
+
+
+def test_all_is_as_declared_once_a_rollout_is_over(tmp_path: Path) -> None:
+    reporter = Reporter(State(tmp_path))
+    assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 5.0)))
+    assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 25.0)))
+    assert reporter.write([DOCUMENT], in_rollout(RolloutPhase.PROMOTED, Roles("v2")))
