@@ -123,7 +123,7 @@ def _print_on(state: State, name: str | None) -> NoReturn:
     """Where nothing can be drawn over: all of it anew, every so often."""
     while True:
         console = Console(width=PIPE_WIDTH)
-        console.print(_view(*_statuses(state, name), watched=True))
+        console.print(_view(*_statuses(state, name), watched=True), "")
         console.file.flush()
         time.sleep(PIPE_EVERY)
 
@@ -162,8 +162,9 @@ def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool =
             lines.append(f"{status.key}: {words.line(status.rollout)}")
     addresses = sorted({status.address for status in statuses if status.address})
     lines += [f"address: http://{address} (REST and gRPC)" for address in addresses]
+    width = min(Console().width, words.WIDTH)
     drawn = [
-        Text("\n".join([f"\n{status.key}", *words.drawn(status.rollout, time.time(), Console().width)]))
+        Text("\n".join([f"\n{status.key}", *words.drawn(status.rollout, time.time(), width)]))
         for status in statuses
         if watched and status.rollout is not None and is_under_way(status.rollout)
     ]
