@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 
 import click
+import httpx
 import psutil
 from pydantic import ValidationError
 
@@ -48,6 +49,8 @@ def up(
     """
     documents = read(files)
     limits.check(documents)
+    if prometheus is not None and not _is_address(prometheus):
+        raise TurnoutError(f"--prometheus {prometheus} is no address; write one such as http://127.0.0.1:9090")
     with state.supervising():
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
             environments.program(runtime)  # now, in the foreground, so that its progress is seen and Ctrl-C ends it
@@ -116,6 +119,13 @@ def _holder(port: int) -> str:
     except psutil.Error:  # some systems tell it to root only
         pass
     return f" on {HOST}"
+
+
+def _is_address(text: str) -> bool:
+    with contextlib.suppress(httpx.InvalidURL):
+        url = httpx.URL(text)
+        return url.scheme in ("http", "https") and bool(url.host)
+    return False
 
 
 def _say(line: str) -> None:

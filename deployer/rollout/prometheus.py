@@ -81,12 +81,15 @@ class Prometheus:
         """
         data = self._ask(query, None)
         if data.resultType == "scalar":
-            values = [data.result[1]]
+            values = data.result[1:2]
         else:
             values = [sample.value for sample in _samples(query, data)[1]]
         if len(values) != 1:
             raise Unread(f"Prometheus has {len(values)} values for {query}, and one is needed")
-        value = float(values[0])
+        try:
+            value = float(values[0])
+        except (ValueError, TypeError):
+            raise Unread(f"Prometheus has something else than a number for {query}") from None
         if not math.isfinite(value):
             raise Unread(f"Prometheus has {value} for {query}")
         return value

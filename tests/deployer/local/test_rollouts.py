@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from deployer.cli import cli
 from deployer.document import read
+from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.gateway import Gateway, Options
 from deployer.local.rollouts import Keep
@@ -224,3 +226,10 @@ def test_it_goes_on_at_its_step_after_all_was_ended(turnout: Turnout) -> None:
         assert (rollout(turnout)["number"], rollout(turnout)["step"]) == (1, 1)
         assert requests.failures == []
     turnout.stop(second)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9090", "http://a:b", "ftp://a", "http://"])
+def test_a_prometheus_without_an_address_is_refused_before_anything_starts(tmp_path: Path, address: str) -> None:
+    with pytest.raises(TurnoutError, match="is no address; write one such as"):
+        cli.main(["up", "--state", str(tmp_path), "--prometheus", address], standalone_mode=False)
+    assert State(tmp_path).supervisor() is None
