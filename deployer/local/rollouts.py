@@ -138,10 +138,10 @@ class Rollouts:
         text = self._state.rollout(key)
         kept = Kept() if text is None else keeping.read(text)
         rollout = kept.rollout
-        if rollout is None or rollout.phase is not RolloutPhase.STEP or (key, rollout.trial.canary) in running:
+        if rollout is None or rollout.phase not in _AGAIN or (key, rollout.trial.canary) in running:
             return kept
-        # All was ended in the middle of a step. That the canary is down until it is started again is not its fault.
-        self._say(f"{key}: the rollout of {rollout.trial.canary} goes on at its step, once that is ready again")
+        # All was ended while it had traffic. That the canary is down until it is started again is not its fault.
+        self._say(f"{key}: the rollout of {rollout.trial.canary} goes on where it was, once that is ready again")
         return replace(kept, rollout=_warming_again(rollout, time.time()))
 
     def _sight(
@@ -190,12 +190,20 @@ def _is_under_way(kept: Kept) -> bool:
     return kept.rollout is not None and kept.rollout.phase not in OVER
 
 
+_AGAIN = {
+    RolloutPhase.STEP: RolloutPhase.WARMING,
+    RolloutPhase.PROMOTING: RolloutPhase.PROMOTING,
+    RolloutPhase.BAKING: RolloutPhase.PROMOTING,
+}
+"""For each phase with traffic the one that it begins again with, after all was ended."""
+
+
 def _warming_again(rollout: Rollout, now: float) -> Rollout:
-    """At its step, and with its evidence; but without traffic until it is ready."""
+    """At its step, and with its evidence; but without traffic until the canary is ready."""
     held = rollout.until is None and rollout.paused != AWAITING
     return replace(
         rollout,
-        phase=RolloutPhase.WARMING,
+        phase=_AGAIN[rollout.phase],
         entered=now,
         since=None,
         weight=0.0,

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,9 @@ from deployer.local.gateway import Gateway, Options
 from deployer.local.rollouts import Keep
 from deployer.local.state import State
 from deployer.local.supervisor import Route, Supervisor
+from deployer.rollout import kept as keeping
+from deployer.rollout.state import Phase
+from gateway import table
 from tests.support.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
@@ -226,6 +230,44 @@ def test_it_goes_on_at_its_step_after_all_was_ended(turnout: Turnout) -> None:
         assert (rollout(turnout)["number"], rollout(turnout)["step"]) == (1, 1)
         assert requests.failures == []
     turnout.stop(second)
+
+
+@pytest.mark.parametrize(
+    ("phase", "again"),
+    [
+        (Phase.STEP, Phase.WARMING),
+        (Phase.PROMOTING, Phase.PROMOTING),
+        (Phase.BAKING, Phase.PROMOTING),
+    ],
+)
+def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
+    phase: Phase, again: Phase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
+    monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
+    state = State(tmp_path / "state")
+    turnout = Turnout(tmp_path)
+    model(turnout, 1)
+    model(turnout, 2)
+    state.write_document(read([document(turnout, 1, 2)])[0])
+    supervisor = Supervisor(state, Gateway(state, Options()), print)
+    supervisor.begin()
+    for _ in range(2):  # the route, then the rollout, which needs one
+        for action in supervisor.plan(supervisor.observe()):
+            if isinstance(action, Route | Keep):
+                supervisor.apply(action)
+    kept = keeping.read(state.rollout(KEY) or "")
+    assert kept.rollout is not None
+    with_traffic = replace(kept.rollout, phase=phase, weight=50.0, before=50.0, since=1.0, reason="as it was")
+    state.write_rollout(KEY, keeping.write(replace(kept, rollout=with_traffic)))
+    routes = table.read(state.routes.read_bytes())
+    routed = routes.deployments[0].model_copy(update={"weight": 50.0})
+    state.routes.write_bytes(table.write(routes.model_copy(update={"deployments": (routed,)})))
+
+    second = Supervisor(state, Gateway(state, Options()), print)
+    second.begin()
+    assert [(d.stable, d.canary, d.weight) for d in second.observe().table.deployments] == [("v1", "v2", 0.0)]
+    assert (rollout(turnout)["phase"], rollout(turnout)["weight"]) == (again, 0)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9090", "http://a:b", "ftp://a", "http://"])
