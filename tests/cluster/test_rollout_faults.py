@@ -42,7 +42,7 @@ def lasted(record: dict[str, Any]) -> float:
 @pytest.mark.parametrize("fault", [*FAULTS, None], ids=lambda fault: fault.name if fault else "none")
 def test_a_version_gets_what_it_is_due(fault: Fault | None, serving: Installed) -> None:
     known = len(rollouts(serving))
-    with Traffic(f"http://{serving.address}{PATH}", BODY, rate=100) as load:
+    with Traffic(f"http://{serving.address}{PATH}", BODY, rate=50) as load:
         # Each version is one that was not there before.
         name = f"with-{fault.name}" if fault else "good"
         env = {"FAULT": fault.name} if fault else {}
@@ -53,12 +53,15 @@ def test_a_version_gets_what_it_is_due(fault: Fault | None, serving: Installed) 
         until(lambda: serving.get("modeldeployment", NAME)["status"]["stable"] == due, f"{due} is stable")
         other = name if fault else "v1"
         before = load.answered[other]
-        load.more(300)
+        load.more(200)
         assert load.answered[other] <= before + 100, f"{other} gets traffic still"
     print(
         f"{name}: {record['outcome']} after {lasted(record):.0f} s; {load.answered[name]} of "
         f"{load.answered.total()} answers were its, {len(load.failures)} failed: {record['reason']}"
     )
+    if load.failures:
+        ats = sorted(failed.at for failed in load.failures)
+        print(f"failures from {ats[0]:.1f} to {ats[-1]:.1f} s: {load.failures[0]} {load.failures[-1]}")
     if fault is None:
         assert record["outcome"] == "promoted"
         assert load.failures == []

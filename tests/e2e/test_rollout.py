@@ -62,7 +62,7 @@ def begin(turnout: Turnout, fault: str = "", **rollout: Any) -> None:
     turnout.run("apply", write(turnout, document(fault, **rollout)), "--no-wait")
 
 
-def traffic(turnout: Turnout, rate: float = 60) -> Traffic:
+def traffic(turnout: Turnout, rate: float = 50) -> Traffic:
     return Traffic(f"http://127.0.0.1:{turnout.port}{PATH}", BODY, rate=rate)
 
 
