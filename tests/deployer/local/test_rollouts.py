@@ -104,6 +104,7 @@ def test_a_good_version_takes_all_the_traffic(turnout: Turnout) -> None:
     turnout.stop(up)
 
 
+@pytest.mark.slow
 def test_a_person_steers_it(turnout: Turnout) -> None:
     model(turnout, 1)
     model(turnout, 2)
@@ -191,6 +192,7 @@ def test_what_is_kept_is_written_before_the_route(tmp_path: Path, monkeypatch: p
     assert last.table.deployments[0].canary == "v2"
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_a_killed_supervisor_left_it(turnout: Turnout) -> None:
     model(turnout, 1)
     model(turnout, 2)
@@ -209,6 +211,7 @@ def test_it_goes_on_where_a_killed_supervisor_left_it(turnout: Turnout) -> None:
     turnout.stop(second)
 
 
+@pytest.mark.slow
 def test_it_goes_on_at_its_step_after_all_was_ended(turnout: Turnout) -> None:
     """A canary that is not up yet, because nothing is, fails no request."""
     model(turnout, 1)
