@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from deployer.duration import seconds
 from deployer.fields import DURATION_PATTERN
@@ -85,7 +85,7 @@ def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Broken]:
             yield Broken((*here, "max"), f"{most:g} is below min, {least:g}", f"write {least:g} or more")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
