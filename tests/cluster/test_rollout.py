@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from deployer.cli import cli
 from tests.cluster.installed import RELEASE, SYSTEM, Installed, images
 from tests.cluster.load import Load
 from tests.cluster.space import is_ready
@@ -151,3 +153,38 @@ def test_a_good_version_goes_to_all_traffic_by_itself(
         f"{canary} for {stable}: promoted after {(ended - began).total_seconds():.0f} s, {load.answered[canary]} of "
         f"{load.sent} answers were its"
     )
+
+
+def test_a_person_steers_it(serving: Installed) -> None:
+    def turnout(*arguments: str) -> str:
+        command, *options = arguments
+        where = ("--kubernetes", "--kubeconfig", str(serving.cluster.kubeconfig))
+        done = CliRunner().invoke(cli, ["rollout", command, NAME, *where, *options])
+        assert done.exit_code == 0, done.exception
+        return done.output
+
+    number = int(status(serving)["stable"].removeprefix("v"))
+    stable, canary = f"v{number}", f"v{number + 1}"
+    with Load(serving.address, images()[0], rate=50) as load:
+        serving.apply(document(number, number + 1))
+        until(lambda: status(serving)["weight"] == STEPS[0], "the first weight is in force", 180)
+        assert "paused by hand" in turnout("pause")
+        assert serving.condition(NAME, "RolloutPaused")["status"] == "True"
+        assert "step" in serving.cluster.kubectl("get", "modeldeployment", NAME)
+        turnout("resume")
+        assert serving.condition(NAME, "RolloutPaused") == {}
+        assert json.loads(turnout("explain", "--output", "json"))["rollout"]["canary"] == canary
+        turnout("rollback")
+        until(lambda: status(serving)["rollout"]["phase"] == "rolled back", "it is rolled back")
+        answered, goal = load.answered[canary], load.answered[stable] + 100
+        until(lambda: load.answered[stable] > goal, f"{stable} answers")
+        assert load.answered[canary] <= answered + 5, f"{canary} gets traffic still"
+    assert load.failures == []
+    assert serving.condition(NAME, "RolledBack")["message"] == f"{canary} was rolled back: rolled back by hand"
+    assert status(serving)["phase"] == "Degraded"
+    # An order to a spec that has changed since is refused.
+    generation = serving.get("modeldeployment", NAME)["metadata"]["generation"] - 1
+    order = f"turnout.dev/order=retry:{generation}"
+    serving.cluster.kubectl("annotate", "--overwrite", "modeldeployment", NAME, order)
+    until(lambda: status(serving)["order"].get("refused"), "it is refused")
+    assert "OrderRefused" in {event["reason"] for event in serving.list("events")}
