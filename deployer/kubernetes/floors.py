@@ -10,6 +10,8 @@ from deployer.kubernetes.kinds import Object
 def floored(made: Object, floor: int) -> Object:
     """The object of a version with `floor` replicas at least, where it says how many there are. Its autoscaler may
     have more, and goes no lower."""
+    if not floor:  # as of nearly all that are ever looked at
+        return made
     made = copy.deepcopy(made)
     spec = made.get("spec", {})
     match made["kind"]:
