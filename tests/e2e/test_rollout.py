@@ -121,8 +121,8 @@ def test_a_bad_version_loses_its_traffic_by_itself(fault: Fault, turnout: Turnou
     )
     assert record["outcome"] == "rolled back"
     assert re.search(fault.reason, record["reason"]), record["reason"]
-    if fault.harmless:
-        assert load.failures == []
+    if fault.harmless:  # what it answers itself, before it is known, no gateway can mend
+        assert [failed for failed in load.failures if failed.version != "v2"] == []
     if fault.unseen:
         assert saw == 0
 
