@@ -161,8 +161,9 @@ class Evidence(NamedTuple):
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Of bad requests on canary and stable; 0 where there was none."""
-        return self.canary_bad / max(1, self.canary_requests), self.stable_bad / max(1, self.stable_requests)
+        """Of bad requests on canary and stable; 0 where there was none. Some were counted before, and are bad only now."""
+        canary = min(1.0, self.canary_bad / max(1, self.canary_requests))
+        return canary, min(1.0, self.stable_bad / max(1, self.stable_requests))
 
 
 class Finding(NamedTuple):
