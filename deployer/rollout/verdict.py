@@ -161,7 +161,7 @@ class Evidence(NamedTuple):
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Of bad requests on canary and stable; 0 where there was none. Some that are bad only now count from before."""
+        """Of bad requests on canary and stable, 0 where there was none. Of those bad now, some were counted before."""
         canary = min(1.0, self.canary_bad / max(1, self.canary_requests))
         return canary, min(1.0, self.stable_bad / max(1, self.stable_requests))
 
