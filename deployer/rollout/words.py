@@ -193,7 +193,7 @@ def _counts(objective: ObjectiveStatus) -> str:
 
 
 def _of(bad: int, requests: int) -> str:
-    return f"{bad:,} of {requests:,} bad ({bad / requests:.2%})" if requests else "no request yet"
+    return f"{bad:,} of {requests:,} bad ({min(1.0, bad / requests):.2%})" if requests else "no request yet"
 
 
 def _e(value: float) -> str:

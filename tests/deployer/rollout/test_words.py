@@ -190,6 +190,11 @@ def test_bars(value: float, full: int) -> None:
     assert bar == "█" * full + "░" * (23 - full)
 
 
+def test_no_part_is_above_all_of_it() -> None:
+    told = drawn(rollout(evidence=(objective(canary_requests=2, canary_bad=3),)), NOW)
+    assert "canary 3 of 2 bad (100.00%)" in told[4]
+
+
 def test_a_limit_that_is_passed_is_evidence_against_it() -> None:
     evidence = objective(over=5e7, bar_against=300)
     assert " 5e7 " in drawn(rollout(evidence=(evidence,)), NOW)[3]
