@@ -41,6 +41,8 @@ FOUR = replace(
         Objective("other", 1.5),
     ),
 )
+HASTY = replace(PLAN, steps=(5,), interval=5, deadline=6 * 3600)
+"""The easiest to pass: one step, and from its first look on the canary may be promoted at each."""
 FIRST = replace(PLAN, steps=(5,), interval=1e6, deadline=1e6)
 """To see how soon a bad version is caught, the first step doesn't end."""
 SMALL = replace(FIRST, steps=(1,))
@@ -92,10 +94,10 @@ NOT_WORSE = [
 ]
 """What must not be rolled back, though it may never be shown to be good."""
 MARGINAL = [
-    Case("at the margin, 10/s", LONG, traffic(10, 2), FEWER),
-    Case("at the margin, 100/s", PLAN, traffic(100, 2)),
-    Case("at the margin, 1000/s", PLAN, traffic(1000, 2), FEWER),
-    Case("at the margin, bursty", PLAN, traffic(100, 2, bursty=True), FEWER),
+    Case("at the margin, 10/s", HASTY, traffic(10, 2), FEWER),
+    Case("at the margin, 100/s", HASTY, traffic(100, 2)),
+    Case("at the margin, 1000/s", HASTY, traffic(1000, 2), FEWER),
+    Case("at the margin, bursty", HASTY, traffic(100, 2, bursty=True), FEWER),
     Case("at the margin, counts 5 s late", PLAN, traffic(100, 2, lag=5), FEWER),
     Case("at the margin, sticky users", STICKY, traffic(100, 2, users=30_000), FEWER),
     Case("at the margin of what is negligible", BRIEF, traffic(1000, 2, bad=0.0005), FEWER),
