@@ -351,12 +351,12 @@ def means(objective: Objective, share: float, ratio: float, before: Evidence) ->
 
 
 @settings(deadline=None)
-@given(shares, st.floats(0, 1), st.lists(looks, max_size=3))
+@given(shares, st.floats(0, 1), st.integers(0, 3), st.lists(looks, max_size=3))
 def test_against_a_canary_that_is_no_worse_evidence_is_not_expected_to_grow(
-    share: float, ratio: float, before: list[Look]
+    share: float, ratio: float, windows: int, before: list[Look]
 ) -> None:
-    """What makes it an e-value, whatever went before."""
-    evidence = gathered(RATIO_ALONE, Evidence(), before)
+    """What makes it an e-value, whatever went before, and where a part of it starts anew."""
+    evidence = gathered(RATIO_ALONE, Evidence(), [*before, *[look(0.25, WINDOW // 4, WINDOW * 3 // 4)] * windows])
     now = judge((RATIO_ALONE,), (evidence,)).findings[0].worse
     assert means(RATIO_ALONE, share, ratio, evidence).worse <= now * (1 + 1e-9)
 
