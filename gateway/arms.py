@@ -21,7 +21,7 @@ EPOCHS_KEPT: Final = 8
 requests that end late. What ends after that many changes is lost."""
 
 # Words of a slot of counts, and bitmaps of one of buckets.
-ASSIGNED, FIRST_SIGNAL = range(2)
+COUNTED, FIRST_SIGNAL = range(2)
 EVIDENCE_WORDS: Final = FIRST_SIGNAL + len(SIGNALS)
 BITMAP_BYTES: Final = cohort.BUCKETS // 8
 BITMAP_WORDS: Final = -(-EVIDENCE_WORDS * BITMAP_BYTES // WORD)
@@ -33,8 +33,8 @@ class EvidenceSlot(Slot):
 
     __slots__ = ()
 
-    def assigned(self) -> None:
-        self._words[ASSIGNED] += 1
+    def counted(self) -> None:
+        self._words[COUNTED] += 1
 
     def bad(self, signal: int) -> None:
         """Once for each request and signal, an index of SIGNALS."""
@@ -51,8 +51,8 @@ class BitmapSlot(Slot):
 
     __slots__ = ()
 
-    def assigned(self, bucket: int) -> None:
-        self._mark(ASSIGNED, bucket)
+    def counted(self, bucket: int) -> None:
+        self._mark(COUNTED, bucket)
 
     def bad(self, signal: int, bucket: int) -> None:
         self._mark(FIRST_SIGNAL + signal, bucket)

@@ -1,9 +1,10 @@
 """What one request is evidence of, for the version that the random split assigned it to: a rollout's verdict hangs on
 these counts.
 
-A request is counted when it is assigned, and as slow the moment the limit passes, or a version that hangs would look
-idle. Its first attempt says whether it is an error or a rejection; what retries and stable make of it mends nothing.
-All of it goes to the epoch of the assignment, however late.
+A request is counted once something is known of it: when its first attempt is over, or, as slow, the moment the limit
+passes, or a version that hangs would look idle. Counted when it is assigned it would be as good as answered until it
+fails, and a version that hangs could be promoted. Its first attempt says whether it is an error or a rejection; what
+retries and stable make of it mends nothing. All of it goes to the epoch of the assignment, however late.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ from gateway.arms import ERRORS, REJECTIONS, SLOW, Arm
 class Evidence:
     """Of one request, from its assignment until its first attempt is over."""
 
-    __slots__ = ("_arm", "_bucket", "_timer")
+    __slots__ = ("_arm", "_bucket", "_counted", "_timer")
 
     def __init__(self, arm: Arm, bucket: int | None, slow: float | None) -> None:
         """`bucket`: that of the sticky key. `slow`: seconds after which the request counts as slow."""
         self._arm = arm
         self._bucket = bucket
-        self._timer = None if slow is None else asyncio.get_running_loop().call_later(slow, self._bad, SLOW)
-        arm.slot.assigned()
-        if arm.bitmap is not None and bucket is not None:
-            arm.bitmap.assigned(bucket)
+        self._counted = False
+        self._timer = None if slow is None else asyncio.get_running_loop().call_later(slow, self._known, SLOW)
 
     def answered(self, status: int) -> None:
         """The first attempt brought a whole answer. `status`: HTTP's, or the one that gRPC's code maps to.
@@ -34,23 +33,27 @@ class Evidence:
         version that answers so is one that is worse.
         """
         self.left()
-        if status >= 500:
-            self._bad(ERRORS)
-        elif status >= 400:
-            self._bad(REJECTIONS)
+        self._known(ERRORS if status >= 500 else REJECTIONS if status >= 400 else None)
 
     def failed(self) -> None:
         """It brought none, or could not be made."""
         self.left()
-        self._bad(ERRORS)
+        self._known(ERRORS)
 
     def left(self) -> None:
         """The client went before: what was slow by then stays so."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _bad(self, signal: int) -> None:
+    def _known(self, bad: int | None) -> None:
+        """Count the request, if it is not counted yet, and for which signal it is bad."""
         slot, bitmap = self._arm
-        slot.bad(signal)
-        if bitmap is not None and self._bucket is not None:
-            bitmap.bad(signal, self._bucket)
+        if not self._counted:
+            self._counted = True
+            slot.counted()
+            if bitmap is not None and self._bucket is not None:
+                bitmap.counted(self._bucket)
+        if bad is not None:
+            slot.bad(bad)
+            if bitmap is not None and self._bucket is not None:
+                bitmap.bad(bad, self._bucket)

@@ -151,9 +151,9 @@ def _time_in_flight(sums: Sums) -> Iterator[Metric]:
 def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "turnout_evidence_requests",
-        "Requests that the random split assigned to a version of a deployment with a rollout or with sticky keys, when "
-        f"they were assigned, by epoch, of which the last {arms.EPOCHS_KEPT} are kept. What had no room is counted "
-        "under `_other`, and no rollout is decided by it.",
+        "Requests that the random split assigned to a version of a deployment with a rollout or with sticky keys, once "
+        "something is known of them, by the epoch that they were assigned in, of which the last "
+        f"{arms.EPOCHS_KEPT} are kept. What had no room is counted under `_other`, and no rollout is decided by it.",
         labels=EVIDENCE,
     )
     bad = CounterMetricFamily(
@@ -162,8 +162,8 @@ def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
         "longer than the rollout allows (slow). They belong to the epoch that they were assigned in.",
         labels=(*EVIDENCE, "signal"),
     )
-    for key, (assigned, *counts) in rows.items():
-        requests.add_metric((*key, source), assigned)
+    for key, (counted, *counts) in rows.items():
+        requests.add_metric((*key, source), counted)
         for signal, count in zip(arms.SIGNALS, counts, strict=True):
             bad.add_metric((*key, source, signal), count)
     yield requests

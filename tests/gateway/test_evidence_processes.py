@@ -137,7 +137,7 @@ def test_a_worker_that_dies_takes_no_evidence_along(servers: Servers, start: Sta
     assert evidence(gateway)["source"] == told["source"]
 
 
-def test_what_a_dying_worker_had_in_flight_was_assigned_and_no_more(servers: Servers, start: Start) -> None:
+def test_of_what_a_dying_worker_had_in_flight_nothing_is_known(servers: Servers, start: Start) -> None:
     canary = servers(silent)
     gateway = start(routes(1, 7, servers(OK), canary), workers=1)
     client = gateway.client().send(request("POST", PREDICT, b"{}"))
@@ -146,7 +146,7 @@ def test_what_a_dying_worker_had_in_flight_was_assigned_and_no_more(servers: Ser
     os.kill(pid, signal.SIGKILL)
     eventually(gateway.pids, lambda now: now not in ([None], [pid]))
     gateway.ready()
-    assert counted(gateway) == {("v2", 7, False): [1, 0, 0, 0]}
+    assert counted(gateway) == {}
     client.close()
 
 

@@ -45,9 +45,9 @@ class Worker:
 
     def count(self, version: str, *signals: int, bucket: int | None = None) -> None:
         slot, bitmap = self.counters.arms.of(self.deployment)[version, bucket is not None]
-        slot.assigned()
+        slot.counted()
         if bitmap is not None and bucket is not None:
-            bitmap.assigned(bucket)
+            bitmap.counted(bucket)
         for signal in signals:
             slot.bad(signal)
             if bitmap is not None and bucket is not None:
@@ -135,7 +135,7 @@ def test_buckets_are_of_the_present_rollout(total: Tallies) -> None:
 def test_another_deployments_evidence_is_left_alone() -> None:
     other = digits(name="other")
     worker = Worker(digits())
-    worker.counters.arms.of(other)["v1", False].slot.assigned()
+    worker.counters.arms.of(other)["v1", False].slot.counted()
     worker.counters.retain(table(other, digits(epoch=99)), [digits()])
     assert worker.tally.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
 
@@ -186,7 +186,7 @@ def test_full_areas_are_apart() -> None:
     before = totals.read(memory, 0)
     for number in range(counters.EVIDENCE.capacity // 4 + 1):
         for slot, bitmap in made.arms.of(digits(name=str(number))).values():
-            slot.assigned()
+            slot.counted()
             if bitmap is not None:
                 bitmap.bad(REJECTIONS, cohort.BUCKETS - 1)
     assert totals.read(memory, 0) == before
