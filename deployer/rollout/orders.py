@@ -14,7 +14,7 @@ _ON_THE_WAY_UP = frozenset({Phase.WARMING, Phase.STEP})
 _TAKEN_IN: dict[Order, frozenset[Phase]] = {
     Order.PAUSE: _UNDER_WAY,
     Order.RESUME: _UNDER_WAY,
-    Order.APPROVE: _ON_THE_WAY_UP,
+    Order.APPROVE: frozenset({Phase.STEP}),
     Order.PROMOTE: _ON_THE_WAY_UP,
     Order.ROLLBACK: _UNDER_WAY | {Phase.PROMOTED},
     Order.RETRY: frozenset({Phase.ROLLED_BACK}),

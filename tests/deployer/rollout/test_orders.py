@@ -18,7 +18,7 @@ def status(phase: Phase, paused: str = "") -> RolloutStatus:
 @pytest.mark.parametrize(
     ("phase", "paused", "taken"),
     [
-        (Phase.WARMING, "", {"pause", "approve", "promote", "rollback"}),
+        (Phase.WARMING, "", {"pause", "promote", "rollback"}),
         (Phase.STEP, "", {"pause", "approve", "promote", "rollback"}),
         (Phase.STEP, "paused by hand", {"pause", "resume", "promote", "rollback"}),
         (Phase.STEP, AWAITING, {"pause", "approve", "promote", "rollback"}),
