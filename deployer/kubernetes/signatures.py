@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from deployer.kubernetes.kinds import Key, Object
 from deployer.kubernetes.names import version_name
@@ -13,23 +12,8 @@ from deployer.kubernetes.status import DeploymentStatus
 from deployer.kubernetes.store import Store
 from deployer.kubernetes.versions import look, rest_address
 from deployer.rollout.signature import Signature
-from deployer.rollout.signatures import fetch
+from deployer.rollout.signatures import Told, fetch
 from deployer.rollout.state import Phase
-
-TRIES = 3
-"""Questions, before a server counts as one that doesn't tell."""
-
-
-@dataclass
-class _Told:
-    """What a server said, and how often it was asked."""
-
-    signature: Signature | None = None
-    tries: int = 0
-
-    @property
-    def done(self) -> bool:
-        return self.signature is not None or self.tries >= TRIES
 
 
 class Signatures:
@@ -37,7 +21,7 @@ class Signatures:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._told: dict[tuple[Key, str, str], _Told] = {}
+        self._told: dict[tuple[Key, str, str], Told] = {}
 
     def of(self, key: Key, resource: Object, status: DeploymentStatus) -> tuple[dict[str, Signature], frozenset[str]]:
         """The signatures that are known, by version, and the versions that may begin as far as signatures go: those
@@ -53,10 +37,10 @@ class Signatures:
         """What was said in rollouts that are no longer under way."""
         self._told = {known: told for known, told in self._told.items() if known[0] in under_way}
 
-    def _asked(self, key: Key, version: str, resource: Object, status: DeploymentStatus) -> _Told:
+    def _asked(self, key: Key, version: str, resource: Object, status: DeploymentStatus) -> Told:
         declared = next((one for one in resource["spec"].get("versions", ()) if one["name"] == version), None)
         digest = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
-        told = self._told.setdefault((key, version, digest), _Told())
+        told = self._told.setdefault((key, version, digest), Told())
         if told.done or status.route is None:
             return told
         service, slices = version_name(key.name, version), self._store.slices(key)

@@ -19,7 +19,7 @@ from deployer.rollout.gateways import Gateways
 from deployer.rollout.metrics import Metrics
 from deployer.rollout.prometheus import Prometheus, Unread
 from deployer.rollout.signature import Signature
-from deployer.rollout.signatures import fetch
+from deployer.rollout.signatures import Told, fetch
 from deployer.rollout.state import Rollout
 from deployer.runtimes.process import HOST
 from deployer.spec import ModelDeployment
@@ -31,8 +31,6 @@ METRICS_EVERY = 5.0
 """Seconds between two questions for the user's metrics, which change with Prometheus' scrapes."""
 STALE = 5.0
 """Seconds without an answer after which an earlier one counts no more."""
-TRIES = 3
-"""Questions for a signature, before the server counts as one that doesn't tell."""
 
 Counted = tuple[tuple[Reading, ...], tuple[str, ...]]
 """What sources say, and who of them doesn't."""
@@ -73,18 +71,6 @@ class _Repeated(Generic[Answer]):
         self._last.pop(key, None)
 
 
-@dataclass
-class _Told:
-    """What a server said of its signature, and how often it was asked."""
-
-    signature: Signature | None = None
-    tries: int = 0
-
-    @property
-    def done(self) -> bool:
-        return self.signature is not None or self.tries >= TRIES
-
-
 class Sources:
     """Of all deployments with a rollout."""
 
@@ -96,7 +82,7 @@ class Sources:
         self._counts: _Repeated[Counted] = _Repeated(EVERY, ((), ("the source of evidence",)))
         self._metrics: _Repeated[Mapping[str, float | None]] = _Repeated(METRICS_EVERY, {})
         self._fetches: Aside[tuple[Signature | None]] = Aside()
-        self._told: dict[tuple[Version, str], _Told] = {}
+        self._told: dict[tuple[Version, str], Told] = {}
 
     def counts(self, document: ModelDeployment, rollout: Rollout) -> Counted:
         """What was counted, by the last answer."""
@@ -113,10 +99,10 @@ class Sources:
         self, document: ModelDeployment, runtime: table.Runtime, ready: Mapping[str, Replica]
     ) -> tuple[dict[str, Signature], set[str]]:
         """Those that are known, by version; and the versions that were asked. `ready`: a replica of each that is."""
-        told: dict[str, _Told] = {}
+        told: dict[str, Told] = {}
         for version, replica in ready.items():
             key = (replica.key, replica.record.digest)
-            told[version] = self._told.setdefault(key, _Told())
+            told[version] = self._told.setdefault(key, Told())
             if (answer := self._fetches.answer(key)) is not None:
                 told[version].signature = answer[0]
                 told[version].tries += 1

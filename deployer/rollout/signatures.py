@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,20 @@ from gateway import table
 _DEFAULT = "serving_default"
 """The signature of a SavedModel that a prediction means which names none."""
 _UNTOLD = Signature({}, {})
+TRIES = 3
+"""Questions, before a server counts as one that doesn't tell."""
+
+
+@dataclass
+class Told:
+    """What a server said of its signature, and how often it was asked."""
+
+    signature: Signature | None = None
+    tries: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.signature is not None or self.tries >= TRIES
 
 
 def fetch(runtime: table.Runtime, host: str, port: int, name: str, timeout: float = 2.0) -> Signature | None:

@@ -19,6 +19,7 @@ from deployer.local.replica import Replica
 from deployer.local.sources import Sources
 from deployer.local.state import Record, State
 from deployer.rollout.plan import of
+from deployer.rollout.signatures import TRIES
 from deployer.rollout.state import Rollout, Trial
 from deployer.spec import ModelDeployment
 from tests.support.turnout import free_port, until
@@ -180,6 +181,6 @@ def test_a_signature_is_asked_for_until_it_is_told(tmp_path: Path, server: Serve
         known, _ = heard.signatures(declared, "tfserving", ready)
         assert known.keys() == {"v1"}
         assert known["v1"].inputs["x"].type == "DT_FLOAT"
-        assert (server.asked, mute.asked) == (1, sources.TRIES)
+        assert (server.asked, mute.asked) == (1, TRIES)
     mute.http.shutdown()
     mute.http.server_close()
