@@ -59,7 +59,7 @@ def test_kubectl_shows_how_things_stand(digits: Installed) -> None:
     digits.settled("digits")
     heading, row = digits.cluster.kubectl("get", "modeldeployments", "digits").splitlines()
     print(heading, row, sep="\n")
-    assert heading.split() == ["NAME", "STABLE", "CANARY", "WEIGHT", "PHASE", "READY", "AGE"]
+    assert heading.split() == ["NAME", "STABLE", "CANARY", "WEIGHT", "ROLLOUT", "PHASE", "READY", "AGE"]
     assert row.split()[:-1] == ["digits", "v1", "v2", "10", "Ready", "2/2"]
     events = digits.list("events")
     assert [event for event in events if event["involvedObject"]["kind"] == "ModelDeployment"]

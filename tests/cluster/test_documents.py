@@ -151,7 +151,7 @@ def test_the_status_is_stored_and_shown(defined: Cluster, made: list[str]) -> No
     assert stored == written
     assert DeploymentStatus.model_validate(stored) == status
     shown = defined.kubectl("get", "modeldeployments", "told").splitlines()
-    assert shown[0].split() == ["NAME", "STABLE", "CANARY", "WEIGHT", "PHASE", "READY", "AGE"]
+    assert shown[0].split() == ["NAME", "STABLE", "CANARY", "WEIGHT", "ROLLOUT", "PHASE", "READY", "AGE"]
     assert shown[1].split()[:-1] == ["told", "v1", "v2", "12.5", "Progressing", "1/2"]
 
 
