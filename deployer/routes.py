@@ -31,7 +31,7 @@ def route(
     """
     traffic, rollout = document.spec.traffic, document.spec.rollout
     versions = [table.Version(name=v.name, servable=_servable(document, v.name)) for v in document.spec.versions]
-    roles = _answered(before, roles, ready, by_hand=rollout is None)
+    roles = _answered(before, roles, ready, document.by_name, by_hand=rollout is None)
     if roles.stable not in document.by_name and before is not None:
         held = before.by_name[roles.stable]
         taken = any(version.servable == held.servable for version in versions)
@@ -57,10 +57,12 @@ def route(
     )
 
 
-def _answered(before: table.Deployment | None, roles: Roles, ready: Container[str], *, by_hand: bool) -> Roles:
+def _answered(
+    before: table.Deployment | None, roles: Roles, ready: Container[str], declared: Container[str], *, by_hand: bool
+) -> Roles:
     """The roles, as far as versions are ready for them."""
     if before is not None and before.stable != roles.stable and roles.stable not in ready:
-        if not by_hand and before.canary == roles.stable:
+        if not by_hand and before.canary == roles.stable and before.canary in declared:
             return replace(roles, stable=before.stable, canary=before.canary, weight=before.weight, salt=before.salt)
         roles = replace(roles, stable=before.stable)
     if roles.canary == roles.stable:

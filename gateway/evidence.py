@@ -13,6 +13,9 @@ import asyncio
 
 from gateway.arms import ERRORS, REJECTIONS, SLOW, Arm
 
+PATIENCE = 1.0
+"""Seconds without a byte, after which a client that leaves was kept waiting."""
+
 
 class Evidence:
     """Of one request, from its assignment until its first attempt is over."""
@@ -26,22 +29,29 @@ class Evidence:
         self._counted = False
         self._timer = None if slow is None else asyncio.get_running_loop().call_later(slow, self._known, SLOW)
 
+    def left(self, waited: float) -> None:
+        """The client went after so many seconds without a byte of an answer. What was slow by then stays so; else it
+        says nothing where it had no patience, and that this was too long where it had some: of a version that hangs,
+        clients with deadlines of their own would leave no trace."""
+        self._ended()
+        if not self._counted and waited >= PATIENCE:
+            self._known(ERRORS)
+
     def answered(self, status: int) -> None:
         """The first attempt brought a whole answer. `status`: HTTP's, or the one that gRPC's code maps to.
 
         What the gateway itself refuses for the caller's sake (401, 403, 429) has no version, and never comes here; a
         version that answers so is one that is worse.
         """
-        self.left()
+        self._ended()
         self._known(ERRORS if status >= 500 else REJECTIONS if status >= 400 else None)
 
     def failed(self) -> None:
         """It brought none, or could not be made."""
-        self.left()
+        self._ended()
         self._known(ERRORS)
 
-    def left(self) -> None:
-        """The client went before: what was slow by then stays so."""
+    def _ended(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 

@@ -380,7 +380,7 @@ class Call(ABC):
         self.slot = None
         if self.evidence is not None:
             if result == counters.CANCELLED:
-                self.evidence.left()
+                self.evidence.left(0.0 if self.answered else (now_us - self.started_us) / 1e6)
             else:
                 self.evidence.failed()
             self.evidence = None

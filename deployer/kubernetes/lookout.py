@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from deployer.kubernetes.admin import Admins, Counted
@@ -90,7 +91,7 @@ class Lookout:
         counted = self._admins.ask(resources)
         now = time.monotonic()
         with self._lock:
-            self._counted = {key: (now, said) for key, said in counted.items()}
+            self._counted = {key: (now, _evidence(resources[key], said)) for key, said in counted.items()}
         unread = {key for key in resources if (heard := self.heard(key)).unread or None in heard.metrics.values()}
         with self._lock:
             self._whole = {key: self._whole.get(key, now) if key in unread else now for key in resources}
@@ -107,6 +108,14 @@ class Lookout:
         if not (self._store.synced and self._leads()):
             return {}
         return {_key(found): found for found in self._store.resources() if is_under_way(found)}
+
+
+def _evidence(resource: Object, said: Counted) -> Counted:
+    """What of the gateways' counts is evidence: none, where Prometheus is to say them, and may not have said anything
+    yet. Taken from both, they would count twice."""
+    if resource["spec"].get("rollout", {}).get("evidence") != "prometheus":
+        return said
+    return replace(said, readings=(), unread=("Prometheus",))
 
 
 _Said = TypeVar("_Said")

@@ -69,13 +69,13 @@ class Rollouts:
     def look(self, desired: Desired, replicas: Collection[Replica], given: RouteTable) -> None:
         """Look at every deployment, and decide anew where there is something new to see. `given`: what gateways were
         last given."""
+        routes = {deployment.key: deployment for deployment in given.deployments}
         if self._kept.keys() != desired.documents.keys():
-            self._follow(desired.documents, {replica.key for replica in replicas})
+            self._follow(desired.documents, {replica.key for replica in replicas}, routes)
         ready: dict[Version, list[Replica]] = {}
         for replica in replicas:
             if replica.phase is Phase.READY:
                 ready.setdefault(replica.key, []).append(replica)
-        routes = {deployment.key: deployment for deployment in given.deployments}
         settled = self._gateway.ready and self._gateway.revision >= given.revision
         for key, document in desired.documents.items():
             kept = self._kept[key]
@@ -125,16 +125,24 @@ class Rollouts:
         self._notices.close()
         self._sources.close()
 
-    def _follow(self, documents: Mapping[str, ModelDeployment], running: Collection[Version]) -> None:
+    def _follow(
+        self,
+        documents: Mapping[str, ModelDeployment],
+        running: Collection[Version],
+        routes: Mapping[str, table.Deployment],
+    ) -> None:
         """Forget deployments that are gone; of new ones take over what an earlier supervisor kept."""
         self._state.keep_rollouts(set(documents))
         for key in self._kept.keys() - documents.keys():
             self._sources.forget(key)
             self._seen.pop(key, None)
             self.decided.pop(key, None)
-        self._kept = {key: self._kept[key] if key in self._kept else self._read(key, running) for key in documents}
+        self._kept = {
+            key: self._kept[key] if key in self._kept else self._read(key, running, routes.get(key))
+            for key in documents
+        }
 
-    def _read(self, key: str, running: Collection[Version]) -> Kept:
+    def _read(self, key: str, running: Collection[Version], route: table.Deployment | None) -> Kept:
         text = self._state.rollout(key)
         kept = Kept() if text is None else keeping.read(text)
         rollout = kept.rollout
@@ -142,7 +150,7 @@ class Rollouts:
             return kept
         # All was ended while it had traffic. That the canary is down until it is started again is not its fault.
         self._say(f"{key}: the rollout of {rollout.trial.canary} goes on where it was, once that is ready again")
-        return replace(kept, rollout=_warming_again(rollout, time.time()))
+        return replace(kept, rollout=_warming_again(rollout, route, time.time()))
 
     def _sight(
         self,
@@ -198,16 +206,18 @@ _AGAIN = {
 """For each phase with traffic the one that it begins again with, after all was ended."""
 
 
-def _warming_again(rollout: Rollout, now: float) -> Rollout:
+def _warming_again(rollout: Rollout, route: table.Deployment | None, now: float) -> Rollout:
     """At its step, and with its evidence; but without traffic until the canary is ready."""
     held = rollout.until is None and rollout.paused != AWAITING
+    # Not what was wanted last: killed before that was written, it is a weight that nobody has moved.
+    before = route.weight if route is not None and route.canary == rollout.trial.canary else 0.0
     return replace(
         rollout,
         phase=_AGAIN[rollout.phase],
         entered=now,
         since=None,
         weight=0.0,
-        before=rollout.weight,
+        before=before,
         requests=0,
         paused=rollout.paused if held else None,
         until=None,

@@ -72,6 +72,10 @@ def _by_hand(document: ModelDeployment, before: Kept, sight: Sight) -> Conduct:
     return Conduct(after, Roles.of(document), {})
 
 
+_AT_THE_TOP = (Phase.PROMOTING, Phase.BAKING, Phase.FINISHING)
+"""Where the canary has all traffic, or is to have it: the document may say already who is stable then."""
+
+
 def _under_way(rollout: Rollout | None) -> bool:
     return rollout is not None and rollout.phase not in OVER
 
@@ -98,6 +102,7 @@ class _Look:
         kept, looks = self._evidence(before, old)
         if old is not None and _under_way(old):
             kept = concerns.watched(kept, old, self._document, self._sight)
+            kept = replace(kept, base=max(kept.base, self._carrying(old)))
         seen = Seen(
             self._sight.now,
             self._trial(old),
@@ -147,10 +152,10 @@ class _Look:
 
     def _adopted(self, rollout: Rollout | None) -> Rollout | None:
         """The rollout, ended if the document itself has made the canary stable, and can't be waiting for the bake."""
-        if rollout is None or rollout.phase in (*OVER, Phase.FINISHING, Phase.ROLLING_BACK, Phase.RESTORING):
+        if rollout is None or rollout.phase in (*OVER, Phase.ROLLING_BACK, Phase.RESTORING):
             return rollout
         trial = rollout.trial
-        baking = rollout.phase in (Phase.PROMOTING, Phase.BAKING) and trial.stable in self._declared
+        baking = rollout.phase in _AT_THE_TOP and trial.stable in self._declared
         if self._traffic.stable != trial.canary or baking:
             return rollout
         why = f"the document made {trial.canary} stable"
@@ -163,7 +168,7 @@ class _Look:
         if rollout is not None and rollout.phase is not Phase.ROLLED_BACK:
             trial = rollout.trial
             agreed = traffic.stable == trial.canary and (
-                rollout.phase in (Phase.PROMOTING, Phase.BAKING)
+                rollout.phase in _AT_THE_TOP
                 or (rollout.phase in (Phase.PROMOTED, Phase.RESTORING) and traffic.canary in (None, trial.canary))
             )
             is_same = agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
@@ -269,6 +274,13 @@ class _Look:
             )
             kept = self._decided(replace(kept, stable=stable, history=kept.recorded(record)))
         return kept
+
+    def _carrying(self, rollout: Rollout) -> int:
+        """The replicas that all traffic has now, where one version has it or nearly: it may have grown since the
+        rollout began, and whoever takes the traffic over, or back, needs as many."""
+        desired, trial = self._sight.desired, rollout.trial
+        baking = rollout.phase is Phase.BAKING
+        return max(desired.get(trial.stable, 0), desired.get(trial.canary, 0) if baking else 0)
 
     def _base(self, rollout: Rollout) -> int:
         """The replicas that carry all traffic now."""

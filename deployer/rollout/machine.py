@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from deployer.rollout.plan import Plan
-from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen
+from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen, Trial
 from deployer.rollout.verdict import LEAST_REQUESTS, Evidence, Judgement, Look, Verdict, gathered, judge, renewed
 
 SETTLING = 15.0
@@ -39,8 +40,7 @@ def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Tick:
     if rollout is None or rollout.phase in OVER:
         rollout = _begun(rollout, plan, seen)
     elif rollout.phase is Phase.FINISHING:
-        if seen.route.stable == rollout.trial.canary and not seen.route.weight and seen.settled:
-            rollout = _enter(rollout, Phase.PROMOTED, seen, rollout.reason)
+        rollout = _finished(rollout, plan, seen)
     elif rollout.phase is Phase.RESTORING:
         rollout = _restored(rollout, seen)
     elif rollout.phase is Phase.ROLLING_BACK:
@@ -61,8 +61,9 @@ def _begun(old: Rollout | None, plan: Plan | None, seen: Seen) -> Rollout | None
     if old is not None:
         old, order = _order(old, seen)
         handled, number = old.handled, old.number + 1
-        if old.phase is Phase.PROMOTED and order in (Order.UNDO, Order.ROLLBACK) and seen.trial == old.trial:
-            return _enter(old, Phase.RESTORING, seen, "undone by hand")
+        trial = seen.trial
+        if old.phase is Phase.PROMOTED and order in (Order.UNDO, Order.ROLLBACK) and _are_same(trial, old.trial):
+            return replace(_enter(old, Phase.RESTORING, seen, "undone by hand"), trial=trial)
     if plan is None or seen.trial is None or seen.trial.stable != seen.route.stable:
         return old
     if old is not None and old.trial == seen.trial and not (old.phase is Phase.ROLLED_BACK and order is Order.RETRY):
@@ -70,6 +71,26 @@ def _begun(old: Rollout | None, plan: Plan | None, seen: Seen) -> Rollout | None
     weight = seen.route.weight if seen.route.canary == seen.trial.canary else 0.0
     fresh = (Evidence(),) * len(plan.objectives)
     return Rollout(seen.trial, plan, seen.now, number, before=weight, evidence=fresh, handled=handled)
+
+
+def _are_same(trial: Trial | None, other: Trial) -> TypeGuard[Trial]:
+    """Whether it is about the same versions, in whatever form they are declared now."""
+    return trial is not None and (trial.stable, trial.canary) == (other.stable, other.canary)
+
+
+def _finished(rollout: Rollout, plan: Plan | None, seen: Seen) -> Rollout:
+    """Once gateways know the canary as stable. Until then (it may not be ready just now) there is a way back."""
+    if seen.route.stable == rollout.trial.canary:
+        over = not seen.route.weight and seen.settled
+        return _enter(rollout, Phase.PROMOTED, seen, rollout.reason) if over else rollout
+    rollout, order = _order(rollout, seen)
+    if order in (Order.ROLLBACK, Order.UNDO):
+        return _rolled_back(rollout, seen, "rolled back by hand")
+    if seen.objections:
+        return _rolled_back(rollout, seen, "; ".join(seen.objections))
+    if plan is None or seen.trial != rollout.trial:
+        return _rolled_back(rollout, seen, "the document has changed")
+    return rollout
 
 
 def _restored(rollout: Rollout, seen: Seen) -> Rollout:
@@ -85,6 +106,7 @@ def _restored(rollout: Rollout, seen: Seen) -> Rollout:
 
 def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
     """Warming, a step, promoting or baking: what people did first, then the evidence, then the way on."""
+    rollout = _clocked(rollout, seen.now)
     if rollout.plan is not plan and rollout.plan != plan:
         rollout = _replanned(rollout, plan)
     rollout = _moved_by_hand(rollout, seen)
@@ -98,7 +120,7 @@ def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
     if rollout.until is not None and seen.now >= rollout.until:
         rollout = replace(rollout, entered=seen.now, paused=None, until=None, passed=True)
     complete = False
-    if seen.looks is not None and rollout.phase is not Phase.WARMING:
+    if seen.looks is not None and (rollout.phase is not Phase.WARMING or _observed(rollout, seen)):
         rollout, complete = _looked(rollout, seen.looks, seen.now)
         judgement = rollout.judgement
         if judgement is not None and judgement.verdict is Verdict.ROLLBACK:
@@ -107,13 +129,24 @@ def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
     return rollout if rollout.paused is not None else _onward(rollout, seen, complete and not seen.doubts)
 
 
+def _clocked(rollout: Rollout, now: float) -> Rollout:
+    """Without times that a clock has set which went back since: nothing waits for longer than its own time."""
+    since, until = rollout.since, rollout.until
+    if until is not None and (pause := rollout.plan.pause(rollout.weight)) is not None:
+        until = min(until, now + (pause.seconds or 0.0))
+    if rollout.entered <= now and (since is None or since <= now) and until == rollout.until:
+        return rollout
+    return replace(rollout, entered=min(rollout.entered, now), since=since and min(since, now), until=until)
+
+
 def _replanned(rollout: Rollout, plan: Plan) -> Rollout:
     """Under another plan: at its step for the weight that there is, and with other objectives the evidence anew."""
     step = next((i for i, weight in enumerate(plan.steps) if weight >= rollout.weight), len(plan.steps) - 1)
-    if plan.objectives != rollout.plan.objectives:
+    if (plan.objectives, plan.evidence) != (rollout.plan.objectives, rollout.plan.evidence):
         evidence, judgement = (Evidence(),) * len(plan.objectives), None
     else:
-        evidence = rollout.evidence if step == rollout.step else _renewed(rollout)
+        is_same = plan.steps[step] == rollout.plan.steps[rollout.step]
+        evidence = rollout.evidence if is_same else _renewed(rollout)
         judgement = rollout.judgement
     paused = None if rollout.until is not None or rollout.paused == AWAITING else rollout.paused
     return replace(rollout, plan=plan, step=step, evidence=evidence, judgement=judgement, paused=paused, until=None)
@@ -202,7 +235,8 @@ def _onward(rollout: Rollout, seen: Seen, fit: bool) -> Rollout:
         return replace(rollout, since=seen.now)
     spent = seen.now - rollout.since
     if rollout.phase is Phase.BAKING:
-        return _enter(rollout, Phase.FINISHING, seen, rollout.reason) if fit and spent >= rollout.plan.bake else rollout
+        over = fit and able and spent >= rollout.plan.bake
+        return _enter(rollout, Phase.FINISHING, seen, rollout.reason) if over else rollout
     judgement = rollout.judgement
     if not fit or spent < rollout.plan.interval or rollout.requests < LEAST_REQUESTS:
         return rollout

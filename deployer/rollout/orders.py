@@ -16,9 +16,9 @@ _TAKEN_IN: dict[Order, frozenset[Phase]] = {
     Order.RESUME: _UNDER_WAY,
     Order.APPROVE: frozenset({Phase.STEP}),
     Order.PROMOTE: _ON_THE_WAY_UP,
-    Order.ROLLBACK: _UNDER_WAY | {Phase.PROMOTED},
+    Order.ROLLBACK: _UNDER_WAY | {Phase.FINISHING, Phase.PROMOTED},
     Order.RETRY: frozenset({Phase.ROLLED_BACK}),
-    Order.UNDO: frozenset({Phase.BAKING, Phase.PROMOTED}),
+    Order.UNDO: frozenset({Phase.BAKING, Phase.FINISHING, Phase.PROMOTED}),
 }
 
 

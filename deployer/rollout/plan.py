@@ -31,6 +31,8 @@ class Plan:
     bake: float
     objectives: tuple[Objective, ...]
     pauses: tuple[Pause, ...] = ()
+    evidence: str = ""
+    """Whom it is asked of, and how: other answers are no continuation of those before."""
 
     def pause(self, weight: float) -> Pause | None:
         """The one after the step of that weight."""
@@ -47,10 +49,18 @@ def of(rollout: rollout_spec.Rollout) -> Plan:
         deadline=seconds(rollout.deadline),
         bake=seconds(rollout.bake),
         objectives=tuple(
-            Objective(name, objective.margin, objective.max, objective.negligible, anew=name == "slow")
+            Objective(
+                name,
+                objective.margin,
+                objective.max,
+                objective.negligible,
+                anew=name == "slow",
+                over=seconds(objective.over) if isinstance(objective, rollout_spec.SlowObjective) else None,
+            )
             for name, objective in named
             if objective is not None
         ),
+        evidence=rollout.evidence if rollout.evidence == "gateways" else f"{rollout.evidence} {rollout.queries}",
         pauses=tuple(
             Pause(pause.at, None if pause.duration is None else seconds(pause.duration)) for pause in rollout.pauses
         ),

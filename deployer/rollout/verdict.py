@@ -62,7 +62,8 @@ class Objective:
     """What must not get worse: less than `margin` (> 1) times stable's rate, and never above `limit` (0 to 1).
 
     Below `negligible` (0 to 1) a rate is no matter, whatever stable's is. Latency depends on load: an objective `anew`
-    has its evidence from the present step alone.
+    has its evidence from the present step alone. `over`: seconds after which an answer is bad, where that is what it is
+    about: under another limit the evidence is another.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Objective:
     limit: float | None = None
     negligible: float = 0.001
     anew: bool = False
+    over: float | None = None
 
 
 class Look(NamedTuple):

@@ -300,7 +300,8 @@ def test_a_deadline_is_an_error_and_was_slow_before_where_that_passed(
         (lambda evidence: evidence.answered(200), [[1, 0, 0, 0]]),
         (lambda evidence: evidence.answered(404), [[1, 0, 0, 1]]),
         (lambda evidence: evidence.failed(), [[1, 1, 0, 0]]),
-        (lambda evidence: evidence.left(), []),
+        (lambda evidence: evidence.left(0.5), []),
+        (lambda evidence: evidence.left(1.5), [[1, 1, 0, 0]]),
     ],
 )
 def test_nothing_is_slow_once_the_first_attempt_is_over(

@@ -172,7 +172,8 @@ class Fleet:
 
     def _check_change(self, before: Rollout, seen: Seen, after: Rollout) -> None:
         trial, number = after.trial, after.number
-        assert before.trial == trial
+        assert (before.trial.stable, before.trial.canary) == (trial.stable, trial.canary)
+        assert before.trial == trial or after.phase is Phase.RESTORING
         if before.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
             assert after.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
             assert after.weight == 0

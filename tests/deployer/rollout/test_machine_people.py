@@ -232,6 +232,8 @@ def test_latencies_begin_anew_where_the_plan_leads_to_another_step() -> None:
     world.plan = replace(plan, interval=30.0)
     assert world.tick().evidence[1] != Evidence()
     world.plan = replace(plan, steps=(25.0, 50.0))
+    assert world.tick().evidence[1] != Evidence()
+    world.plan = replace(plan, steps=(30.0, 50.0))
     assert world.tick().evidence[1] == Evidence()
 
 

@@ -25,7 +25,7 @@ def status(phase: Phase, paused: str = "") -> RolloutStatus:
         (Phase.PROMOTING, "", {"pause", "rollback"}),
         (Phase.BAKING, "", {"pause", "rollback", "undo"}),
         (Phase.BAKING, "paused by hand", {"pause", "resume", "rollback", "undo"}),
-        (Phase.FINISHING, "", set()),
+        (Phase.FINISHING, "", {"rollback", "undo"}),
         (Phase.PROMOTED, "", {"rollback", "undo"}),
         (Phase.RESTORING, "", set()),
         (Phase.ROLLING_BACK, "", set()),
