@@ -16,11 +16,9 @@ from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
 from deployer.rollout import words
 from deployer.rollout.orders import is_under_way
-from deployer.rollout.state import OVER, Phase
+from deployer.rollout.state import Phase
+from deployer.rollout.status import RolloutStatus
 from deployer.spec import ModelDeployment
-
-_TAKEN_OVER = (Phase.PROMOTING, Phase.BAKING, Phase.FINISHING)
-"""Where a rollout's canary has all traffic, or is about to."""
 
 
 @click.command()
@@ -86,11 +84,8 @@ def promote(name: str, state: State, no_wait: bool, output: str) -> None:
         after = changes.promoted(document)
         canary = after.spec.traffic.stable
         now = status(state, document.key)
-        if now is not None and now.rollout is not None and now.rollout.phase not in (*OVER, *_TAKEN_OVER):
-            raise TurnoutError(
-                f"a rollout of {document.key} is under way, and promotes {canary} by itself; "
-                f"`turnout rollout promote {name} --now` does it at once"
-            )
+        if document.spec.rollout is not None:
+            _refuse_before_promotion(name, canary, now.rollout if now is not None else None)
         if now is None or not any(version.name == canary and version.ready for version in now.versions):
             raise TurnoutError(
                 f"{canary} of {document.key} isn't ready, so it can't become stable; see `turnout status`"
@@ -142,6 +137,21 @@ def delete(name: str, state: State, no_wait: bool, output: str) -> None:
         options.show_as_json({"deleted": document.key})
     else:
         click.echo(f"{document.key}: deleted")
+
+
+def _refuse_before_promotion(name: str, canary: str, rollout: RolloutStatus | None) -> None:
+    """Raises TurnoutError unless the rollout has promoted the canary: the document would overrule it."""
+    if rollout is not None and rollout.canary == canary and rollout.phase is Phase.PROMOTED:
+        return
+    if rollout is not None and rollout.canary == canary and rollout.phase is Phase.ROLLED_BACK:
+        raise TurnoutError(
+            f"{canary} was rolled back: {rollout.reason}; `turnout rollout retry {name}` tries it again, and a "
+            f"document with stable: {canary}, by `turnout apply`, takes it all the same"
+        )
+    raise TurnoutError(
+        f"the rollout of {canary} is not over, and promotes it by itself; `turnout rollout promote {name} --now` does "
+        "it without waiting for the evidence"
+    )
 
 
 def _change(

@@ -204,7 +204,11 @@ class _Look:
 
     def _outdated(self, kept: Kept) -> str:
         canary, said = self._traffic.canary, self._traffic.stable
-        if _under_way(kept.rollout) or kept.stable == said or canary is None or canary == kept.stable:
+        if _under_way(kept.rollout) or kept.stable == said:
+            return ""
+        if kept.rollout is not None and kept.rollout.phase is Phase.ROLLED_BACK and kept.rollout.trial.canary == said:
+            return f"{said} was rolled back, so {kept.stable} is stable: spec.traffic.stable has to say {kept.stable}"
+        if canary is None or canary == kept.stable:
             return ""
         return (
             f"{kept.stable} is stable, and spec.traffic.stable still says {said}: {canary} is not tried before it says "
@@ -272,7 +276,10 @@ class _Look:
                 sight.now,
                 figures(rollout),
             )
-            kept = self._decided(replace(kept, stable=stable, history=kept.recorded(record)))
+            # A document that has made the canary stable before it was rolled back is no order to take it again.
+            refused = rollout.phase is Phase.ROLLED_BACK and self._traffic.stable == rollout.trial.canary
+            said = self._traffic.stable if refused else kept.said
+            kept = self._decided(replace(kept, stable=stable, said=said, history=kept.recorded(record)))
         return kept
 
     def _carrying(self, rollout: Rollout) -> int:

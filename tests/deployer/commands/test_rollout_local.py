@@ -140,9 +140,21 @@ def test_a_weight_that_a_rollout_moves_is_not_moved_by_hand(state: State) -> Non
     assert state.documents() == [DOCUMENT]
 
 
-@pytest.mark.parametrize("phase", [Phase.BAKING, Phase.PROMOTED, Phase.ROLLED_BACK])
-def test_the_document_may_say_who_is_stable_once_a_rollout_has_decided(state: State, phase: Phase) -> None:
+@pytest.mark.parametrize(
+    ("phase", "reason"),
+    [
+        (Phase.BAKING, "is not over"),
+        (Phase.ROLLED_BACK, "`turnout rollout retry digits` tries it again"),
+    ],
+)
+def test_a_document_overrules_no_rollout(state: State, phase: Phase, reason: str) -> None:
     stands(state, phase)
+    assert reason in refused(state, "promote", "digits")
+    assert state.documents() == [DOCUMENT]
+
+
+def test_the_document_may_say_who_is_stable_once_a_rollout_has_decided(state: State) -> None:
+    stands(state, Phase.PROMOTED)
     said(state, "promote", "digits", "--no-wait")
     traffic = state.documents()[0].spec.traffic
     assert (traffic.stable, traffic.canary) == ("v2", None)

@@ -103,6 +103,24 @@ def test_a_promotion_can_be_undone_though_a_version_is_declared_otherwise_since(
     assert world.split[0] == "v1"
 
 
+@pytest.mark.parametrize("order", [Order.ROLLBACK, None])
+def test_a_document_that_agreed_too_early_is_no_order_to_take_what_was_rolled_back(order: Order | None) -> None:
+    world = World(declared())
+    world.until_phase(Phase.BAKING)
+    world.document = declared(stable="v2", canary=None)
+    world.looks(2)
+    if order is not None:
+        world.ask(order)
+    for failures in range(1, 4):
+        world.more["failures"] = {"v2": (0 if order else failures, "killed")}
+        world.look()
+    world.until_phase(Phase.ROLLED_BACK)
+    world.looks(20)
+    assert world.split == ("v1", None, 0.0)
+    assert world.last is not None
+    assert "v2 was rolled back, so v1 is stable" in world.last.outdated
+
+
 def test_a_clock_that_goes_back_holds_nothing_up() -> None:
     world = World(declared())
     world.until_weight(5)
