@@ -133,8 +133,11 @@ def _troubles(pod: Object) -> Iterator[Trouble]:
 
 
 def _failures(pods: Iterable[Object]) -> tuple[int, str]:
-    """How often containers have ended by themselves, and in which way the one did that was last. First ones that are
-    done have not."""
+    """How often the container has ended by itself that did so most often, and in which way the one did that was last.
+
+    Not how often all have: a machine that starts anew ends many at once, and that is nothing of the version's. First
+    containers that are done have not.
+    """
     count, latest, reason = 0, "", ""
     for pod in pods:
         status = pod["status"]
@@ -143,7 +146,7 @@ def _failures(pods: Iterable[Object]) -> tuple[int, str]:
             down = state.get("terminated", {}).get("exitCode", 0) != 0
             waits = state.get("waiting", {}).get("reason") == "CrashLoopBackOff"
             times = container.get("restartCount", 0) + (down or waits)
-            count += times
+            count = max(count, times)
             ended = state["terminated"] if down else container.get("lastState", {}).get("terminated")
             if times and ended and (when := ended.get("finishedAt") or "") >= latest:
                 latest, reason = when, f"container {container['name']} ended {_how(ended)}"

@@ -23,8 +23,7 @@ APART = 10.0
 def watched(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sight) -> Kept:
     """With the canary's failures, and the user's metrics that are out of their limits while it has traffic."""
     count, _ = sight.failures.get(rollout.trial.canary, (0, ""))
-    # Of several in one look one counts: a node that starts anew fails all its containers at once.
-    failures = Failures(count, kept.failures.total + (count > kept.failures.seen))
+    failures = Failures(count, kept.failures.total + max(0, count - kept.failures.seen))
     strikes = dict(kept.strikes)
     for metric in _metrics(document) if rollout.since is not None else ():
         value, old = sight.metrics.get(metric.name), strikes.get(metric.name)

@@ -119,14 +119,14 @@ def test_how_often_its_containers_have_ended(case: str) -> None:
     assert facts(pods=[found]).failures == failures
 
 
-def test_failures_of_all_pods_count_and_the_last_one_says_why() -> None:
+def test_of_all_containers_the_one_that_failed_most_counts_and_the_last_says_why() -> None:
     def ended(at: str, code: int) -> dict[str, Any]:
         return pod(
             restartCount=1, lastState={"terminated": {"exitCode": code, "finishedAt": f"2026-01-01T00:00:{at}Z"}}
         )
 
     assert facts(pods=[ended("02", 2), ended("01", 1)]).failures == (
-        2,
+        1,
         "container server ended with exit code 2 (Error)",
     )
     first = pod(ready=True)

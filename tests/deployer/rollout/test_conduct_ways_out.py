@@ -128,13 +128,6 @@ def test_a_clock_that_goes_back_holds_nothing_up() -> None:
     world.until(lambda: world.split[2] == 25, looks=200)
 
 
-def test_failures_that_come_at_once_are_one() -> None:
-    world = World(declared())
-    world.until_weight(5)
-    world.more["failures"] = {"v2": (4, "its machine started anew")}
-    world.until_phase(Phase.PROMOTED)
-
-
 @pytest.mark.parametrize(
     "changed",
     [
