@@ -21,7 +21,7 @@ from tests.support.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-NAME = "digits"
+NAME = "rolled"  # a name of its own: an older deployment elsewhere would get its requests
 AWAY = 15.0
 """Seconds that the API server is away: some rounds of the operator's."""
 # What hardly fails could not be told from what fails once in a thousand within a test's time.
@@ -115,7 +115,7 @@ def gateways_are_replaced(serving: Installed) -> None:
 
 
 def test_a_good_version_goes_to_all_traffic_by_itself_whatever_happens_meanwhile(serving: Installed) -> None:
-    with Load(serving.address, images()[0], rate=50) as load:
+    with Load(serving.address, images()[0], name=NAME, rate=50) as load:
         serving.apply(document(1, 2))
         until(lambda: status(serving)["weight"] == STEPS[0], "the first weight is in force", 180)
         seen = [STEPS[0]]
@@ -156,7 +156,7 @@ def test_a_person_steers_it(serving: Installed) -> None:
 
     number = int(status(serving)["stable"].removeprefix("v"))
     stable, canary = f"v{number}", f"v{number + 1}"
-    with Load(serving.address, images()[0], rate=50) as load:
+    with Load(serving.address, images()[0], name=NAME, rate=50) as load:
         serving.apply(document(number, number + 1))
         until(lambda: status(serving)["weight"] == STEPS[0], "the first weight is in force", 180)
         assert "paused by hand" in turnout("pause")
