@@ -14,7 +14,7 @@ import asyncio
 from gateway.arms import ERRORS, REJECTIONS, SLOW, Arm
 
 PATIENCE = 1.0
-"""Seconds without a byte, after which a client that leaves was kept waiting."""
+"""Seconds without a byte after which a server was too slow for whoever gives up then: a client, or its deadline."""
 
 
 class Evidence:

@@ -15,7 +15,7 @@ from gateway.cohort import Values
 from gateway.counters import Counters, RequestSlot
 from gateway.dialects.address import Address
 from gateway.errors import HTTP_STATUS, Code, Refusal
-from gateway.evidence import Evidence
+from gateway.evidence import PATIENCE, Evidence
 from gateway.failures import Sampler
 from gateway.settings import Settings
 from gateway.table import Deployment, RouteTable, Runtime, Version
@@ -32,9 +32,6 @@ MAX_ATTEMPTS = 3
 
 BACKOFF_SECONDS = 0.025
 """Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
-
-PATIENCE_SECONDS = 1.0
-"""A server that has said nothing for this long counts as failed when the deadline comes, whoever set it."""
 
 _SPOKEN: dict[Runtime, str] = {
     "tfserving": "TensorFlow Serving",
@@ -307,7 +304,7 @@ class Call(ABC):
         endpoint = self.abandon()
         waited = monotonic_ns() // 1000 - self.started_us
         # Where the answer has begun the client may be the slow one; where it gave little time, nothing is proved.
-        if endpoint is not None and not self.answered and waited >= PATIENCE_SECONDS * 1_000_000:
+        if endpoint is not None and not self.answered and waited >= PATIENCE * 1_000_000:
             endpoint.failed(monotonic(), refused=False)
         message = f"{self._which()}: no whole answer within the deadline"
         self._finish(counters.DEADLINE, "deadline", endpoint)
