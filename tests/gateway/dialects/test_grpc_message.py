@@ -43,8 +43,8 @@ def test_what_was_framed_comes_out(message: bytes) -> None:
         (compressed(b"abc"), b"snappy", Code.UNIMPLEMENTED, "'snappy' is not known here; known: identity,deflate,gzip"),
         (compressed(b"abc"), b"gzip", Code.INVALID_ARGUMENT, "does not inflate"),
         (compressed(b""), b"gzip", Code.INVALID_ARGUMENT, "cut off"),
-        (compressed(gzip.compress(b"abc" * 99)[:-9]), b"gzip", Code.INVALID_ARGUMENT, "cut off"),
-        (compressed(gzip.compress(b"abc") + b"x"), b"gzip", Code.INVALID_ARGUMENT, "something follows"),
+        (compressed(gzip.compress(b"abc" * 99, mtime=0)[:-9]), b"gzip", Code.INVALID_ARGUMENT, "cut off"),
+        (compressed(gzip.compress(b"abc", mtime=0) + b"x"), b"gzip", Code.INVALID_ARGUMENT, "something follows"),
         (compressed(zlib.compress(b"abc")), b"gzip", Code.INVALID_ARGUMENT, "does not inflate"),
     ],
 )
