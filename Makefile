@@ -2,12 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster test lint bench protos locks
+.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster prove lint bench protos locks
+
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# Tests start some hundred interpreters, each of which would compile all of Turnout again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo     serve two versions of a model while traffic moves between them  (ARGS=--once: end by itself)"
 	@echo "make cluster  run a Kubernetes cluster as processes, to try things on; needs root and Go"
-	@echo "make test     lint, then all tests, with real processes of all runtimes      (ARGS=-x: options of pytest)"
+	@echo "make test     lint, then all tests that need nothing but Python               (ARGS=-x: options of pytest)"
+	@echo "make test-all the same and all others, in parts: test-slow (model servers of all runtimes),"
+	@echo "              test-tools (Go, wrk, Prometheus), test-cluster (Kubernetes; root, Go)"
+	@echo "make prove    play 10,000 rollouts a case, and write what came of it to docs/"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
 	@echo "make protos   compile protos/"
@@ -21,10 +28,31 @@ cluster: .venv/.ready
 
 # What fails fast comes first.
 test: lint
-	$(BIN)/python -m pytest -m "not slow and not cluster" $(ARGS)
-	$(BIN)/python -m pytest -m "slow and not cluster" $(ARGS)
+	$(PYTEST) -m "not slow and not tools and not cluster and not prove" $(ARGS)
+	@echo "Left out: model servers but Seldon's and long runs (make test-slow); what needs Go, wrk or Prometheus (make" \
+	  "test-tools); Kubernetes (make test-cluster); 10,000 rollouts a case (make prove). make test-all: all but the last."
+
+test-all: test test-rest
+
+# The cluster's tests wait while the others compute. What is missing is said before anything starts.
+test-rest: .venv/.ready
+	@$(BIN)/python -m loadtests.tools go ip openssl prometheus promtool wrk
+	@$(MAKE) --jobs 2 --output-sync=target test-cluster test-slow test-tools
+
+test-slow: .venv/.ready
+	$(PYTEST) -m "slow and not tools" $(ARGS)
+
+test-tools: .venv/.ready
+	@$(BIN)/python -m loadtests.tools go prometheus promtool wrk
+	$(PYTEST) -m tools $(ARGS)
+
+test-cluster: .venv/.ready
+	@$(BIN)/python -m loadtests.tools go ip openssl
 	$(BIN)/python -m tests.cluster.rig.build
-	$(BIN)/python -m pytest -m cluster $(ARGS)
+	$(PYTEST) -n 2 -m cluster $(ARGS)
+
+prove: .venv/.ready
+	$(BIN)/python -m pytest -m prove $(ARGS)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

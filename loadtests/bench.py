@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the peers would be left running
     try:
+        tools.provide("go", "wrk")
         return bench(QUICK if chosen.quick else FULL, chosen.json)
     except (tools.ToolMissing, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)

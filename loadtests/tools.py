@@ -1,6 +1,7 @@
-"""Programs that are written in Go: built once into a cache folder outside of the tree.
+"""Programs of others that the bench and the tests run: found on PATH, installed by Debian's packages where that may be
+done, or built by Go, once, into a cache folder outside of the tree.
 
-The bench's own (`programs/`) and h2spec, which CI runs against the data port.
+`python -m loadtests.tools PROGRAM …` provides them before anything else starts, or says what is missing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108"
@@ -17,9 +19,35 @@ H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac2294
 
 PROGRAMS = Path(__file__).parent / "programs"
 
+PACKAGES = {"ip": "iproute2", "openssl": "openssl", "prometheus": "prometheus", "promtool": "prometheus", "wrk": "wrk"}
+"""Debian's, by the program that each brings."""
+_APT = ("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300")
+
 
 class ToolMissing(RuntimeError):
     """A program that the machine lacks; the message says how to get it."""
+
+
+def missing(*programs: str) -> list[str]:
+    """A sentence for each of them that is not on PATH: which, and how to get it."""
+    return [f"{name} is not on PATH: {_how(name)}" for name in programs if shutil.which(name) is None]
+
+
+def provide(*programs: str) -> None:
+    """Have them on PATH: install the Debian packages of those that are missing, if there is apt and we are root.
+
+    Raises:
+        ToolMissing: names all that are missing still.
+    """
+    packages = {PACKAGES[name] for name in programs if shutil.which(name) is None and name in PACKAGES}
+    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"installing {', '.join(sorted(packages))}", flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (("update",), ("install", "--no-install-recommends", *sorted(packages))):
+            # What fails here shows below: the program is not there.
+            subprocess.run((*_APT, *command), env=environment, stdin=subprocess.DEVNULL)
+    if lacking := missing(*programs):
+        raise ToolMissing("\n".join(lacking))
 
 
 def folder() -> Path:
@@ -52,26 +80,32 @@ def envoy() -> Path:
 
 
 def wrk() -> str:
-    return _found("wrk", "apt-get install wrk (Debian, Ubuntu)")
+    return _found("wrk")
 
 
 def prometheus() -> str:
-    return _found("prometheus", "apt-get install prometheus (Debian, Ubuntu)")
+    return _found("prometheus")
 
 
 def promtool() -> str:
-    return _found("promtool", "apt-get install prometheus (Debian, Ubuntu)")
+    return _found("promtool")
 
 
 def go() -> str:
-    return _found("go", "see https://go.dev/doc/install (1.26 or later)")
+    return _found("go")
 
 
-def _found(program: str, how: str) -> str:
+def _found(program: str) -> str:
     path = shutil.which(program)
     if path is None:
-        raise ToolMissing(f"{program} is not on PATH; to install it: {how}")
+        raise ToolMissing(*missing(program))
     return path
+
+
+def _how(program: str) -> str:
+    if program == "go":
+        return "install Go 1.26 or later, https://go.dev/doc/install"
+    return f"apt-get install {PACKAGES[program]} (Debian, Ubuntu)"
 
 
 def _go(arguments: list[str], environment: dict[str, str]) -> None:
@@ -80,3 +114,10 @@ def _go(arguments: list[str], environment: dict[str, str]) -> None:
     )
     if done.returncode:
         raise ToolMissing(f"go {' '.join(arguments)} failed:\n{done.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    try:
+        provide(*sys.argv[1:])
+    except ToolMissing as error:
+        sys.exit(str(error))

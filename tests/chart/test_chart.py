@@ -16,7 +16,7 @@ from deployer.kubernetes.gateways import ADMIN_PORT
 from tests.chart.renders import CHART, NAMESPACE, VALUES, HelmFailed, Object, helm, named, render
 
 # The first use builds Helm.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(900)]
 
 each = pytest.mark.parametrize("values", VALUES, ids=lambda path: path.name.removesuffix("-values.yaml"))
 

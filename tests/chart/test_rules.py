@@ -106,13 +106,13 @@ def test_every_alert_is_in_the_guide() -> None:
     assert [rule["alert"] for rule in rules() if "alert" in rule and rule["alert"] not in guide] == []
 
 
-@pytest.mark.slow
+@pytest.mark.tools
 def test_promtool_agrees() -> None:
     _promtool("check", "rules", str(RULES))
     _promtool("test", "rules", str(TESTS))
 
 
-@pytest.mark.slow
+@pytest.mark.tools
 def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
     queries = [text for text in expressions() if not text.startswith("label_values")]
     group = {

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from loadtests import tools
 from tests.cluster.installed import Installed
 from tests.cluster.rig.cluster import Cluster, enter
-
-_NEEDED = {
-    "go": "Go 1.26 or later builds the control plane: see https://go.dev/doc/install",
-    "ip": "apt-get install iproute2 (Debian, Ubuntu)",
-    "openssl": "apt-get install openssl (Debian, Ubuntu)",
-}
+from tests.support.needs import lacking
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +24,11 @@ def outside() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Iterator[Cluster]:
     """One for all tests, which run in its network namespace from here on: Services answer at their addresses."""
-    missing = [f"{program} is not on PATH: {how}" for program, how in _NEEDED.items() if shutil.which(program) is None]
+    missing = tools.missing("go", "ip", "openssl")
     if os.geteuid() != 0:
         missing.append("network namespaces need root: run the tests as root")
     if missing:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("; ".join(missing))
+        lacking("; ".join(missing))
     cluster = Cluster.start(tmp_path_factory.mktemp("cluster"))
     try:
         enter(cluster.netns)

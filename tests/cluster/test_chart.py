@@ -13,6 +13,7 @@ import pytest
 from tests.chart.renders import CHART, NAMESPACE, VALUES, render
 from tests.cluster.installed import EXAMPLES, RELEASE, SYSTEM, Installed
 from tests.cluster.rig.cluster import Cluster, CommandFailed
+from tests.support.needs import lacking
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -24,9 +25,7 @@ def with_monitoring(cluster: Cluster) -> Iterator[Cluster]:
     """With the resources of Prometheus' operator, and the namespaces that renders are for."""
     folder = os.environ.get("TURNOUT_TEST_CRDS")
     if folder is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            "TURNOUT_TEST_CRDS is not set: the folder of others' custom resources"
-        )
+        lacking("TURNOUT_TEST_CRDS is not set: the folder of others' custom resources")
     files = [f"--filename={Path(folder) / name}" for name in MONITORING]
     cluster.kubectl("apply", "--server-side", *files)
     cluster.kubectl("wait", "--for=condition=Established", *files)

@@ -13,6 +13,7 @@ from deployer.kubernetes.compare import projected
 from deployer.kubernetes.manifests import Object, Owner, manifests
 from tests.cluster.rig.cluster import Cluster
 from tests.support.deployments import CASES
+from tests.support.needs import lacking
 from tests.support.turnout import until
 
 pytestmark = pytest.mark.cluster
@@ -25,8 +26,7 @@ def extended(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster with Seldon's and KEDA's custom resources."""
     folder = os.environ.get("TURNOUT_TEST_CRDS")
     if folder is None:
-        reason = "TURNOUT_TEST_CRDS names no folder with the custom resources of Seldon and KEDA"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+        lacking("TURNOUT_TEST_CRDS names no folder with the custom resources of Seldon and KEDA")
     files = [f"--filename={Path(folder) / name}.yaml" for name in DEFINITIONS]
     cluster.kubectl("apply", "--server-side", *files)
     until(lambda: set(DEFINITIONS.values()) <= set(cluster.kubectl("api-versions").split()), "both are served")

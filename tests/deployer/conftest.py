@@ -12,15 +12,17 @@ import pytest
 from deployer.local import environments
 from deployer.runtimes import tfserving
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.support.shared import made_once
 
 HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run([environments.python("tfserving"), "-I", HERE / "savedmodels.py", folder], check=True)
-    return folder
+    def save(folder: Path) -> None:
+        subprocess.run([environments.python("tfserving"), "-I", HERE / "savedmodels.py", folder], check=True)
+
+    return made_once(tmp_path_factory, "models", save)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests import payloads, peers, tools
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tools
 
 
 class Case(NamedTuple):

@@ -13,7 +13,7 @@ from deployer.spec import ModelDeployment
 from tests.support.prometheus import Exporter, Prometheus, prometheus
 from tests.support.turnout import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tools
 
 IN_FLIGHT = {"v1": 3.0, "v2": 40.0}
 """On each gateway."""

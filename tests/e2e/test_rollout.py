@@ -148,6 +148,7 @@ def test_a_supervisor_and_a_gateway_killed_in_the_middle_change_nothing(turnout:
     assert shares(turnout)["v2"] == 100
 
 
+@pytest.mark.tools
 def test_while_prometheus_is_away_a_rollout_that_asks_it_holds(turnout: Turnout, port: int, tmp_path: Path) -> None:
     gateway = [f"127.0.0.1:{turnout.admin_port}"]
     with traffic(turnout) as load:

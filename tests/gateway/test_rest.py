@@ -13,6 +13,7 @@ import pytest
 from gateway import counters
 from tests.support.client import Answer, request
 from tests.support.gateway import PREDICT, SELDON, Gateway, table
+from tests.support.needs import needed
 from tests.support.servers import Peer, Script, Server, always, answer
 
 Servers = Callable[..., Server]
@@ -468,6 +469,7 @@ def test_httpx_hears_why_a_large_body_is_refused(server: Server, start_gateway: 
 
 
 def test_curl(gateway: Gateway) -> None:
+    needed("curl", "apt-get install curl (Debian, Ubuntu)")
     host, port = gateway.address
     url = f"http://{host}:{port}"
     command = ["curl", "-sS", "--noproxy", "*", "-D", "-", "-H", "Expect: 100-continue", "-d", "x" * 2_000_000]

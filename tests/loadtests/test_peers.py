@@ -18,7 +18,7 @@ from loadtests import envoy, generators, payloads, peers
 from loadtests.report import Run, faults
 from protos.methods import PREDICT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tools
 
 ANY = sorted(os.sched_getaffinity(0))
 PEERS: dict[str, Callable[[envoy.Ports, Path], AbstractContextManager[peers.Peer]]] = {

@@ -204,7 +204,7 @@ def _exposition(source: str, requests: int, errors: int) -> str:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.tools
 def test_a_real_one(tmp_path: Path) -> None:
     """With a gateway that starts again, and one that can't be scraped for a while; and Prometheus is stopped last."""
     told, port = _Gateways(), free_port()
