@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster prove lint bench protos locks
+.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster prove lint fix crd bench protos locks
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 # Tests start some hundred interpreters, each of which would compile all of Turnout again.
@@ -15,7 +15,9 @@ help:
 	@echo "make test-all the same and all others, in parts: test-slow (model servers of all runtimes),"
 	@echo "              test-tools (Go, wrk, Prometheus), test-cluster (Kubernetes; root, Go)"
 	@echo "make prove    play 10,000 rollouts a case, and write what came of it to docs/"
-	@echo "make lint     ruff, mypy and the import contracts"
+	@echo "make lint     ruff, mypy, the import contracts and codespell"
+	@echo "make fix      let ruff mend what it can"
+	@echo "make crd      write the custom resource's definition anew from the document's models"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
 	@echo "make protos   compile protos/"
 	@echo "make locks    follow pyproject.toml in the lock files                         (ARGS=--upgrade: to the newest)"
@@ -59,6 +61,14 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+
+fix: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+crd: .venv/.ready
+	$(BIN)/python -m deployer.kubernetes.crd
 
 bench: .venv/.ready
 	@$(BIN)/python -m loadtests.bench $(ARGS)
