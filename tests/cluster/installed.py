@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.cluster.rig.cluster import Cluster
+from tests.cluster.rig.images import models
 from tests.support.turnout import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,5 +89,6 @@ class Installed:
 
 def images(count: int = 50) -> tuple[list[list[float]], list[int]]:
     """Digits that the examples' models were not trained on, 64 numbers each, and what they show."""
+    models()  # which are trained on the others
     with np.load(EXAMPLES / "digits.npz") as file:
         return file["unseen_images"][:count].tolist(), file["unseen_labels"][:count].tolist()
