@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster prove lint fix crd bench protos locks
+.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster prove lint fix crd bench protos docs locks
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 # Tests start some hundred interpreters, each of which would compile all of Turnout again.
@@ -20,6 +20,7 @@ help:
 	@echo "make crd      write the custom resource's definition anew from the document's models"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
 	@echo "make protos   compile protos/"
+	@echo "make docs     draw the pictures of docs/ from the code"
 	@echo "make locks    follow pyproject.toml in the lock files                         (ARGS=--upgrade: to the newest)"
 
 demo: .venv/.ready
@@ -75,6 +76,9 @@ bench: .venv/.ready
 
 protos: .venv/.ready
 	$(BIN)/python -m protos.compile
+
+docs: .venv/.ready
+	@$(BIN)/python docs/pictures.py
 
 locks: .venv/.ready
 	$(BIN)/python locks/compile.py $(ARGS)
