@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
 # Colours that hold on a background of their own, so that it matters to nobody whether a page is light or dark.
-PAPER, INK, FAINT, LINE = "#ffffff", "#1f2933", "#5b6875", "#8a97a5"
+PAPER, INK, FAINT, LINE, WRONG = "#ffffff", "#1f2933", "#5b6875", "#8a97a5", "#b3372b"
 PURE, IMPURE, FRAME = ("#e3f3e6", "#2f7d4a"), ("#e4eefa", "#3a6ea8"), ("#f6f8fa", "#d5dbe1")
 
 
@@ -68,6 +69,15 @@ class Svg:
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.4" marker-end="url(#end)"/>'
         )
 
+    def wrong(self, a: Box, b: Box, edge: float) -> None:
+        """An arrow that goes up, from one box to another, by way of the edge of their column."""
+        x1, x2 = a.x + a.width / 2, b.x + b.width / 2
+        y1, y2 = a.y + a.height / 2, b.y + b.height / 2
+        self._parts.append(
+            f'<path d="M{x1:.0f},{y1:.0f} C{edge:.0f},{y1:.0f} {edge:.0f},{y2:.0f} {x2:.0f},{y2:.0f}" fill="none" '
+            f'stroke="{WRONG}" stroke-width="1.6" stroke-dasharray="5 3" marker-end="url(#wrong)"/>'
+        )
+
     def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
         """A straight arrow."""
         self._parts.append(
@@ -81,11 +91,17 @@ class Svg:
             f'height="{height:.0f}" font-family="Helvetica, Arial, DejaVu Sans, sans-serif" role="img">\n'
             f"<title>{escape(self._title)}</title>\n"
             "<!-- Made by docs/pictures.py: make docs -->\n"
-            '<defs><marker id="end" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            f'orient="auto-start-reverse"><path d="M0,0 L8,4 L0,8 z" fill="{LINE}"/></marker></defs>\n'
+            f"<defs>{_head('end', LINE)}{_head('wrong', WRONG)}</defs>\n"
             f'<rect width="100%" height="100%" rx="10" fill="{PAPER}" stroke="{FRAME[1]}"/>\n'
         )
         return head + "\n".join(self._parts) + "\n</svg>\n"
+
+
+def _head(name: str, colour: str) -> str:
+    return (
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<path d="M0,0 L8,4 L0,8 z" fill="{colour}"/></marker>'
+    )
 
 
 def lines(words: Iterable[str], width: int) -> list[str]:
@@ -159,6 +175,8 @@ DEPLOYER, DATA_PATH, PARENT, SHARED = range(4)
 def layers() -> str:
     """The picture of both programs' folders, which are pure, and who imports whom."""
     contracts = _contracts()
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
     graph = grimp.build_graph(*PROGRAMS, cache_dir=None)
     found, beside = boxes(graph, contracts)
     edges = imports(graph, found)
@@ -167,7 +185,7 @@ def layers() -> str:
         uses = [found[b] for a, b in edges if found[a] is box]
         if box.program != "deployer" and "deployer" in users and all(other.program == "protos" for other in uses):
             box.column = SHARED
-    return drawn(found, ranked(found, edges, contracts), beside)
+    return drawn(found, *ranked(found, edges, contracts), beside)
 
 
 def _contracts() -> Contracts:
@@ -192,7 +210,8 @@ def boxes(graph: grimp.ImportGraph, contracts: Contracts) -> tuple[list[Box], di
             if not (ROOT / name.replace(".", "/")).is_dir():
                 files.append(name)
                 continue
-            is_parents = name in contracts.parent and not any(one in layered for one in (name, *inside))
+            is_parents = any(_holds(Box((name,), True, PARENT), one) for one in contracts.parent)
+            is_parents = is_parents and not any(one in layered for one in (name, *inside))
             column = DEPLOYER if program == "deployer" else PARENT if is_parents else DATA_PATH
             box = Box((name,), True, column)
             pure = {one for one in inside or [name] if contracts.holds_pure(one)}
@@ -224,47 +243,63 @@ def boxes(graph: grimp.ImportGraph, contracts: Contracts) -> tuple[list[Box], di
     return found, beside
 
 
-def imports(graph: grimp.ImportGraph, found: Sequence[Box]) -> set[tuple[int, int]]:
-    """Who imports whom, by the boxes' numbers."""
+def imports(graph: grimp.ImportGraph, found: Sequence[Box]) -> dict[tuple[int, int], int]:
+    """Who imports whom how often, by the boxes' numbers."""
     home: dict[str, int] = {}
     for number, box in enumerate(found):
         for module in box.modules:
             home[module] = number
             home.update(dict.fromkeys(graph.find_descendants(module), number))
-    return {
-        (home[module], home[other])
-        for module in graph.modules & home.keys()
-        for other in graph.find_modules_directly_imported_by(module) & home.keys()
-        if home[module] != home[other]
-    }
+    counts: dict[tuple[int, int], int] = {}
+    for module in graph.modules & home.keys():
+        for other in graph.find_modules_directly_imported_by(module) & home.keys():
+            if home[module] != home[other]:
+                edge = home[module], home[other]
+                counts[edge] = counts.get(edge, 0) + 1
+    return counts
 
 
-def ranked(found: Sequence[Box], edges: set[tuple[int, int]], contracts: Contracts) -> list[tuple[int, int]]:
-    """Gives each box its row, the layers' order before what follows from imports, and returns the arrows to draw: those
-    that no others imply."""
+def ranked(
+    found: Sequence[Box], edges: Mapping[tuple[int, int], int], contracts: Contracts
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Gives each box its row: the layers' order goes before what follows from imports, and many imports before few.
+
+    Returns the arrows to draw: those down that no others imply, and those that go against the order.
+    """
     place = {
         number: min(rows)
         for number, box in enumerate(found)
         if (rows := [row for row, layer in enumerate(contracts.layers) for name in layer if _holds(box, name)])
     }
-    above = {(a, b) for a in place for b in place if place[a] < place[b]}
-    kept = {(a, b) for a, b in edges if (b, a) not in above and not ((b, a) in edges and b < a and (a, b) not in above)}
-    order = kept | above
+    below = {a: {b for b in place if a in place and place[a] < place[b]} for a in range(len(found))}
+    down: dict[int, set[int]] = {a: set() for a in range(len(found))}
+    against = []
+    for a, b in sorted(edges, key=lambda edge: (-edges[edge], edge)):
+        if a in _reached(b, down, below):
+            against.append((a, b))
+        else:
+            down[a].add(b)
     for _ in found:
-        for a, b in sorted(order):
-            found[b].rank = max(found[b].rank, found[a].rank + 1)
-    if max(box.rank for box in found) > len(found):
-        raise SystemExit("the folders import each other in a circle: " + ", ".join(sorted(box.label for box in found)))
+        for a in range(len(found)):
+            for b in down[a] | below[a]:
+                found[b].rank = max(found[b].rank, found[a].rank + 1)
     last = max(box.rank for box in found if box.column != SHARED) + 1
     for box in found:
         if box.column == SHARED:
             box.rank = last
-    reach = {number: {b for a, b in kept if a == number} for number in range(len(found))}
-    for _ in found:
-        reach = {a: direct.union(*(reach[b] for b in direct)) for a, direct in reach.items()}
-    return sorted(
-        (a, b) for a, b in kept if not any(b in reach[other] for first, other in kept if first == a and other != b)
-    )
+    direct = [(a, b) for a in down for b in down[a] if not any(b in _reached(other, down) for other in down[a] - {b})]
+    return sorted(direct), sorted(against)
+
+
+def _reached(start: int, *ways: Mapping[int, set[int]]) -> set[int]:
+    """The boxes that the ways lead to from `start`, itself among them."""
+    found, new = {start}, [start]
+    while new:
+        box = new.pop()
+        for way in ways:
+            new += way[box] - found
+            found |= way[box]
+    return found
 
 
 def _holds(box: Box, module: str) -> bool:
@@ -275,7 +310,12 @@ WIDTH, MARGIN, TOP, GAP, APART = 1040, 20, 120, 44, 14
 COLUMNS = {DEPLOYER: (36, 356), DATA_PATH: (420, 832), PARENT: (860, 1004), SHARED: (300, 740)}
 
 
-def drawn(found: Sequence[Box], edges: Sequence[tuple[int, int]], beside: Mapping[str, Sequence[str]]) -> str:
+def drawn(
+    found: Sequence[Box],
+    edges: Sequence[tuple[int, int]],
+    against: Sequence[tuple[int, int]],
+    beside: Mapping[str, Sequence[str]],
+) -> str:
     rows = [[box for box in found if box.rank == rank] for rank in sorted({box.rank for box in found})]
     for number, row in enumerate(rows):
         for box in row:
@@ -311,6 +351,10 @@ def drawn(found: Sequence[Box], edges: Sequence[tuple[int, int]], beside: Mappin
     taken: dict[int, list[float]] = {}
     for a, b in edges:
         picture.arrow(_way(rows, found[a], found[b], *ports[a, b], taken))
+    for a, b in against:
+        picture.wrong(found[a], found[b], max(COLUMNS[found[a].column][1], COLUMNS[found[b].column][1]) + 30)
+    if against:
+        picture.text(110, 32, "dashed: against the order", colour=WRONG, at="start")
     for box in found:
         colours = PURE if box.is_pure else IMPURE
         picture.rect(box.x - box.width / 2, box.y, box.width, box.height, colours)
