@@ -15,8 +15,7 @@ from deployer.local.following import POLL, QUIET, named, status, supervised, wai
 from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
 from deployer.rollout import words
-from deployer.rollout.orders import is_under_way
-from deployer.rollout.state import Phase
+from deployer.rollout.state import Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
 from deployer.spec import ModelDeployment
 
@@ -179,7 +178,7 @@ def _finish(
         if output == "text":
             shares = ", ".join(f"{version.name} {version.share:g} %" for version in now.versions)
             click.echo(f"{document.key}: in force, {shares}")
-            if now.rollout is not None and is_under_way(now.rollout):
+            if is_under_way(now.rollout):
                 click.echo(f"{document.key}: {words.line(now.rollout)}; `turnout status --watch` shows how it goes on")
     if output == "json":
         options.show_as_json({"deployments": [status.shown() for status in reached]})

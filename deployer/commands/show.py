@@ -20,7 +20,7 @@ from deployer.local.following import status as status_of
 from deployer.local.state import State
 from deployer.local.status import Condition, DeploymentStatus
 from deployer.rollout import words
-from deployer.rollout.orders import is_under_way
+from deployer.rollout.state import is_under_way
 
 WATCH_EVERY = 0.5
 """Seconds between two looks of --watch."""
@@ -166,7 +166,7 @@ def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool =
     drawn = [
         Text("\n".join([f"\n{status.key}", *words.drawn(status.rollout, time.time(), width)]))
         for status in statuses
-        if watched and status.rollout is not None and is_under_way(status.rollout)
+        if watched and is_under_way(status.rollout)
     ]
     return Group(*([table] if statuses else []), *map(Text, lines), *drawn)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.status import DeploymentStatus
+from deployer.rollout.happenings import Happening
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class Delete:
 
     live: Object
     version: str | None
+
+
+class Changes(NamedTuple):
+    """What is to be done about the objects of a deployment."""
+
+    applies: list[Apply]
+    deletes: list[Delete]
 
 
 Action = Apply | Tell | Notify | Say | Delete

@@ -1,62 +1,34 @@
-"""The status of a ModelDeployment, from what is known of it. Pure."""
+"""The status of a ModelDeployment, from what is known of it and what is decided. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from deployer.kubernetes.status import (
-    Condition,
-    ConditionType,
-    DeploymentStatus,
-    OrderStatus,
-    Phase,
-    VersionStatus,
-)
+from deployer.errors import TurnoutError
+from deployer.kubernetes.actions import Changes
+from deployer.kubernetes.kinds import Id, Object, identity
+from deployer.kubernetes.manifests import CannotRender, autoscaler_missing
+from deployer.kubernetes.packed import packed
+from deployer.kubernetes.reconcile.observed import Observed
+from deployer.kubernetes.status import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
 from deployer.kubernetes.versions import VersionFacts
-from deployer.rollout.conduct import Roles
-from deployer.rollout.state import OVER
-from deployer.rollout.status import RolloutRecord, RolloutStatus
+from deployer.rollout import kept as keeping
+from deployer.rollout.conduct import Decision, Roles
+from deployer.rollout.kept import Kept
+from deployer.rollout.state import Phase as RolloutPhase
+from deployer.rollout.state import is_under_way
+from deployer.rollout.status import RolloutStatus, seconds, time
 from gateway import table
 
-
-@dataclass(frozen=True)
-class RolloutFacts:
-    """The rollout that is under way or was last, what is kept of it, those that are over, and the last order."""
-
-    now: RolloutStatus | None
-    kept: str | None
-    history: tuple[RolloutRecord, ...]
-    order: OrderStatus | None
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the status is made from.
-
-    `declared`: the versions' names in the spec's order, or those of the route where the spec is refused, which
-    `invalid` says with a reason and a message. `versions`: those that are leaving too. `roles`: what the spec asks for,
-    or its rollout does. `changing`: objects are still to be written or deleted; `begun`: there are some. `refused`:
-    what the API server said of objects that it would not take. `named`: the conditions that stand only while they are
-    true, with reason and message.
-    """
-
-    generation: int
-    route: table.Deployment | None
-    roles: Roles | None
-    rollout: RolloutFacts
-    declared: Sequence[str]
-    versions: Mapping[str, VersionFacts]
-    changing: bool
-    begun: bool
-    refused: Sequence[str]
-    named: Mapping[ConditionType, tuple[str, str]]
-    invalid: tuple[str, str] | None
-
-
+EVIDENCE = 5.0
+"""Seconds between two writes of the status that tell new evidence and nothing else."""
 _ROLLS_OUT = "RolloutUnderWay"
 """The reason of Progressing where nothing else is to be done."""
+_BACK = (RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK)
+
+_Named = dict[ConditionType, tuple[str, str]]
+"""Conditions that stand only while they are true, with reason and message."""
 
 
 class _Said(NamedTuple):
@@ -66,110 +38,212 @@ class _Said(NamedTuple):
     message: str = ""
 
 
-def status(facts: Facts, before: DeploymentStatus | None, now: str) -> DeploymentStatus:
-    """What to say; `before` is what was said last, and `now` the time (RFC 3339) of what has changed since."""
-    route = facts.route
-    said = list(_said(facts))
-    known = {condition.type: condition for condition in before.conditions} if before else {}
-    truth = {word.type: word.true for word in said}
-    ready = sum(facts.versions[name].ready > 0 for name in facts.declared if name in facts.versions)
+def as_decided(
+    observed: Observed, decision: Decision, route: table.Deployment, desired: Mapping[Id, Object], changes: Changes
+) -> DeploymentStatus:
+    """What to say of a spec that is carried out. `changes` are still to be done, so that all is as `desired`."""
+    declared, versions = list(observed.document.by_name), observed.versions
+    unready = [name for name in declared if versions[name].ready == 0]
+    waits = _waits(route, decision.roles)
+    named = _of_cluster(observed, versions) | _of_rollout(observed, decision) | _of_objects(observed, desired)
+    written = {identity(apply.desired) for apply in changes.applies}
+    refused = [why.message for key, why in observed.refusals.items() if key in written and not why.foreign]
+    progressing = (
+        _Said("Progressing", True, "ObjectsChanging", "objects are being written")
+        if changes.applies or changes.deletes
+        else _progressing(declared, versions, unready, waits, decision.status)
+    )
+    degraded = _degraded(versions, refused, named)
+    ready = _ready(unready, waits)
+    phase: Phase
+    if not observed.ours:
+        phase = "Pending"
+    elif degraded.true:
+        phase = "Degraded"
+    elif progressing.true and progressing.reason == _ROLLS_OUT:
+        phase = "RollingOut"
+    else:
+        phase = "Progressing" if progressing.true or not ready.true else "Ready"
+    said = [_Said("Accepted", True, "Valid"), ready, progressing, degraded, *_stand(named)]
+    checkpoint = decision.checkpoint
+    rollouts = DeploymentStatus(
+        rollout=decision.status,
+        rollout_state=packed(keeping.write(checkpoint)) if checkpoint != Kept() else None,
+        rollouts=decision.history,
+        order=observed.order[0],
+    )
+    return _status(observed, phase, route, declared, versions, said, rollouts)
+
+
+def as_refused(observed: Observed, error: TurnoutError) -> DeploymentStatus:
+    """What to say of a spec that can't be carried out: what runs goes on as it is."""
+    reason, message = "UnsupportedRuntime" if isinstance(error, CannotRender) else "InvalidSpec", str(error)
+    route = observed.route
+    running = [version.name for version in route.versions] if route is not None else []
+    versions = observed.look(running)
+    said = [
+        _Said("Accepted", False, reason, message),
+        _Said("Ready", False, reason, "the spec can't be carried out; what ran before goes on"),
+        _Said("Progressing", False, reason, "nothing is changed until the spec is put right"),
+        _Said("Degraded", True, reason, message),
+        *_stand(_of_cluster(observed, versions)),
+    ]
+    return _status(observed, "Invalid", route, running, versions, said, observed.status or DeploymentStatus())
+
+
+def paced(before: DeploymentStatus | None, after: DeploymentStatus, now: float) -> DeploymentStatus | None:
+    """What to write of `after`, where `before` is what stands; None: nothing.
+
+    New evidence alone is written now and then: until it is, a look begins with what was kept last, and takes all that
+    has come since.
+    """
+    if after.rollout is None:
+        return after if after != before else None
+    if before is not None and before.rollout is not None and before.rollout.told is not None:
+        since = before.rollout.told
+        if _at(after, since) == before:
+            return None
+        recent = 0 <= now - seconds(since) < EVIDENCE
+        if recent and _without_evidence(after) == _without_evidence(before):
+            return None
+    return _at(after, time(now))
+
+
+def _at(status: DeploymentStatus, told: str) -> DeploymentStatus:
+    assert status.rollout is not None
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"told": told})})
+
+
+def _without_evidence(status: DeploymentStatus) -> DeploymentStatus:
+    rollout = status.rollout
+    if rollout is not None:
+        rollout = rollout.model_copy(update={"evidence": (), "doubts": (), "told": None})
+    return status.model_copy(update={"rollout": rollout, "rollout_state": None})
+
+
+def _status(
+    observed: Observed,
+    phase: Phase,
+    route: table.Deployment | None,
+    declared: Sequence[str],
+    versions: Mapping[str, VersionFacts],
+    said: Iterable[_Said],
+    rollouts: DeploymentStatus,
+) -> DeploymentStatus:
+    """`declared`: the versions' names in the spec's order. `rollouts` has what is said of those."""
+    generation, now = observed.resource["metadata"]["generation"], time(observed.now)
+    known = {one.type: one for one in observed.status.conditions} if observed.status is not None else {}
+    ready = sum(versions[name].ready > 0 for name in declared)
     return DeploymentStatus(
-        observed_generation=facts.generation,
-        phase=_phase(facts, truth, next(word.reason for word in said if word.type == "Progressing")),
+        observed_generation=generation,
+        phase=phase,
         stable=route.stable if route else None,
         canary=route.canary if route else None,
         weight=route.weight if route else 0,
-        ready=f"{ready}/{len(facts.declared)}",
+        ready=f"{ready}/{len(declared)}",
         route=route,
-        versions=tuple(_version(version, facts) for version in facts.versions.values()),
-        conditions=tuple(_condition(word, known.get(word.type), facts.generation, now) for word in said),
-        rollout=facts.rollout.now,
-        rollout_state=facts.rollout.kept,
-        rollouts=facts.rollout.history,
-        order=facts.rollout.order,
+        versions=tuple(_version(version, route, declared) for version in versions.values()),
+        conditions=tuple(_condition(one, known.get(one.type), generation, now) for one in said),
+        rollout=rollouts.rollout,
+        rollout_state=rollouts.rollout_state,
+        rollouts=rollouts.rollouts,
+        order=rollouts.order,
     )
 
 
-def share(route: table.Deployment | None, version: str) -> float:
-    """Percent of the requests that ask for no version."""
-    if route is None or version not in (route.stable, route.canary):
-        return 0.0
-    return 100 - route.weight if version == route.stable else route.weight
+def _ready(unready: Sequence[str], waits: str) -> _Said:
+    if unready:
+        return _Said("Ready", False, "VersionsNotReady", f"no replica answers of {', '.join(unready)}")
+    if waits:
+        return _Said("Ready", False, "TrafficNotInForce", waits)
+    return _Said("Ready", True, "AsDeclared", "all versions answer, and traffic is as declared")
 
 
-def _phase(facts: Facts, truth: Mapping[ConditionType, bool], progress: str) -> Phase:
-    if facts.invalid:
-        return "Invalid"
-    if not facts.begun:
-        return "Pending"
-    if truth["Degraded"]:
-        return "Degraded"
-    if truth["Progressing"] and progress == _ROLLS_OUT:
-        return "RollingOut"
-    return "Progressing" if truth["Progressing"] or not truth["Ready"] else "Ready"
-
-
-def _said(facts: Facts) -> Iterator[_Said]:
-    if facts.invalid:
-        reason, message = facts.invalid
-        yield _Said("Accepted", False, reason, message)
-        yield _Said("Ready", False, reason, "the spec can't be carried out; what ran before goes on")
-        yield _Said("Progressing", False, reason, "nothing is changed until the spec is put right")
-        yield _Said("Degraded", True, reason, message)
-    else:
-        yield _Said("Accepted", True, "Valid")
-        unready = [name for name in facts.declared if facts.versions[name].ready == 0]
-        astray = _astray(facts)
-        if unready:
-            yield _Said("Ready", False, "VersionsNotReady", f"no replica answers of {', '.join(unready)}")
-        elif astray:
-            yield _Said("Ready", False, "TrafficNotInForce", astray)
-        else:
-            yield _Said("Ready", True, "AsDeclared", "all versions answer, and traffic is as declared")
-        yield _progressing(facts, unready, astray)
-        yield _degraded(facts)
-    for name, (reason, message) in facts.named.items():
-        yield _Said(name, True, reason, message)
-
-
-def _progressing(facts: Facts, unready: Sequence[str], astray: str) -> _Said:
-    replaced = [name for name in facts.declared if not facts.versions[name].settled]
-    leaving = [name for name in facts.versions if name not in facts.declared]
-    if facts.changing:
-        return _Said("Progressing", True, "ObjectsChanging", "objects are being written")
+def _progressing(
+    declared: Sequence[str],
+    versions: Mapping[str, VersionFacts],
+    unready: Sequence[str],
+    waits: str,
+    rollout: RolloutStatus | None,
+) -> _Said:
+    replaced = [name for name in declared if not versions[name].settled]
+    leaving = [name for name in versions if name not in declared]
     if unready or replaced:
         return _Said("Progressing", True, "RollingOut", f"pods start or are replaced: {', '.join(unready or replaced)}")
-    if leaving or astray:
-        return _Said("Progressing", True, "TrafficMoving", astray or f"no longer declared: {', '.join(leaving)}")
-    if (rollout := facts.rollout.now) is not None and rollout.phase not in OVER:
+    if leaving or waits:
+        return _Said("Progressing", True, "TrafficMoving", waits or f"no longer declared: {', '.join(leaving)}")
+    if is_under_way(rollout):
         how = f"rollout {rollout.number}, of {rollout.canary} in place of {rollout.stable}: {rollout.phase}"
         return _Said("Progressing", True, _ROLLS_OUT, how)
     return _Said("Progressing", False, "Settled")
 
 
-def _degraded(facts: Facts) -> _Said:
+def _degraded(versions: Mapping[str, VersionFacts], refused: Sequence[str], named: _Named) -> _Said:
     troubles = [
         (version.trouble.reason, f"{name}: {version.trouble.message}")
-        for name, version in facts.versions.items()
+        for name, version in versions.items()
         if version.trouble
     ]
-    troubles += [("ObjectRefused", message) for message in facts.refused]
-    troubles += [facts.named[name] for name in ("Unschedulable", "ForeignObject", "RolledBack") if name in facts.named]
+    troubles += [("ObjectRefused", message) for message in refused]
+    also: tuple[ConditionType, ...] = ("Unschedulable", "ForeignObject", "RolledBack")
+    troubles += [named[name] for name in also if name in named]
     if not troubles:
         return _Said("Degraded", False, "AsDeclared")
     return _Said("Degraded", True, troubles[0][0], "; ".join(message for _, message in troubles))
 
 
-def _astray(facts: Facts) -> str:
-    """In which way the route is not what the spec asks for."""
-    route, asked = facts.route, facts.roles
-    if route is None or asked is None:
-        return "there is no route yet"
+def _waits(route: table.Deployment, asked: Roles) -> str:
+    """In which way the route is not what the spec or its rollout asks for."""
     if route.stable != asked.stable:
         return f"{route.stable} is stable until {asked.stable} is ready"
     if route.canary != asked.canary or route.weight != asked.weight:
         return f"{asked.canary} has no weight until it is ready"
     return ""
+
+
+def _stand(named: _Named) -> Iterator[_Said]:
+    for name, (reason, message) in named.items():
+        yield _Said(name, True, reason, message)
+
+
+def _of_cluster(observed: Observed, versions: Mapping[str, VersionFacts]) -> _Named:
+    named: _Named = {}
+    if observed.elder is not None:
+        namespace, name = observed.elder
+        message = f"{namespace}/{name} is older and has the bare name {name}; this one is reached by its namespace"
+        named["NameTaken"] = ("OlderHasIt", message)
+    stuck = [f"{version.name}: {version.unschedulable}" for version in versions.values() if version.unschedulable]
+    if stuck:
+        named["Unschedulable"] = ("Unschedulable", "; ".join(stuck))
+    return named
+
+
+def _of_rollout(observed: Observed, decision: Decision) -> _Named:
+    named: _Named = {}
+    if decision.outdated:
+        named["StableOutdated"] = ("StableOutdated", decision.outdated)
+    rollout, told = decision.checkpoint.rollout, decision.status
+    if rollout is None or told is None:
+        return named
+    if rollout.phase in _BACK and observed.document.spec.traffic.canary == told.canary:
+        named["RolledBack"] = ("RolledBack", f"{told.canary} was rolled back: {told.reason}")
+    if is_under_way(rollout) and told.paused and told.until is None:
+        named["RolloutPaused"] = ("Paused", f"{told.paused}; turnout rollout says how to go on")
+    if is_under_way(rollout) and rollout.overdue:
+        named["RolloutOverdue"] = ("Overdue", f"since {told.deadline}: status.rollout says what it waits for")
+    return named
+
+
+def _of_objects(observed: Observed, desired: Mapping[Id, Object]) -> _Named:
+    named: _Named = {}
+    foreign = [message for key, message in observed.foreign.items() if key in desired]
+    if foreign:
+        named["ForeignObject"] = ("NotOurs", "; ".join(foreign))
+    document = observed.document
+    found = [autoscaler_missing(document, version, observed.options) for version in document.spec.versions]
+    if missing := [message for message in found if message]:
+        named["AutoscalerMissing"] = ("AutoscalerMissing", "; ".join(missing))
+    return named
 
 
 def _condition(said: _Said, before: Condition | None, generation: int, now: str) -> Condition:
@@ -185,19 +259,22 @@ def _condition(said: _Said, before: Condition | None, generation: int, now: str)
     )
 
 
-def _version(version: VersionFacts, facts: Facts) -> VersionStatus:
-    route = facts.route
-    roles = {route.stable: "stable", route.canary: "canary"} if route else {}
+def _version(version: VersionFacts, route: table.Deployment | None, declared: Sequence[str]) -> VersionStatus:
+    role, share = None, 0.0
+    if route is not None and version.name == route.stable:
+        role, share = "stable", 100 - route.weight
+    elif route is not None and version.name == route.canary:
+        role, share = "canary", route.weight
     message = version.unschedulable or (version.trouble.message if version.trouble else "")
-    if not message and version.name not in facts.declared:
+    if not message and version.name not in declared:
         message = "no longer declared"
     elif not message and version.ready == 0:
         message = "no replica answers yet"
     return VersionStatus.model_validate(
         {
             "name": version.name,
-            "role": roles.get(version.name),
-            "share": share(route, version.name),
+            "role": role,
+            "share": share,
             "ready": version.ready,
             "desired": version.desired,
             "message": message,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
 
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.status import ConditionType, DeploymentStatus
-from deployer.rollout.state import OVER
+from deployer.rollout.happenings import Happening
+from deployer.rollout.state import is_under_way
 
 REPORTER = "turnout-operator"
 _LONGEST = 1024  # a longer note is refused
@@ -23,24 +23,17 @@ _WARNINGS: tuple[ConditionType, ...] = (
 """Those of rollouts are not among them: of a rollout is told what happens to it."""
 
 
-class Happening(NamedTuple):
-    """One Event to be."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
-
-
 def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:
     """What happened between the two: a version became ready, weight is in force, a warning came or changed."""
     was = {version.name: version.ready for version in before.versions} if before else {}
     for version in after.versions:
         if version.ready and not was.get(version.name):
-            yield Happening("Normal", "VersionReady", f"version {version.name} is ready")
-    if not (before and _rolls_out(before)) and not _rolls_out(after):  # else each step is told, with its reason
+            yield Happening("VersionReady", f"version {version.name} is ready")
+    rollouts = [status.rollout for status in (before, after) if status is not None]
+    if not any(map(is_under_way, rollouts)):  # else each step is told, with its reason
         yield from _traffic(before, after)
     if after.order is not None and after.order.refused and after.order != (before.order if before else None):
-        yield Happening("Warning", "OrderRefused", after.order.refused)
+        yield Happening("OrderRefused", after.order.refused, True)
     known = {c.type: c for c in before.conditions} if before else {}
     for condition in after.conditions:
         bad = "False" if condition.type == "Accepted" else "True"
@@ -52,11 +45,7 @@ def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iter
             continue  # said by the other one
         earlier = known.get(condition.type)
         if earlier is None or (earlier.status, earlier.message) != (condition.status, condition.message):
-            yield Happening("Warning", condition.reason, condition.message)
-
-
-def _rolls_out(status: DeploymentStatus) -> bool:
-    return status.rollout is not None and status.rollout.phase not in OVER
+            yield Happening(condition.reason, condition.message, True)
 
 
 def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:
@@ -64,19 +53,19 @@ def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterat
     if new is None or (old is not None and old.epoch == new.epoch):
         return
     if old is not None and old.stable != new.stable:
-        yield Happening("Normal", "Promoted", f"version {new.stable} is stable now, instead of {old.stable}")
+        yield Happening("Promoted", f"version {new.stable} is stable now, instead of {old.stable}")
     if new.canary is not None and (new.weight or (old is not None and old.weight)):
         share = f"{new.weight:g} % of the requests go to {new.canary}, the others to {new.stable}"
-        yield Happening("Normal", "WeightInForce", share)
+        yield Happening("WeightInForce", share)
     elif old is not None and old.weight:
-        yield Happening("Normal", "WeightInForce", f"all requests go to {new.stable}")
+        yield Happening("WeightInForce", f"all requests go to {new.stable}")
 
 
 def event(happening: Happening, resource: Object, now: str) -> Object:
     """The Event for `resource`, whose status it follows from. Its name follows from both: it is told once, whoever
     tries to again, and told anew when it happens again."""
-    metadata = resource["metadata"]
-    known = (metadata["uid"], metadata["resourceVersion"], *happening)
+    metadata, kind = resource["metadata"], "Warning" if happening.warning else "Normal"
+    known = (metadata["uid"], metadata["resourceVersion"], kind, happening.reason, happening.message)
     digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
@@ -89,7 +78,7 @@ def event(happening: Happening, resource: Object, now: str) -> Object:
             "name": metadata["name"],
             "uid": metadata["uid"],
         },
-        "type": happening.type,
+        "type": kind,
         "reason": happening.reason,
         "message": happening.message[:_LONGEST],
         "firstTimestamp": now,

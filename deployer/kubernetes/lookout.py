@@ -17,9 +17,10 @@ from deployer.kubernetes.cache import Cache
 from deployer.kubernetes.kinds import Key, Object
 from deployer.kubernetes.others import Others, Told
 from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.reconcile.observed import Heard
 from deployer.kubernetes.rounds import Rounds
-from deployer.kubernetes.sight import Heard, is_under_way
 from deployer.kubernetes.store import Store
+from deployer.rollout.state import OVER
 
 PERIOD = 2.0
 """Seconds between two rounds of the gateways."""
@@ -107,7 +108,7 @@ class Lookout:
     def _under_way(self) -> dict[Key, Object]:
         if not (self._store.synced and self._leads()):
             return {}
-        return {_key(found): found for found in self._store.resources() if is_under_way(found)}
+        return {_key(found): found for found in self._store.resources() if _phase(found) not in (None, *OVER)}
 
 
 def _evidence(resource: Object, said: Counted) -> Counted:
@@ -123,6 +124,12 @@ _Said = TypeVar("_Said")
 
 def _fresh(known: tuple[float, _Said] | None, since: float, otherwise: _Said) -> _Said:
     return known[1] if known is not None and known[0] > since else otherwise
+
+
+def _phase(resource: Object) -> str | None:
+    """Of its rollout, if there is one."""
+    phase: str | None = ((resource.get("status") or {}).get("rollout") or {}).get("phase")
+    return phase
 
 
 def _key(resource: Object) -> Key:

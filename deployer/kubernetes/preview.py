@@ -21,7 +21,7 @@ from deployer.kubernetes.kinds import (
     is_owned,
 )
 from deployer.kubernetes.manifests import Options, Owner, manifests
-from deployer.kubernetes.plan import foreign_message
+from deployer.kubernetes.reconcile.observed import foreign_message
 from deployer.spec import ModelDeployment
 
 

@@ -18,10 +18,11 @@ from deployer.kubernetes.lease import Lease
 from deployer.kubernetes.lookout import Lookout
 from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.metrics import Metrics
-from deployer.kubernetes.observed import Observed, Refusal
-from deployer.kubernetes.plan import foreign_message, plan
 from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.reconcile.observed import Observed, Refusal, foreign_message
+from deployer.kubernetes.reconcile.plan import plan
 from deployer.kubernetes.store import Store
+from deployer.rollout.happenings import Happening
 from deployer.rollout.notice import Notices
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ class KubernetesTarget:
             this.memory.refusals[key] = refusal
             self._queue.add(this.key, urgent=False)  # so that the status tells it
 
-    def _tell(self, happening: happenings.Happening, this: _Round) -> None:
+    def _tell(self, happening: Happening, this: _Round) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = happenings.event(happening, this.resource, now)
         try:

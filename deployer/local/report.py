@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from deployer.local.backoff import Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
-from deployer.local.rollouts import Decided
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
-from deployer.rollout import plan as plans
-from deployer.rollout.conduct import Conduct, Roles
+from deployer.rollout.conduct import Decision, Roles
 from deployer.rollout.kept import Kept
-from deployer.rollout.orders import is_under_way
-from deployer.rollout.status import record, told
+from deployer.rollout.state import is_under_way
 from deployer.spec import ModelDeployment
 from gateway import table
 from gateway.table import RouteTable
@@ -46,8 +43,8 @@ class Facts:
     address: str
     gateway: str
     versions: Mapping[tuple[str, str], VersionFacts]
-    decided: Mapping[str, Decided] = field(default_factory=dict)
-    """Of rollouts, by deployment."""
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    """By deployment."""
 
 
 class Reporter:
@@ -74,9 +71,8 @@ class Reporter:
 
 def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
     """The status of the deployment that `document` describes."""
-    decided = facts.decided.get(document.key, Decided(Conduct(Kept(), Roles.of(document), {}), ()))
-    conduct, roles = decided.conduct, decided.conduct.roles
-    kept, declared = conduct.kept, document.spec.rollout
+    decision = facts.decisions.get(document.key, Decision(Kept(), Roles.of(document), {}))
+    roles, rollout = decision.roles, decision.checkpoint.rollout
     routed = next((d for d in facts.table.deployments if d.key == document.key), None)
     in_force = bool(facts.address) and facts.revision >= facts.table.revision
     names = [version.name for version in document.spec.versions]
@@ -99,12 +95,12 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         in_force=in_force,
         routed=as_wanted and in_force,
         settled=as_wanted and in_force and ready,
-        message=_message(conduct, routed, versions, facts),
+        message=_message(decision, routed, versions, facts),
         address=facts.address,
         versions=versions,
-        rollout=told(kept, plans.of(declared) if declared is not None else None, decided.doubts),
-        rollouts=tuple(map(record, kept.history)),
-        order=(kept.rollout.handled or None) if kept.rollout is not None else None,
+        rollout=decision.status,
+        rollouts=decision.history,
+        order=(rollout.handled or None) if rollout is not None else None,
     )
 
 
@@ -171,10 +167,12 @@ def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Conditi
     return Condition.PROGRESSING, facts.problem or trouble.reason or starting
 
 
-def _message(conduct: Conduct, routed: table.Deployment | None, versions: Sequence[VersionStatus], facts: Facts) -> str:
+def _message(
+    decision: Decision, routed: table.Deployment | None, versions: Sequence[VersionStatus], facts: Facts
+) -> str:
     if not facts.address:
         return f"the gateway is not ready: {facts.gateway}"
-    roles, parts = conduct.roles, []
+    roles, parts = decision.roles, []
     ready = {version.name for version in versions if version.ready}
     if routed is not None and routed.stable != roles.stable and roles.stable not in ready:
         parts.append(f"{routed.stable} stays stable until {roles.stable} is ready")
@@ -182,6 +180,6 @@ def _message(conduct: Conduct, routed: table.Deployment | None, versions: Sequen
         parts.append(f"{roles.stable} is stable and not ready, so its requests are refused")
     if roles.canary and roles.weight and roles.canary not in ready:
         parts.append(f"{roles.canary} is not ready: its {roles.weight:g} % stay with {roles.stable}")
-    if conduct.outdated:
-        parts.append(conduct.outdated)
+    if decision.outdated:
+        parts.append(decision.outdated)
     return "; ".join(parts)

@@ -19,13 +19,11 @@ from deployer.local.sources import Sources
 from deployer.local.state import State
 from deployer.rollout import kept as keeping
 from deployer.rollout.cloudevent import event
-from deployer.rollout.concerns import doubts
-from deployer.rollout.conduct import Conduct, Roles, conduct
-from deployer.rollout.happenings import Happening
+from deployer.rollout.conduct import Decision, Roles, decide
 from deployer.rollout.kept import Kept
 from deployer.rollout.notice import Notices
 from deployer.rollout.sight import Sight
-from deployer.rollout.state import AWAITING, OVER, Rollout
+from deployer.rollout.state import AWAITING, Rollout, is_under_way
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.spec import ModelDeployment
 from gateway import table
@@ -40,16 +38,7 @@ class Keep:
     """Write what is kept of a deployment's rollouts; then tell what has happened."""
 
     deployment: str
-    kept: Kept
-    happenings: Sequence[Happening]
-
-
-@dataclass(frozen=True)
-class Decided:
-    """`doubts`: what keeps a rollout from going on, beside the evidence."""
-
-    conduct: Conduct
-    doubts: tuple[str, ...]
+    decision: Decision
 
 
 class Rollouts:
@@ -63,7 +52,7 @@ class Rollouts:
         self._notices = Notices()
         self._kept: dict[str, Kept] = {}
         self._seen: dict[str, tuple[ModelDeployment, Kept, Sight]] = {}
-        self.decided: dict[str, Decided] = {}
+        self.decisions: dict[str, Decision] = {}
         """Last, for each deployment that has a document, by its key."""
 
     def look(self, desired: Desired, replicas: Collection[Replica], given: RouteTable) -> None:
@@ -82,42 +71,38 @@ class Rollouts:
             sight = self._sight(document, desired, ready, routes.get(key), settled)
             if self._is_new(document, kept, sight):
                 self._seen[key] = document, kept, sight
-                decided = conduct(document, kept, sight)
-                self.decided[key] = Decided(
-                    decided, tuple(doubts(document, sight)) if _is_under_way(decided.kept) else ()
-                )
+                self.decisions[key] = decide(document, kept, sight)
 
     def plan(self) -> list[Keep]:
         """What is to be kept before anything follows from it."""
         return [
-            Keep(key, decided.conduct.kept, decided.conduct.happenings)
-            for key, decided in self.decided.items()
-            if decided.conduct.kept != self._kept[key]
+            Keep(key, decision) for key, decision in self.decisions.items() if decision.checkpoint != self._kept[key]
         ]
 
     def keep(self, action: Keep) -> None:
         """Raises OSError; then nothing was kept, and nothing may follow."""
-        self._state.write_rollout(action.deployment, keeping.write(action.kept))
-        self._kept[action.deployment] = action.kept
+        checkpoint = action.decision.checkpoint
+        self._state.write_rollout(action.deployment, keeping.write(checkpoint))
+        self._kept[action.deployment] = checkpoint
         document, now = self._seen[action.deployment][0], time.time()
-        for happening in action.happenings:
+        for happening in action.decision.events:
             self._say(f"{action.deployment}: {happening.message}")
             if document.spec.rollout is not None and document.spec.rollout.notify is not None:
-                told = event(action.deployment, action.kept.rollout, happening, now)
+                told = event(action.deployment, checkpoint.rollout, happening, now)
                 self._notices.send(document.spec.rollout.notify, told)
 
     @property
     def roles(self) -> Mapping[str, Roles]:
         """Who gets the traffic, by deployment."""
-        return {key: decided.conduct.roles for key, decided in self.decided.items()}
+        return {key: decision.roles for key, decision in self.decisions.items()}
 
     @property
     def floors(self) -> Mapping[Version, int]:
         """The least replicas that versions need for their rollouts."""
         return {
             (key, version): replicas
-            for key, decided in self.decided.items()
-            for version, replicas in decided.conduct.floors.items()
+            for key, decision in self.decisions.items()
+            for version, replicas in decision.floors.items()
         }
 
     def finish(self) -> None:
@@ -136,7 +121,7 @@ class Rollouts:
         for key in self._kept.keys() - documents.keys():
             self._sources.forget(key)
             self._seen.pop(key, None)
-            self.decided.pop(key, None)
+            self.decisions.pop(key, None)
         self._kept = {
             key: self._kept[key] if key in self._kept else self._read(key, running, routes.get(key))
             for key in documents
@@ -173,7 +158,7 @@ class Rollouts:
             order=None if order is None else (order.token, order.order),
         )
         rollout = kept.rollout
-        if rollout is None or rollout.phase in OVER:
+        if not is_under_way(rollout):
             self._sources.forget(key)
             return sight
         if rollout.phase is RolloutPhase.WARMING and route is not None:
@@ -191,11 +176,7 @@ class Rollouts:
         last = self._seen.get(document.key)
         if last is None or last[0] is not document or last[1] != kept or replace(sight, now=last[2].now) != last[2]:
             return True
-        return _is_under_way(kept) and abs(sight.now - last[2].now) >= EVERY
-
-
-def _is_under_way(kept: Kept) -> bool:
-    return kept.rollout is not None and kept.rollout.phase not in OVER
+        return is_under_way(kept.rollout) and abs(sight.now - last[2].now) >= EVERY
 
 
 _AGAIN = {

@@ -223,7 +223,7 @@ class Supervisor:
             )
         gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
         address = self._gateway.address if self._gateway.ready else ""
-        return report.Facts(after, self._gateway.revision, address, gateway, versions, self._rollouts.decided)
+        return report.Facts(after, self._gateway.revision, address, gateway, versions, self._rollouts.decisions)
 
     def _describe(self, replica: Replica) -> None:
         """Make out how the replica would be started now, unless that is known."""

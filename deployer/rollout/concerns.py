@@ -36,7 +36,7 @@ def watched(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sigh
     return replace(kept, failures=failures, strikes=strikes)
 
 
-def objections(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sight) -> Iterator[str]:
+def abort_reasons(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sight) -> Iterator[str]:
     """Why the canary has to go at once."""
     stable, canary = rollout.trial.stable, rollout.trial.canary
     if kept.failures.total >= CRASHES:
@@ -53,7 +53,7 @@ def objections(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: S
             yield f"{_shown(metric, sight.metrics.get(metric.name))} in {strikes.count} looks in a row"
 
 
-def doubts(document: ModelDeployment, sight: Sight) -> Iterator[str]:
+def hold_reasons(document: ModelDeployment, sight: Sight) -> Iterator[str]:
     """Why the canary may not go on yet."""
     for source in sight.unread:
         yield f"{source} can't be asked for evidence"

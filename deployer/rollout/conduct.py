@@ -1,5 +1,5 @@
-"""One look at a deployment's rollout, for every target: what to keep, whom to give the traffic, how many replicas.
-Pure."""
+"""One look at a deployment's rollout, for every target: what to keep, whom to give the traffic, how many replicas, and
+what to say of it. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from deployer.rollout import capacity, concerns
+from deployer.rollout import capacity, concerns, status
 from deployer.rollout import plan as plans
 from deployer.rollout.evidence import Arms, Taken, taken
 from deployer.rollout.happenings import Happening, figures, happenings
@@ -16,7 +17,8 @@ from deployer.rollout.kept import Failures, Kept, Record
 from deployer.rollout.machine import SETTLING, tick
 from deployer.rollout.plan import Plan
 from deployer.rollout.sight import Sight
-from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial
+from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, is_under_way
+from deployer.rollout.status import RolloutRecord, RolloutStatus
 from deployer.rollout.verdict import Look
 from deployer.spec import ModelDeployment
 
@@ -40,44 +42,55 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class Conduct:
-    """What is to be. `floors`: for each version the least replicas that it needs now, where more than its own minimum.
+class Decision:
+    """What is to be of a deployment's traffic, and what to say of it."""
 
-    `outdated`: why a new canary is refused until the document agrees on who is stable (decision 14); empty otherwise.
-    """
-
-    kept: Kept
+    checkpoint: Kept
+    """What the next look begins with. Kept before, or in the same write as, the rest is brought about."""
     roles: Roles
     floors: Mapping[str, int]
-    happenings: tuple[Happening, ...] = ()
+    """For each version the least replicas that it needs now, where more than its own minimum."""
+    plan: Plan | None = None
+    """The rollout that the document declares."""
+    events: tuple[Happening, ...] = ()
+    """What has happened since the last look, in its order."""
+    hold_reasons: tuple[str, ...] = ()
+    """What keeps the rollout from going on, beside the evidence."""
     outdated: str = ""
+    """Why a new canary is refused until the document agrees on who is stable (decision 14); empty otherwise."""
+
+    @cached_property
+    def status(self) -> RolloutStatus | None:
+        """How the rollout stands that is under way, or was last."""
+        return status.told(self.checkpoint, self.plan, self.hold_reasons)
+
+    @cached_property
+    def history(self) -> tuple[RolloutRecord, ...]:
+        """The rollouts that are over."""
+        return tuple(map(status.record, self.checkpoint.history))
 
 
-def conduct(document: ModelDeployment, kept: Kept | None, sight: Sight) -> Conduct:
-    """One look. The caller keeps `kept` before, or in the same write as, it brings about the rest."""
+def decide(document: ModelDeployment, checkpoint: Kept | None, sight: Sight) -> Decision:
+    """One look; `checkpoint` is the one before's."""
     declared = document.spec.rollout
-    before = kept if kept is not None else Kept()
+    before = checkpoint if checkpoint is not None else Kept()
     plan = plans.of(declared) if declared is not None else None
-    if plan is None and not _under_way(before.rollout):
+    if plan is None and not is_under_way(before.rollout):
         return _by_hand(document, before, sight)
-    return _Look(document, plan, before, sight).conduct()
+    return _Look(document, plan, before, sight).decide()
 
 
-def _by_hand(document: ModelDeployment, before: Kept, sight: Sight) -> Conduct:
+def _by_hand(document: ModelDeployment, before: Kept, sight: Sight) -> Decision:
     """Without a rollout. An order is to be taken by none of the next ones."""
     rollout = before.rollout
     if rollout is not None and sight.order is not None:
         rollout = replace(rollout, handled=sight.order[0])
     after = replace(before, rollout=rollout, stable="", said="", outdated="", lost=False)
-    return Conduct(after, Roles.of(document), {})
+    return Decision(after, Roles.of(document), {})
 
 
 _AT_THE_TOP = (Phase.PROMOTING, Phase.BAKING, Phase.FINISHING)
 """Where the canary has all traffic, or is to have it: the document may say already who is stable then."""
-
-
-def _under_way(rollout: Rollout | None) -> bool:
-    return rollout is not None and rollout.phase not in OVER
 
 
 def _salt(document: ModelDeployment, stable: str, canary: str | None, number: int) -> str:
@@ -96,13 +109,14 @@ class _Look:
         self._kept = self._decided(kept)
         self._lost = kept.lost
 
-    def conduct(self) -> Conduct:
+    def decide(self) -> Decision:
         before = self._kept
         old = self._adopted(before.rollout)
         kept, looks = self._evidence(before, old)
-        if old is not None and _under_way(old):
+        if is_under_way(old):
             kept = concerns.watched(kept, old, self._document, self._sight)
             kept = replace(kept, base=max(kept.base, self._carrying(old)))
+        hold_reasons = tuple(concerns.hold_reasons(self._document, self._sight))
         seen = Seen(
             self._sight.now,
             self._trial(old),
@@ -110,25 +124,28 @@ class _Look:
             self._sight.settled,
             capacity.percentages(self._document, kept.base, self._sight.ready),
             looks,
-            objections=tuple(concerns.objections(kept, old, self._document, self._sight)) if old is not None else (),
-            doubts=tuple(concerns.doubts(self._document, self._sight)),
+            objections=tuple(concerns.abort_reasons(kept, old, self._document, self._sight)) if old is not None else (),
+            doubts=hold_reasons,
             order=self._sight.order,
         )
         after = tick(old, self._plan, seen)
         rollout = after.rollout
         kept = self._noted(replace(kept, rollout=rollout), before.rollout)
         outdated = self._outdated(kept)
-        told = [*happenings(before.rollout, rollout, self._plan)]
+        events = [*happenings(before.rollout, rollout, self._plan)]
         if self._lost:
             message = "what was kept of the rollouts can't be read, so a rollout begins again, without its evidence"
-            told.insert(0, Happening("RolloutLost", message, True))
+            events.insert(0, Happening("RolloutLost", message, True))
         if outdated and outdated != before.outdated:
-            told.append(Happening("StableOutdated", outdated, True))
-        return Conduct(
+            events.append(Happening("StableOutdated", outdated, True))
+        under_way = is_under_way(rollout)
+        return Decision(
             replace(kept, outdated=outdated),
             self._roles(kept, after.route),
-            capacity.floors(self._document, kept.base, after.capacity) if _under_way(rollout) else {},
-            tuple(told),
+            capacity.floors(self._document, kept.base, after.capacity) if under_way else {},
+            self._plan,
+            tuple(events),
+            hold_reasons if under_way else (),
             outdated,
         )
 
@@ -136,7 +153,7 @@ class _Look:
 
     def _decided(self, kept: Kept) -> Kept:
         """With who is stable, where no rollout is under way: as the last one left it, until the document changes."""
-        if _under_way(kept.rollout):
+        if is_under_way(kept.rollout):
             return kept
         wanted, route = self._traffic.stable, self._sight.route
         stable = kept.stable if kept.said == wanted else wanted
@@ -174,7 +191,7 @@ class _Look:
             is_same = agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
             if is_same and {trial.stable, trial.canary} <= self._declared.keys():
                 return Trial(trial.stable, trial.canary, _identity(self._document, trial.stable, trial.canary))
-            if _under_way(rollout):
+            if is_under_way(rollout):
                 stable = traffic.stable
         canary = traffic.canary
         if self._sight.route is None or stable != traffic.stable or canary is None or canary == stable:
@@ -187,7 +204,7 @@ class _Look:
 
     def _roles(self, kept: Kept, wanted: Route) -> Roles:
         rollout = kept.rollout
-        if rollout is not None and _under_way(rollout):
+        if is_under_way(rollout):
             canary = wanted.canary if wanted.canary in self._declared else None
             if wanted.stable not in self._declared and not self._is_held(wanted.stable):
                 return Roles(self._traffic.stable)
@@ -204,7 +221,7 @@ class _Look:
 
     def _outdated(self, kept: Kept) -> str:
         canary, said = self._traffic.canary, self._traffic.stable
-        if _under_way(kept.rollout) or kept.stable == said:
+        if is_under_way(kept.rollout) or kept.stable == said:
             return ""
         if kept.rollout is not None and kept.rollout.phase is Phase.ROLLED_BACK and kept.rollout.trial.canary == said:
             return f"{said} was rolled back, so {kept.stable} is stable: spec.traffic.stable has to say {kept.stable}"
@@ -218,7 +235,7 @@ class _Look:
     # Evidence
 
     def _evidence(self, kept: Kept, rollout: Rollout | None) -> tuple[Kept, dict[str, tuple[Look, ...]] | None]:
-        if rollout is None or not _under_way(rollout):
+        if rollout is None or not is_under_way(rollout):
             return kept, None
         sight, trial, route = self._sight, rollout.trial, self._sight.route
         known = kept.taken

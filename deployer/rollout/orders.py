@@ -6,7 +6,7 @@ hear of it.
 
 from __future__ import annotations
 
-from deployer.rollout.state import AWAITING, OVER, Order, Phase
+from deployer.rollout.state import AWAITING, Order, Phase
 from deployer.rollout.status import RolloutStatus
 
 _UNDER_WAY = frozenset({Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING})
@@ -49,8 +49,3 @@ _STANDS = {
     Phase.ROLLING_BACK: "is being rolled back",
     Phase.ROLLED_BACK: "is over, it was rolled back",
 }
-
-
-def is_under_way(rollout: RolloutStatus | None) -> bool:
-    """Whether it will still do something by itself."""
-    return rollout is not None and rollout.phase not in OVER

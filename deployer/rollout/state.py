@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, TypeGuard, TypeVar
 
 from deployer.rollout.plan import Plan
 from deployer.rollout.verdict import Evidence, Judgement, Look
@@ -27,6 +28,19 @@ class Phase(StrEnum):
 OVER = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK})
 """Where nothing happens any more by itself."""
 AWAITING = "waits for approval"
+
+
+class _InPhase(Protocol):
+    @property
+    def phase(self) -> Phase: ...
+
+
+AnyRollout = TypeVar("AnyRollout", bound=_InPhase)
+
+
+def is_under_way(rollout: AnyRollout | None) -> TypeGuard[AnyRollout]:
+    """Whether there is a rollout that will still do something by itself."""
+    return rollout is not None and rollout.phase not in OVER
 
 
 class Order(StrEnum):

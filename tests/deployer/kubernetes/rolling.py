@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from deployer.kubernetes.actions import Action, Notify, Tell
-from deployer.kubernetes.happenings import Happening
 from deployer.kubernetes.kinds import Id, Object
 from deployer.kubernetes.packed import unpacked
-from deployer.kubernetes.sight import Heard
+from deployer.kubernetes.reconcile.observed import Heard
 from deployer.kubernetes.status import read
 from deployer.rollout import kept as keeping
 from deployer.rollout.evidence import Count, Reading
+from deployer.rollout.happenings import Happening
 from deployer.rollout.state import Phase, Rollout
 from deployer.rollout.status import RolloutStatus
 from tests.deployer.kubernetes.world import World
@@ -57,7 +57,7 @@ class RollingWorld(World):
 
     @property
     def reasons(self) -> list[str]:
-        return [reason for _, reason, _ in self.told]
+        return [happening.reason for happening in self.told]
 
     def look(self, cut: int | None = None, seconds: float = 2.0) -> None:
         """Some seconds of traffic, and a look, whose actions are cut off after `cut` of them."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from deployer.kubernetes.happenings import Happening, event
+from deployer.kubernetes.happenings import event
+from deployer.rollout.happenings import Happening
 from tests.deployer.kubernetes.world import resource
 
-READY = Happening("Normal", "VersionReady", "version v1 is ready")
+READY = Happening("VersionReady", "version v1 is ready")
 NOW = "2026-01-02T03:04:05Z"
 
 
@@ -27,8 +30,8 @@ def test_what_happens_again_is_another(field: str) -> None:
 
 
 def test_what_else_happens_is_another() -> None:
-    assert name(READY) != name(READY._replace(message="version v2 is ready"))
+    assert name(READY) != name(replace(READY, message="version v2 is ready"))
 
 
 def test_an_event_says_no_more_than_the_api_server_takes() -> None:
-    assert len(event(READY._replace(message="x" * 5000), resource(), NOW)["message"]) == 1024
+    assert len(event(replace(READY, message="x" * 5000), resource(), NOW)["message"]) == 1024

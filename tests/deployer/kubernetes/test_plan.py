@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from deployer.kubernetes.actions import Apply, Delete, Say, Tell
 from deployer.kubernetes.kinds import Id, Key, Object
 from deployer.kubernetes.manifests import Options
-from deployer.kubernetes.observed import Refusal
+from deployer.kubernetes.reconcile.observed import Refusal
 from tests.deployer.kubernetes.world import World, resource
 
 SCALED = {

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deployer.kubernetes.actions import Delete, Say
 from deployer.kubernetes.kinds import Id, Object
+from deployer.rollout.happenings import Happening
 from deployer.rollout.state import OVER, Phase
 from tests.deployer.kubernetes.rolling import ROLLOUT, RollingWorld
 from tests.deployer.kubernetes.test_plan import SCALED, condition
@@ -60,10 +61,7 @@ def test_a_bad_version_is_rolled_back_and_the_deployment_says_so() -> None:
     assert (status, reason) == ("True", "RolledBack")
     assert message.startswith("v2 was rolled back: errors: ")
     assert world.status.phase == "Degraded"
-    assert [(kind, reason) for kind, reason, _ in world.told[-2:]] == [
-        ("Warning", "RollingBack"),
-        ("Warning", "RolledBack"),
-    ]
+    assert [(one.warning, one.reason) for one in world.told[-2:]] == [(True, "RollingBack"), (True, "RolledBack")]
     # Nobody is told again, and nothing is done.
     told = len(world.told)
     world.look()
@@ -206,7 +204,7 @@ def test_orders_are_taken_once_and_refused_where_the_spec_has_changed() -> None:
     world.look()
     assert world.status.order is not None
     assert world.status.order.refused.startswith("pause was meant for generation 1 of the spec, which is at 2 now")
-    assert world.told[-1][:2] == ("Warning", "OrderRefused")
+    assert (world.told[-1].warning, world.told[-1].reason) == (True, "OrderRefused")
     assert world.rollout.paused == ""
     world.annotate("pause:2:b")
     world.look()
@@ -233,8 +231,8 @@ def test_what_is_no_order_is_refused_with_what_is(text: str) -> None:
     world.until_weight(5)
     world.annotate(text)
     world.look()
-    assert world.told[-1][1] == "OrderRefused"
-    assert "pause, resume, approve, promote, rollback, retry, undo" in world.told[-1][2]
+    assert world.told[-1].reason == "OrderRefused"
+    assert "pause, resume, approve, promote, rollback, retry, undo" in world.told[-1].message
 
 
 def test_an_order_without_a_rollout_is_refused() -> None:
@@ -243,7 +241,7 @@ def test_an_order_without_a_rollout_is_refused() -> None:
     world.settle()
     world.annotate("promote:1")
     world.settle()
-    assert world.told[-1] == ("Warning", "OrderRefused", "there is no rollout to promote")
+    assert world.told[-1] == Happening("OrderRefused", "there is no rollout to promote", True)
 
 
 def test_after_a_promotion_the_document_has_to_agree_before_a_new_canary() -> None:

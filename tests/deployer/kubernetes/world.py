@@ -7,13 +7,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployer.kubernetes import plan as planning
 from deployer.kubernetes.actions import Action, Apply, Delete, Say
 from deployer.kubernetes.compare import Answer
 from deployer.kubernetes.kinds import Id, Key, Object, identity
 from deployer.kubernetes.manifests import Options
-from deployer.kubernetes.observed import Observed, Refusal
-from deployer.kubernetes.sight import Heard
+from deployer.kubernetes.reconcile.observed import Heard, Observed, Refusal
+from deployer.kubernetes.reconcile.plan import plan
 from deployer.kubernetes.status import DeploymentStatus
 
 UID = "uid-1"
@@ -72,21 +71,22 @@ class World:
     def status(self) -> DeploymentStatus:
         return DeploymentStatus.model_validate(self.resource["status"])
 
-    def plan(self) -> list[Action]:
-        return planning.plan(
-            Observed(
-                resource=self.resource,
-                live=list(self.live.values()),
-                slices=[self._slice(version) for version in sorted(self.ready)],
-                pods=self.pods,
-                options=self.options,
-                elder=self.elder,
-                refusals=self.refusals,
-                answers=self.answers,
-                heard=self.heard,
-                now=self.now,
-            )
+    def observe(self) -> Observed:
+        return Observed(
+            resource=self.resource,
+            live=list(self.live.values()),
+            slices=[self._slice(version) for version in sorted(self.ready)],
+            pods=self.pods,
+            options=self.options,
+            elder=self.elder,
+            refusals=self.refusals,
+            answers=self.answers,
+            heard=self.heard,
+            now=self.now,
         )
+
+    def plan(self) -> list[Action]:
+        return plan(self.observe())
 
     def settle(self) -> None:
         """Do what is planned until nothing is."""

@@ -10,10 +10,9 @@ from deployer.local.backoff import Backoff, Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
 from deployer.local.report import Facts, Reporter, VersionFacts, changes, describe
-from deployer.local.rollouts import Decided
 from deployer.local.state import Record, State, digest
 from deployer.local.status import Condition
-from deployer.rollout.conduct import Conduct, Roles
+from deployer.rollout.conduct import Decision, Roles
 from deployer.rollout.kept import Kept
 from deployer.rollout.plan import of
 from deployer.rollout.state import Phase as RolloutPhase
@@ -124,10 +123,10 @@ def test_only_traffic_that_moves_is_told() -> None:
 def in_rollout(phase: RolloutPhase, roles: Roles, outdated: str = "") -> Facts:
     """The rollout stands so, and the route is as it wants."""
     known = facts("v1", "v2")
-    rollout = Rollout(Trial("v1", "v2"), of(RolloutSpec()), entered=0.0, phase=phase, weight=roles.weight)
-    decided = Decided(Conduct(Kept(replace(rollout, handled="t")), roles, {}, outdated=outdated), ("a doubt",))
+    rollout = Rollout(Trial("v1", "v2"), of(RolloutSpec()), entered=0.0, phase=phase, weight=roles.weight, handled="t")
+    decision = Decision(Kept(rollout), roles, {}, hold_reasons=("a doubt",), outdated=outdated)
     table = local.routes(RouteTable(revision=1), [DOCUMENT], ENDPOINTS, {KEY: roles})
-    return replace(known, table=table, revision=table.revision, decided={KEY: decided})
+    return replace(known, table=table, revision=table.revision, decisions={KEY: decision})
 
 
 def test_a_rollout_says_what_is_wanted() -> None:

@@ -188,7 +188,7 @@ def test_what_is_kept_is_written_before_the_route(tmp_path: Path, monkeypatch: p
     first, *_, last = (a for a in supervisor.plan(supervisor.observe()) if isinstance(a, Keep | Route))
     assert isinstance(first, Keep)
     assert isinstance(last, Route)
-    assert first.kept.rollout is not None
+    assert first.decision.checkpoint.rollout is not None
     assert last.table.deployments[0].canary == "v2"
 
 

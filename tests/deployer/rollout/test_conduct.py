@@ -43,7 +43,7 @@ def test_without_a_rollout_the_roles_are_the_documents() -> None:
     world = World(declared(rollout=None, traffic={"weight": 30.0, "sticky": {"header": "x-user"}}))
     made = world.look()
     assert made.roles == Roles("v1", "v2", 30, "default/digits v1 v2 0")
-    assert (made.floors, made.happenings, made.outdated) == ({}, (), "")
+    assert (made.floors, made.events, made.outdated) == ({}, (), "")
     assert world.split == ("v1", "v2", 30)
     assert world.route is not None
     assert world.route.salt == "default/digits v1 v2 0"

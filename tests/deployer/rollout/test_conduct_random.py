@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout.conduct import Conduct
+from deployer.rollout.conduct import Decision
 from deployer.rollout.kept import Kept
 from deployer.rollout.state import OVER, Order, Phase
 from deployer.rollout.verdict import Verdict
@@ -57,14 +57,14 @@ class _Checked(World):
         self.met = 0
         """Requests that any version had, by gateways' counts."""
 
-    def look(self, *, dies: bool = False) -> Conduct:
+    def look(self, *, dies: bool = False) -> Decision:
         before = self.known if self.kept is not None else Kept()
         made = super().look(dies=dies)
         self._holds(before, made)
         return made
 
-    def _holds(self, before: Kept, made: Conduct) -> None:
-        roles, kept = made.roles, made.kept
+    def _holds(self, before: Kept, made: Decision) -> None:
+        roles, kept = made.roles, made.checkpoint
         declared = self.document.by_name
         under = kept.rollout is not None and kept.rollout.phase not in OVER
         assert 0 <= roles.weight <= 100
@@ -86,9 +86,9 @@ class _Checked(World):
             needed = min(most, kept.base)
             assert made.floors.get(kept.rollout.trial.stable, least) >= needed
 
-    def _is_earned(self, before: Kept, made: Conduct) -> None:
+    def _is_earned(self, before: Kept, made: Decision) -> None:
         """No step is passed without evidence, but by a person's word."""
-        after, old = made.kept.rollout, before.rollout
+        after, old = made.checkpoint.rollout, before.rollout
         assert after is not None
         if old is None or old.number != after.number or after.phase not in PROGRESSED:
             return

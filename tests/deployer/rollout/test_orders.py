@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.rollout.orders import is_under_way, refusal
-from deployer.rollout.state import AWAITING, OVER, Order, Phase
+from deployer.rollout.orders import refusal
+from deployer.rollout.state import AWAITING, OVER, Order, Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
 
 

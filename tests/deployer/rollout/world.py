@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.rollout import kept as keeping
-from deployer.rollout.conduct import Conduct, conduct
+from deployer.rollout.conduct import Decision, decide
 from deployer.rollout.evidence import Count, Reading
 from deployer.rollout.happenings import Happening
 from deployer.rollout.kept import Kept
@@ -50,7 +50,7 @@ class World:
         self.base: dict[str, int] = {}
         """Replicas that an autoscaler asks for."""
         self.order: tuple[str, Order] | None = None
-        self.last: Conduct | None = None
+        self.last: Decision | None = None
 
     @property
     def rollout(self) -> Rollout:
@@ -91,7 +91,7 @@ class World:
         )
         return replace(sight, **self.more)
 
-    def look(self, *, dies: bool = False) -> Conduct:
+    def look(self, *, dies: bool = False) -> Decision:
         """A second of traffic, and a look at it. What is kept goes through its text, as it does between two looks.
 
         `dies`: the target does so once it has kept that, before anything else follows.
@@ -99,10 +99,10 @@ class World:
         self._serve()
         self.now += 1
         sight = self.sight()
-        made = conduct(self.document, None if self.kept is None else keeping.read(self.kept), sight)
-        self.kept = keeping.write(made.kept)
-        assert keeping.read(self.kept) == made.kept
-        self.told += made.happenings
+        made = decide(self.document, None if self.kept is None else keeping.read(self.kept), sight)
+        self.kept = keeping.write(made.checkpoint)
+        assert keeping.read(self.kept) == made.checkpoint
+        self.told += made.events
         self.last = made
         if dies:
             return made
