@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from deployer.errors import TurnoutError
 from deployer.kubernetes.actions import Changes
@@ -31,7 +31,7 @@ _Named = dict[ConditionType, tuple[str, str]]
 """Conditions that stand only while they are true, with reason and message."""
 
 
-class _Said(NamedTuple):
+class _Statement(NamedTuple):
     type: ConditionType
     true: bool
     reason: str
@@ -42,37 +42,27 @@ def as_decided(
     observed: Observed, decision: Decision, route: table.Deployment, desired: Mapping[Id, Object], changes: Changes
 ) -> DeploymentStatus:
     """What to say of a spec that is carried out. `changes` are still to be done, so that all is as `desired`."""
-    declared, versions = list(observed.document.by_name), observed.versions
-    unready = [name for name in declared if versions[name].ready == 0]
-    waits = _waits(route, decision.roles)
+    declared, versions, checkpoint = list(observed.document.by_name), observed.versions, decision.checkpoint
     named = _of_cluster(observed, versions) | _of_rollout(observed, decision) | _of_objects(observed, desired)
-    written = {identity(apply.desired) for apply in changes.applies}
-    refused = [why.message for key, why in observed.refusals.items() if key in written and not why.foreign]
-    progressing = (
-        _Said("Progressing", True, "ObjectsChanging", "objects are being written")
-        if changes.applies or changes.deletes
-        else _progressing(declared, versions, unready, waits, decision.status)
+    unready = [name for name in declared if versions[name].ready == 0]
+    late = _late(route, decision.roles)
+    ready = _ready(unready, late)
+    progressing = _progressing(declared, versions, unready, late, any(changes), decision.status)
+    degraded = _degraded(observed, changes, named)
+    return _status(
+        observed,
+        _phase(observed, ready, progressing, degraded),
+        route,
+        declared,
+        versions,
+        [_Statement("Accepted", True, "Valid"), ready, progressing, degraded, *_standing(named)],
+        DeploymentStatus(
+            rollout=decision.status,
+            rollout_state=packed(keeping.write(checkpoint)) if checkpoint != Kept() else None,
+            rollouts=decision.history,
+            order=observed.order[0],
+        ),
     )
-    degraded = _degraded(versions, refused, named)
-    ready = _ready(unready, waits)
-    phase: Phase
-    if not observed.ours:
-        phase = "Pending"
-    elif degraded.true:
-        phase = "Degraded"
-    elif progressing.true and progressing.reason == _ROLLS_OUT:
-        phase = "RollingOut"
-    else:
-        phase = "Progressing" if progressing.true or not ready.true else "Ready"
-    said = [_Said("Accepted", True, "Valid"), ready, progressing, degraded, *_stand(named)]
-    checkpoint = decision.checkpoint
-    rollouts = DeploymentStatus(
-        rollout=decision.status,
-        rollout_state=packed(keeping.write(checkpoint)) if checkpoint != Kept() else None,
-        rollouts=decision.history,
-        order=observed.order[0],
-    )
-    return _status(observed, phase, route, declared, versions, said, rollouts)
 
 
 def as_refused(observed: Observed, error: TurnoutError) -> DeploymentStatus:
@@ -81,14 +71,14 @@ def as_refused(observed: Observed, error: TurnoutError) -> DeploymentStatus:
     route = observed.route
     running = [version.name for version in route.versions] if route is not None else []
     versions = observed.look(running)
-    said = [
-        _Said("Accepted", False, reason, message),
-        _Said("Ready", False, reason, "the spec can't be carried out; what ran before goes on"),
-        _Said("Progressing", False, reason, "nothing is changed until the spec is put right"),
-        _Said("Degraded", True, reason, message),
-        *_stand(_of_cluster(observed, versions)),
+    statements = [
+        _Statement("Accepted", False, reason, message),
+        _Statement("Ready", False, reason, "the spec can't be carried out; what ran before goes on"),
+        _Statement("Progressing", False, reason, "nothing is changed until the spec is put right"),
+        _Statement("Degraded", True, reason, message),
+        *_standing(_of_cluster(observed, versions)),
     ]
-    return _status(observed, "Invalid", route, running, versions, said, observed.status or DeploymentStatus())
+    return _status(observed, "Invalid", route, running, versions, statements, observed.status or DeploymentStatus())
 
 
 def paced(before: DeploymentStatus | None, after: DeploymentStatus, now: float) -> DeploymentStatus | None:
@@ -127,10 +117,10 @@ def _status(
     route: table.Deployment | None,
     declared: Sequence[str],
     versions: Mapping[str, VersionFacts],
-    said: Iterable[_Said],
+    statements: Iterable[_Statement],
     rollouts: DeploymentStatus,
 ) -> DeploymentStatus:
-    """`declared`: the versions' names in the spec's order. `rollouts` has what is said of those."""
+    """`declared`: names of versions, in the spec's order. `rollouts` has the fields about those, and no others."""
     generation, now = observed.resource["metadata"]["generation"], time(observed.now)
     known = {one.type: one for one in observed.status.conditions} if observed.status is not None else {}
     ready = sum(versions[name].ready > 0 for name in declared)
@@ -143,7 +133,7 @@ def _status(
         ready=f"{ready}/{len(declared)}",
         route=route,
         versions=tuple(_version(version, route, declared) for version in versions.values()),
-        conditions=tuple(_condition(one, known.get(one.type), generation, now) for one in said),
+        conditions=tuple(_condition(one, known.get(one.type), generation, now) for one in statements),
         rollout=rollouts.rollout,
         rollout_state=rollouts.rollout_state,
         rollouts=rollouts.rollouts,
@@ -151,48 +141,65 @@ def _status(
     )
 
 
-def _ready(unready: Sequence[str], waits: str) -> _Said:
+def _phase(observed: Observed, ready: _Statement, progressing: _Statement, degraded: _Statement) -> Phase:
+    if not observed.ours:
+        return "Pending"
+    if degraded.true:
+        return "Degraded"
+    if progressing.reason == _ROLLS_OUT:
+        return "RollingOut"
+    return "Progressing" if progressing.true or not ready.true else "Ready"
+
+
+def _ready(unready: Sequence[str], late: str) -> _Statement:
     if unready:
-        return _Said("Ready", False, "VersionsNotReady", f"no replica answers of {', '.join(unready)}")
-    if waits:
-        return _Said("Ready", False, "TrafficNotInForce", waits)
-    return _Said("Ready", True, "AsDeclared", "all versions answer, and traffic is as declared")
+        return _Statement("Ready", False, "VersionsNotReady", f"no replica answers of {', '.join(unready)}")
+    if late:
+        return _Statement("Ready", False, "TrafficNotInForce", late)
+    return _Statement("Ready", True, "AsDeclared", "all versions answer, and traffic is as declared")
 
 
 def _progressing(
     declared: Sequence[str],
     versions: Mapping[str, VersionFacts],
     unready: Sequence[str],
-    waits: str,
+    late: str,
+    changing: bool,
     rollout: RolloutStatus | None,
-) -> _Said:
+) -> _Statement:
     replaced = [name for name in declared if not versions[name].settled]
     leaving = [name for name in versions if name not in declared]
-    if unready or replaced:
-        return _Said("Progressing", True, "RollingOut", f"pods start or are replaced: {', '.join(unready or replaced)}")
-    if leaving or waits:
-        return _Said("Progressing", True, "TrafficMoving", waits or f"no longer declared: {', '.join(leaving)}")
-    if is_under_way(rollout):
-        how = f"rollout {rollout.number}, of {rollout.canary} in place of {rollout.stable}: {rollout.phase}"
-        return _Said("Progressing", True, _ROLLS_OUT, how)
-    return _Said("Progressing", False, "Settled")
+    reason, message = "Settled", ""
+    if changing:
+        reason, message = "ObjectsChanging", "objects are being written"
+    elif unready or replaced:
+        reason, message = "RollingOut", f"pods start or are replaced: {', '.join(unready or replaced)}"
+    elif leaving or late:
+        reason, message = "TrafficMoving", late or f"no longer declared: {', '.join(leaving)}"
+    elif is_under_way(rollout):
+        reason = _ROLLS_OUT
+        message = f"rollout {rollout.number}, of {rollout.canary} in place of {rollout.stable}: {rollout.phase}"
+    return _Statement("Progressing", reason != "Settled", reason, message)
 
 
-def _degraded(versions: Mapping[str, VersionFacts], refused: Sequence[str], named: _Named) -> _Said:
+def _degraded(observed: Observed, changes: Changes, named: _Named) -> _Statement:
     troubles = [
         (version.trouble.reason, f"{name}: {version.trouble.message}")
-        for name, version in versions.items()
+        for name, version in observed.versions.items()
         if version.trouble
     ]
-    troubles += [("ObjectRefused", message) for message in refused]
+    written = {identity(apply.desired) for apply in changes.applies}
+    troubles += [
+        ("ObjectRefused", why.message) for key, why in observed.refusals.items() if key in written and not why.foreign
+    ]
     also: tuple[ConditionType, ...] = ("Unschedulable", "ForeignObject", "RolledBack")
     troubles += [named[name] for name in also if name in named]
     if not troubles:
-        return _Said("Degraded", False, "AsDeclared")
-    return _Said("Degraded", True, troubles[0][0], "; ".join(message for _, message in troubles))
+        return _Statement("Degraded", False, "AsDeclared")
+    return _Statement("Degraded", True, troubles[0][0], "; ".join(message for _, message in troubles))
 
 
-def _waits(route: table.Deployment, asked: Roles) -> str:
+def _late(route: table.Deployment, asked: Roles) -> str:
     """In which way the route is not what the spec or its rollout asks for."""
     if route.stable != asked.stable:
         return f"{route.stable} is stable until {asked.stable} is ready"
@@ -201,9 +208,9 @@ def _waits(route: table.Deployment, asked: Roles) -> str:
     return ""
 
 
-def _stand(named: _Named) -> Iterator[_Said]:
+def _standing(named: _Named) -> Iterator[_Statement]:
     for name, (reason, message) in named.items():
-        yield _Said(name, True, reason, message)
+        yield _Statement(name, True, reason, message)
 
 
 def _of_cluster(observed: Observed, versions: Mapping[str, VersionFacts]) -> _Named:
@@ -222,15 +229,15 @@ def _of_rollout(observed: Observed, decision: Decision) -> _Named:
     named: _Named = {}
     if decision.outdated:
         named["StableOutdated"] = ("StableOutdated", decision.outdated)
-    rollout, told = decision.checkpoint.rollout, decision.status
-    if rollout is None or told is None:
+    rollout, status = decision.checkpoint.rollout, decision.status
+    if rollout is None or status is None:
         return named
-    if rollout.phase in _BACK and observed.document.spec.traffic.canary == told.canary:
-        named["RolledBack"] = ("RolledBack", f"{told.canary} was rolled back: {told.reason}")
-    if is_under_way(rollout) and told.paused and told.until is None:
-        named["RolloutPaused"] = ("Paused", f"{told.paused}; turnout rollout says how to go on")
+    if rollout.phase in _BACK and observed.document.spec.traffic.canary == status.canary:
+        named["RolledBack"] = ("RolledBack", f"{status.canary} was rolled back: {status.reason}")
+    if is_under_way(rollout) and status.paused and status.until is None:
+        named["RolloutPaused"] = ("Paused", f"{status.paused}; turnout rollout says how to go on")
     if is_under_way(rollout) and rollout.overdue:
-        named["RolloutOverdue"] = ("Overdue", f"since {told.deadline}: status.rollout says what it waits for")
+        named["RolloutOverdue"] = ("Overdue", f"since {status.deadline}: status.rollout says what it waits for")
     return named
 
 
@@ -246,21 +253,21 @@ def _of_objects(observed: Observed, desired: Mapping[Id, Object]) -> _Named:
     return named
 
 
-def _condition(said: _Said, before: Condition | None, generation: int, now: str) -> Condition:
-    word = "True" if said.true else "False"
-    same = before is not None and before.status == word
+def _condition(statement: _Statement, before: Condition | None, generation: int, now: str) -> Condition:
+    word: Literal["True", "False"] = "True" if statement.true else "False"
     return Condition(
-        type=said.type,
-        status="True" if said.true else "False",
-        reason=said.reason,
-        message=said.message,
-        last_transition_time=before.last_transition_time if before is not None and same else now,
+        type=statement.type,
+        status=word,
+        reason=statement.reason,
+        message=statement.message,
+        last_transition_time=before.last_transition_time if before is not None and before.status == word else now,
         observed_generation=generation,
     )
 
 
 def _version(version: VersionFacts, route: table.Deployment | None, declared: Sequence[str]) -> VersionStatus:
-    role, share = None, 0.0
+    role: Literal["stable", "canary"] | None = None
+    share = 0.0
     if route is not None and version.name == route.stable:
         role, share = "stable", 100 - route.weight
     elif route is not None and version.name == route.canary:
@@ -270,13 +277,6 @@ def _version(version: VersionFacts, route: table.Deployment | None, declared: Se
         message = "no longer declared"
     elif not message and version.ready == 0:
         message = "no replica answers yet"
-    return VersionStatus.model_validate(
-        {
-            "name": version.name,
-            "role": role,
-            "share": share,
-            "ready": version.ready,
-            "desired": version.desired,
-            "message": message,
-        }
+    return VersionStatus(
+        name=version.name, role=role, share=share, ready=version.ready, desired=version.desired, message=message
     )

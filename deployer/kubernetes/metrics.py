@@ -131,7 +131,7 @@ class _Looked(Collector):
             labels=("namespace", "deployment"),
         )
         for key, figures in found.items():
-            if figures.phase not in state.OVER:
+            if state.is_under_way(figures):
                 overdue.add_metric(key, int(figures.overdue))
                 if figures.silence is not None:
                     silence.add_metric(key, figures.silence)

@@ -81,7 +81,7 @@ def write(kept: Kept) -> str:
 
 def read(text: str) -> Kept:
     """What `write` wrote. Of what another release wrote, or nobody, only that there was something: then `lost` is set,
-    and `conduct` begins again from the route that it sees, without the evidence."""
+    and the next look begins again from the route that it sees, without the evidence."""
     try:
         return _TEXT.validate_json(text)
     except ValidationError:

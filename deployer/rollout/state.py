@@ -32,13 +32,13 @@ AWAITING = "waits for approval"
 
 class _InPhase(Protocol):
     @property
-    def phase(self) -> Phase: ...
+    def phase(self) -> str: ...
 
 
-AnyRollout = TypeVar("AnyRollout", bound=_InPhase)
+_Rollout = TypeVar("_Rollout", bound=_InPhase)
 
 
-def is_under_way(rollout: AnyRollout | None) -> TypeGuard[AnyRollout]:
+def is_under_way(rollout: _Rollout | None) -> TypeGuard[_Rollout]:
     """Whether there is a rollout that will still do something by itself."""
     return rollout is not None and rollout.phase not in OVER
 

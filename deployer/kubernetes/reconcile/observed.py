@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from deployer.kubernetes import orders, resource, status
+from deployer.kubernetes import orders
 from deployer.kubernetes.compare import Answer
 from deployer.kubernetes.kinds import Id, Key, Object, identity, is_owned, owners
 from deployer.kubernetes.manifests import Options, Owner
 from deployer.kubernetes.names import KIND, VERSION_LABEL, version_name
+from deployer.kubernetes.resource import read as read_document
 from deployer.kubernetes.status import DeploymentStatus, OrderStatus
+from deployer.kubernetes.status import read as read_status
 from deployer.kubernetes.versions import VersionFacts, look
 from deployer.rollout.evidence import Reading
 from deployer.rollout.signature import Signature
@@ -78,12 +80,12 @@ class Observed:
         Raises:
             InvalidSpec: the spec can't be carried out.
         """
-        return resource.read(self.resource)
+        return read_document(self.resource)
 
     @cached_property
     def status(self) -> DeploymentStatus | None:
         """As it was written last; None if it never was."""
-        return status.read(self.resource["status"]) if "status" in self.resource else None
+        return read_status(self.resource["status"]) if "status" in self.resource else None
 
     @property
     def route(self) -> table.Deployment | None:

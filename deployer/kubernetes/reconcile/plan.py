@@ -57,7 +57,7 @@ def decide(observed: Observed) -> Decision:
     """
     text = observed.status.rollout_state if observed.status is not None else None
     checkpoint = keeping.read(unpacked(text)) if text is not None else None
-    return controller.decide(observed.document, checkpoint, _sight(observed))
+    return controller.decide(observed.document, checkpoint, _observation(observed))
 
 
 def render(document: ModelDeployment, decision: Decision, options: Options, owner: Owner) -> dict[Id, Object]:
@@ -120,7 +120,7 @@ def _version(made: Object) -> str | None:
     return made["metadata"]["labels"].get(VERSION_LABEL)  # type: ignore[no-any-return]
 
 
-def _sight(observed: Observed) -> Sight:
+def _observation(observed: Observed) -> Sight:
     status, route, heard, versions = observed.status, observed.route, observed.heard, observed.versions
     rollout = status.rollout if status is not None else None
     unready = set(observed.astray)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.kubernetes.actions import Apply, Delete, Say, Tell
-from deployer.kubernetes.kinds import Id, Key, Object
+from deployer.kubernetes.kinds import Id, Key, Object, identity
 from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.reconcile.observed import Refusal
+from deployer.kubernetes.reconcile.plan import decide, diff, render
+from deployer.rollout.conduct import Roles
 from tests.deployer.kubernetes.world import World, resource
 
 SCALED = {
@@ -289,6 +293,43 @@ def test_a_workload_of_another_kind_goes_once_the_new_one_answers() -> None:
     world.settle()
     assert world.names("Deployment") == set()
     assert world.status.phase == "Ready"
+
+
+def test_what_is_decided_follows_from_the_document_and_not_from_the_objects() -> None:
+    world = World(resource())
+    first = decide(world.observe())
+    assert (first.roles, first.status, first.events) == (Roles.of(world.observe().document), None, ())
+    world.settle()
+    assert decide(world.observe()) == first
+
+
+def test_the_objects_follow_from_the_document_and_the_decision() -> None:
+    observed = World(resource(v2=SCALED)).observe()
+    decision = decide(observed)
+    desired = render(observed.document, decision, observed.options, observed.owner)
+    floored = render(observed.document, replace(decision, floors={"v2": 4}), observed.options, observed.owner)
+    assert {key for key, made in desired.items() if made != floored[key]} == {
+        Id("Deployment", "digits-v2"),
+        Id("HorizontalPodAutoscaler", "digits-v2"),
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_what_is_missing_is_written_and_what_nobody_asks_for_goes_without_its_route(data: st.DataObject) -> None:
+    world = running(resource(VERSIONS), *VERSIONS)
+    observed = world.observe()
+    desired = render(observed.document, decide(observed), observed.options, observed.owner)
+    assert diff(desired, observed) == ([], [])
+    gone = data.draw(st.sets(st.sampled_from(sorted(desired))))
+    for key in gone:
+        del world.live[key]
+    asked = {key: made for key, made in desired.items() if not key.name.endswith("v3")}
+    applies, deletes = diff(asked, world.observe())
+    assert {identity(apply.desired) for apply in applies} == asked.keys() & gone
+    assert deletes == []
+    world.resource["status"]["route"]["versions"] = world.resource["status"]["route"]["versions"][:2]
+    assert {identity(delete.live) for delete in diff(asked, world.observe()).deletes} == desired.keys() - asked - gone
 
 
 specs = st.tuples(
