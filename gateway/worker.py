@@ -15,7 +15,7 @@ import uvloop
 from gateway import counters, logs
 from gateway.change import apply
 from gateway.control import Channel, Message, Start
-from gateway.forward import Forwarder
+from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
 from gateway.table import RouteTable

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 
 from gateway.errors import Code, Refusal
-from gateway.forward import Forwarder
+from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.grpc_call import GrpcCall
 from gateway.wire.fields import Fields
@@ -119,9 +119,7 @@ class GrpcFront(asyncio.Protocol):
 
     def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
-        call.on_request(fields, False)
-        if not call.over:
-            call.on_request_data(data, True)
+        call.on_whole_request(fields, data)
 
     def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
         """Only clients are told."""

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from time import monotonic
 from typing import Protocol
 
 from gateway import dialects
+from gateway.attempt import GrpcAttempt, Trailers, onward
+from gateway.call import Call
 from gateway.cohort import Values
 from gateway.dialects import deadline, grpc_message, grpc_status, health
-from gateway.errors import HTTP_STATUS, Code, Refusal
-from gateway.forward import Call, Forwarder
-from gateway.front.grpc_head import OWN, RequestHead, read
+from gateway.errors import Code, Refusal
+from gateway.forwarder import Forwarder
+from gateway.front.grpc_head import RequestHead, read
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.http2 import GrpcExchange
-from gateway.wire.fields import Field, Fields, encode, encode_all
+from gateway.upstream.mark import Mark, Marked
+from gateway.wire.fields import Fields, encode, encode_all
 from gateway.wire.http2 import LOW_MARK, Connection
 
-_TIMEOUT = encode(b"grpc-timeout", b"")[:-1]
-"""The field up to the length of its value, which is below 127."""
-
-_UNKNOWN = encode(b"grpc-status", b"2")
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
 
@@ -49,10 +45,7 @@ class Client(Protocol):
 class GrpcCall(Call):
     """One stream: the request as it is gathered, and the answer as it comes."""
 
-    exchange: GrpcExchange | None
-
-    stream_id = 0
-    """On the model server's connection."""
+    attempt: GrpcAttempt | None
 
     _head: RequestHead
     _spoken = "unknown"
@@ -60,6 +53,8 @@ class GrpcCall(Call):
 
     _message = b""
     _rest = False
+    _gathering: asyncio.TimerHandle | None = None
+    """Ends it at the deadline."""
     _size = 0
     _held = 0
     """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
@@ -72,34 +67,43 @@ class GrpcCall(Call):
 
     # The request.
 
+    def on_whole_request(self, fields: Fields, data: bytes) -> None:
+        if self._read(fields):
+            self.on_request_data(data, True)
+
     def on_request(self, fields: Fields, end: bool) -> None:
+        """The head of one whose message follows, if this is not the `end`."""
+        if not self._read(fields):
+            return
+        if not end:
+            self._gathering = self._client.loop.call_later(self.deadline - self._client.now, self._time_out)
+        elif self._rest:
+            self._refuse_rest()
+        else:
+            self.turn_away(Refusal(Code.INVALID_ARGUMENT, "malformed_message", "the request has no message"))
+
+    def _read(self, fields: Fields) -> bool:
+        """Take in the head. Whether the call goes on."""
         head, asked = read(fields)
         self._head = head
         self.before = head.before
         self._spoken = head.dialect.name
-        if not head.grpc:
-            self._rest = True
-            self.timer = self._client.loop.call_later(self.forwarder.settings.timeout, self._refuse_rest)
-            if end:
-                self._refuse_rest()
-            return
+        self._rest = not head.grpc
         timeout = self.forwarder.settings.timeout
-        if asked is not None:
+        if asked is not None and head.grpc:
             try:
                 timeout = min(timeout, deadline.from_grpc(asked))
             except Refusal as refusal:
                 self.turn_away(refusal)
-                return
-        self._deadline = self._client.now + timeout
-        self.timer = self._client.loop.call_later(timeout, self._late)
-        if end:
-            self.turn_away(Refusal(Code.INVALID_ARGUMENT, "malformed_message", "the request has no message"))
+                return False
+        self.deadline = self._client.now + timeout
+        return True
 
-    def _late(self) -> None:
-        if self.slot is None and not self.over:
-            self.turn_away(Refusal(Code.DEADLINE_EXCEEDED, "slow_request", "the request did not arrive in time"))
+    def _time_out(self) -> None:
+        if self._rest:
+            self._refuse_rest()
         else:
-            self.expire()
+            self.turn_away(Refusal(Code.DEADLINE_EXCEEDED, "slow_request", "the request did not arrive in time"))
 
     def on_request_data(self, data: bytes, end: bool) -> None:
         if self._rest:  # its body is dropped; an answer before its end would hide what is wrong with the rest of it
@@ -122,6 +126,8 @@ class GrpcCall(Call):
             self.turn_away(refusal)
 
     def _start(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
         head = self._head
         if head.health:
             self._answer_health(self._message)
@@ -133,10 +139,12 @@ class GrpcCall(Call):
         address = head.dialect.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = dialects.with_headers(address, head.deployment, head.version)
-        self.admit(address, self._deadline - self._client.now)
+        self.admit(address, self.deadline)
 
     def release(self) -> None:
         """The request is held no longer."""
+        if self._gathering is not None:
+            self._gathering.cancel()
         self.forwarder.gather(-self._size)
         self._size = 0
         self._message = b""
@@ -145,58 +153,35 @@ class GrpcCall(Call):
     def values(self) -> Values:
         return self._head.meta
 
-    # Towards the model server.
+    def attempt_at(self, endpoint: Endpoint, mark: Mark) -> GrpcAttempt:
+        return GrpcAttempt(endpoint, self._head.onward + mark.request_field, self._message, self.deadline, self)
 
-    @property
-    def request(self) -> tuple[bytes, bytes]:
-        assert self.mark is not None
-        left = deadline.to_grpc(self._deadline - monotonic())
-        block = b"%b%b%b%c%b" % (self._head.onward, self.mark.request_field, _TIMEOUT, len(left), left)
-        return block, self._message
+    # What the attempt brings.
 
-    def send(self, endpoint: Endpoint) -> None:
-        endpoint.grpc.send(self)
-
-    def unsend(self, endpoint: Endpoint) -> None:
-        endpoint.grpc.cancel(self)
-
-    # What the exchange tells.
-
-    def on_head(self, fields: Fields, end: bool) -> None:
-        code = _status(fields) if end else Code.OK
-        if code == Code.UNAVAILABLE and self.try_elsewhere():
-            return
-        assert self.mark is not None
-        self.answered = True
-        head = b"".join((*_onward(fields, code), self.mark.answer_fields))
-        self._client.wire.headers(self.client_stream, head, end)
-        if end:
-            self._done(code)
-        else:
-            self._client.touch()
-
-    def on_answer(self, fields: Fields, data: bytes, trailers: Fields) -> None:
-        mark = self.mark
-        assert mark is not None
-        if fields.note is None or fields.note[0] is not mark:
-            fields.note = (mark, b"".join((*_onward(fields, Code.OK), mark.answer_fields)))
-        if trailers.note is None:
-            code = _status(trailers)
-            trailers.note = (_http(code), b"".join(_onward(trailers, code)))
-        status, last = trailers.note
-        self.answered = True
-        self._client.wire.answer(self.client_stream, fields.note[1], data, last)
-        self.complete(status)
+    def on_answer(self, head: Fields, data: bytes, trailers: Trailers) -> None:
+        note = head.note
+        if not isinstance(note, Marked) or note.mark is not self.mark:
+            assert self.mark is not None
+            note = head.note = Marked(self.mark, onward(head) + self.mark.answer_fields)
+        self._client.wire.answer(self.client_stream, note.head, data, trailers.block)
+        self.complete(trailers.status)
         self._client.over(self)
 
-    def on_data(self, data: bytes, end: bool) -> bool:
+    def on_trailers_only(self, trailers: Trailers) -> None:
+        assert self.mark is not None
+        self._client.wire.headers(self.client_stream, trailers.block + self.mark.answer_fields, True)
+        self._done(trailers)
+
+    def on_head(self, head: Fields) -> None:
+        assert self.mark is not None
+        self._client.wire.headers(self.client_stream, onward(head) + self.mark.answer_fields, False)
+        self._client.touch()
+
+    def on_data(self, data: bytes) -> bool:
         wire = self._client.wire
         wire.data(self.client_stream, data, False)
         self._client.touch()
-        if end:  # no trailers: the specification makes that UNKNOWN
-            wire.headers(self.client_stream, _UNKNOWN, True)
-            self._done(None)
-        elif self._client.paused or (wire.blocked and wire.buffered(self.client_stream) > LOW_MARK):
+        if self._client.paused or (wire.blocked and wire.buffered(self.client_stream) > LOW_MARK):
             self._held += len(data)
             return False
         return True
@@ -209,18 +194,17 @@ class GrpcCall(Call):
 
     def _credit(self) -> None:
         held, self._held = self._held, 0
-        if held and self.exchange is not None:
-            self.exchange.consumed(self, held)
+        if held and self.attempt is not None:
+            self.attempt.consumed(held)
 
-    def on_trailers(self, fields: Fields) -> None:
-        code = _status(fields)
-        self._client.wire.headers(self.client_stream, b"".join(_onward(fields, code)), True)
-        self._done(code)
+    def on_trailers(self, trailers: Trailers) -> None:
+        self._client.wire.headers(self.client_stream, trailers.block, True)
+        self._done(trailers)
 
-    def _done(self, code: Code | None) -> None:
+    def _done(self, trailers: Trailers) -> None:
         if self._held:
             self._credit()  # the server is done: what the client has not taken yet is no affair of that connection's
-        self.complete(_http(code))
+        self.complete(trailers.status)
         self._client.over(self)
 
     # What the gateway says itself.
@@ -228,7 +212,7 @@ class GrpcCall(Call):
     def turn_away(self, refusal: Refusal) -> None:
         """Refuse before a deployment is known."""
         self.forwarder.refused(self._spoken, refusal)
-        self.stop()
+        self.over = True
         self.refuse(refusal)
 
     def refuse(self, refusal: Refusal) -> None:
@@ -252,7 +236,7 @@ class GrpcCall(Call):
     def _refuse_rest(self) -> None:
         refusal = Refusal(Code.UNIMPLEMENTED, "rest_over_http2", _NO_REST.decode().strip())
         self.forwarder.refused("unknown", refusal)
-        self.stop()
+        self.over = True
         self._client.wire.headers(self.client_stream, _REST_ANSWER, False)
         self._client.wire.data(self.client_stream, _NO_REST, True)
         self._client.over(self)
@@ -261,7 +245,7 @@ class GrpcCall(Call):
         limit = self.forwarder.settings.max_message_bytes
         message = grpc_message.payload(body, self._head.meta.get(b"grpc-encoding"), limit)
         answer = health.answer(self._head.path, message, not self.forwarder.draining)
-        self.stop()
+        self.over = True
         wire = self._client.wire
         wire.headers(
             self.client_stream, encode_all((b":status", b"200"), (b"content-type", b"application/grpc")), False
@@ -269,25 +253,3 @@ class GrpcCall(Call):
         wire.data(self.client_stream, grpc_message.frame(answer), False)
         wire.headers(self.client_stream, encode(b"grpc-status", b"0"), True)
         self._client.over(self)
-
-
-def _onward(fields: Sequence[Field], code: Code | None) -> list[bytes]:
-    """What of a server's fields goes on to the client; UNKNOWN where there is no status that is one."""
-    if code is None:
-        return [*_onward([field for field in fields if field[0] != b"grpc-status"], Code.UNKNOWN), _UNKNOWN]
-    return [field[2] for field in fields if field[0][:10] != OWN]
-
-
-def _http(code: Code | None) -> int:
-    return HTTP_STATUS[Code.UNKNOWN if code is None else code]
-
-
-def _status(fields: Sequence[Field]) -> Code | None:
-    """The call's `grpc-status`; None where there is none, or none that is known."""
-    for field in fields:
-        if field[0] == b"grpc-status":
-            try:
-                return Code(int(field[1]))
-            except ValueError:
-                return None
-    return None

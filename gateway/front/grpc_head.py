@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from gateway import carried, dialects
 from gateway.dialects import health
 from gateway.wire.blocks import NEVER_INDEXED, SECRET
-from gateway.wire.fields import Field, Fields
-
-OWN = b"x-turnout-"
-"""What begins so is between us and the client, and goes no further."""
+from gateway.wire.fields import OWN, Field, Fields
+from gateway.wire.note import Note
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
 
@@ -38,6 +36,12 @@ class RequestHead:
         self.before = carried.read(meta.get(carried.HEADER))
 
 
+class _Known(dict[bytes, RequestHead], Note):
+    """What was worked out of blocks that begin alike, by what follows `grpc-timeout` in them."""
+
+    __slots__ = ()
+
+
 def read(fields: Fields) -> tuple[RequestHead, bytes | None]:
     """What the block says, and its `grpc-timeout`, which is often all that differs from the call before."""
     base = fields.base
@@ -46,9 +50,9 @@ def read(fields: Fields) -> tuple[RequestHead, bytes | None]:
         return head, head.meta.get(b"grpc-timeout")
     timeout = fields[len(base)][1]
     rest = fields[len(base) + 1 :]
-    if base.note is None:
-        base.note = {}
-    heads: dict[bytes, RequestHead] = base.note
+    heads = base.note
+    if not isinstance(heads, _Known):
+        heads = base.note = _Known()
     key = b"".join([field[2] for field in rest])
     known = heads.get(key)
     if known is None:

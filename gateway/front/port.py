@@ -9,7 +9,7 @@ import asyncio
 from time import monotonic
 from typing import cast
 
-from gateway.forward import Forwarder
+from gateway.forwarder import Forwarder
 from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
 from gateway.front.grpc import GrpcFront
 from gateway.front.rest import RestFront

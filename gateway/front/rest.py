@@ -8,7 +8,7 @@ from time import monotonic
 
 from gateway import dialects
 from gateway.errors import Code, Refusal
-from gateway.forward import Forwarder
+from gateway.forwarder import Forwarder
 from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
 from gateway.front.rest_call import RestCall, error_answer
 from gateway.wire.heads import CONTINUE, Head
@@ -87,16 +87,16 @@ class RestFront(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._choked = True
         self._since = monotonic()
-        if self._call is not None and self._call.exchange is not None:
-            self._call.exchange.pause()
+        if self._call is not None and self._call.attempt is not None:
+            self._call.attempt.pause()
 
     def resume_writing(self) -> None:
         self._choked = False
         self._since = monotonic()
         if self._call is None:
             self._next()
-        elif self._call.exchange is not None:
-            self._call.exchange.resume()
+        elif self._call.attempt is not None:
+            self._call.attempt.resume()
 
     # What the reader tells.
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from time import monotonic
 from typing import Protocol
 
 from gateway import carried, dialects
+from gateway.attempt import RestAttempt
+from gateway.call import Call
 from gateway.cohort import Values
 from gateway.dialects import deadline, health
 from gateway.errors import Code, Refusal
-from gateway.forward import Call, Forwarder
+from gateway.forwarder import Forwarder
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.http1 import RestExchange
-from gateway.upstream.mark import Mark
+from gateway.upstream.mark import Mark, Marked
 from gateway.wire.heads import LAST_CHUNK, Head, chunk, first_values, request_head
+from gateway.wire.note import Note
 
 
 class Client(Protocol):
@@ -33,8 +36,10 @@ class Client(Protocol):
         ...
 
 
-class _Route:
-    """What a request's head says of its way. A head that is shared keeps it: see `Head.note`."""
+class _Route(Note):
+    """What a request's head says of its way."""
+
+    __slots__ = ("_forwarded", "address", "before", "health", "timeout")
 
     def __init__(self, head: Head) -> None:
         """Raises Refusal."""
@@ -63,9 +68,9 @@ class _Route:
 class RestCall(Call):
     """One request, and the answer as it comes."""
 
-    exchange: RestExchange | None
+    attempt: RestAttempt | None
 
-    _answer: Head | None = None
+    _route: _Route
     _chunked = False
 
     def __init__(self, client: Client, head: Head, body: list[bytes | bytearray], size: int) -> None:
@@ -74,13 +79,12 @@ class RestCall(Call):
         self._head = head
         self._body = body
         self._size = size
-        self._pending: list[bytes] = []
         self._close = head.close
 
     def start(self) -> None:
         head = self._head
         route = head.note
-        if route is None:
+        if not isinstance(route, _Route):
             try:
                 route = head.note = _Route(head)
             except Refusal as refusal:
@@ -93,8 +97,9 @@ class RestCall(Call):
         timeout = self.forwarder.settings.timeout
         if route.timeout is not None and route.timeout < timeout:
             timeout = route.timeout
+        self._route = route
         self.before = route.before
-        self.admit(route.address, timeout)
+        self.admit(route.address, monotonic() + timeout)
 
     def release(self) -> None:
         """The request is held no longer."""
@@ -105,71 +110,46 @@ class RestCall(Call):
     def values(self) -> Values:
         return first_values(self._head)
 
-    # Towards the model server.
+    def attempt_at(self, endpoint: Endpoint, mark: Mark) -> RestAttempt:
+        head = self._route.forwarded(self._head, self._size, mark)
+        return RestAttempt(endpoint, [head, *self._body], self.deadline, self)
 
-    @property
-    def request(self) -> list[bytes | bytearray]:
-        return [self._head.note.forwarded(self._head, self._size, self.mark), *self._body]
+    # What the attempt brings.
 
-    def send(self, endpoint: Endpoint) -> None:
-        self._answer = None  # the attempt before may have left a part of one
-        self._pending = []
-        endpoint.rest.send(self)
-
-    def unsend(self, endpoint: Endpoint) -> None:
-        endpoint.rest.cancel(self)
-
-    # What the exchange tells.
-
-    def on_head(self, head: Head) -> None:
-        if head.status == HTTPStatus.SERVICE_UNAVAILABLE and self.try_elsewhere():
-            return
-        self._answer = head
-
-    def on_body(self, data: bytes) -> None:
-        self._pending.append(data)
-
-    def flush(self) -> None:
-        """Pass on what has come of an answer that goes on."""
-        answer = self._answer
-        if answer is None:
-            return
-        out = []
-        if not self.answered:
-            self.answered = True
-            self._chunked = answer.length is None and self._head.minor == 1 and not _bodiless(answer.status)
-            self._close = self._close or self._client.ending or (answer.length is None and self._head.minor == 0)
-            out.append(self._render(answer, None))
-        if self._chunked:
-            out += [chunk(data) for data in self._pending if data]
-        else:
-            out += self._pending
-        self._pending = []
-        self._client.transport.writelines(out)
-
-    def ended(self) -> None:
-        answer = self._answer
-        assert answer is not None
-        if self.answered:
-            self.flush()
-            if self._chunked:
-                self._client.transport.write(LAST_CHUNK)
-        else:
-            self.answered = True
-            self._close = self._close or self._client.ending
-            self._client.transport.write(b"".join((self._whole_head(answer), *self._pending)))
-        self.complete(answer.status)
+    def on_answer(self, head: Head, body: list[bytes]) -> None:
+        self._close = self._close or self._client.ending
+        self._client.transport.write(b"".join((self._whole_head(head, body), *body)))
+        self.complete(head.status)
         self._client.answered(close=self._close)
 
-    def _whole_head(self, answer: Head) -> bytes:
+    def on_first(self, head: Head, body: list[bytes]) -> None:
+        self._chunked = head.length is None and self._head.minor == 1 and not _bodiless(head.status)
+        self._close = self._close or self._client.ending or (head.length is None and self._head.minor == 0)
+        self._client.transport.writelines([self._render(head, None), *self._framed(body)])
+
+    def on_more(self, body: list[bytes]) -> None:
+        self._client.transport.writelines(self._framed(body))
+
+    def on_last(self, head: Head, body: list[bytes]) -> None:
+        self.on_more(body)
+        if self._chunked:
+            self._client.transport.write(LAST_CHUNK)
+        self.complete(head.status)
+        self._client.answered(close=self._close)
+
+    def _framed(self, body: list[bytes]) -> list[bytes]:
+        return [chunk(data) for data in body if data] if self._chunked else body
+
+    def _whole_head(self, answer: Head, body: list[bytes]) -> bytes:
         """The head of an answer that is there as a whole. It is kept with what came, for the next that comes alike."""
-        size = None if _bodiless(answer.status) else sum(map(len, self._pending))
+        size = None if _bodiless(answer.status) else sum(map(len, body))
         if self._close or not self._head.minor or size != answer.length:
             return self._render(answer, size)
-        if answer.note is None or answer.note[0] is not self.mark:
-            answer.note = (self.mark, self._render(answer, size))
-        rendered: bytes = answer.note[1]
-        return rendered
+        note = answer.note
+        if not isinstance(note, Marked) or note.mark is not self.mark:
+            assert self.mark is not None
+            note = answer.note = Marked(self.mark, self._render(answer, size))
+        return note.head
 
     def _render(self, answer: Head, size: int | None) -> bytes:
         """The answer's head. `size` is known where the whole body is."""

@@ -11,12 +11,18 @@ from gateway.counters import EndpointSlot
 from gateway.errors import Refusal
 from gateway.settings import Settings
 from gateway.tasks import spawn
-from gateway.upstream.attempt import Attempt, Exchange, Failure
+from gateway.upstream.failure import Failure
 from gateway.wire.heads import Head
 from gateway.wire.http1 import AnswerReader
 
 
-class RestExchange(Exchange, Protocol):
+class RestExchange(Protocol):
+    """A request under way on a connection."""
+
+    def cancel(self) -> None:
+        """Nothing more is told of it."""
+        ...
+
     def pause(self) -> None:
         """Read no more of the answer for now."""
         ...
@@ -24,8 +30,8 @@ class RestExchange(Exchange, Protocol):
     def resume(self) -> None: ...
 
 
-class RestAttempt(Attempt, Protocol):
-    """A call as its connection sees it. `ended` or `failed` comes last, once."""
+class RestRequester(Protocol):
+    """Who sends a request over a connection and is told of its answer. `ended` or `failed` comes last, once."""
 
     exchange: RestExchange | None
 
@@ -41,10 +47,13 @@ class RestAttempt(Attempt, Protocol):
         ...
 
     def ended(self) -> None: ...
+    def failed(self, failure: Failure, *, sent: bool) -> None:
+        """`sent`: the server may have seen the request."""
+        ...
 
 
 class RestPool:
-    """The connections to one endpoint. `send` never waits: the call is told what becomes of it."""
+    """The connections to one endpoint. `send` never waits: the requester is told what becomes of it."""
 
     def __init__(self, host: str, port: int, slot: EndpointSlot, settings: Settings) -> None:
         self._host = host
@@ -52,24 +61,24 @@ class RestPool:
         self.slot = slot
         self.settings = settings
         self._idle: list[_Connection] = []  # the most recently used one last
-        self._waiting: deque[RestAttempt] = deque()
+        self._waiting: deque[RestRequester] = deque()
         self._count = 0
         self._closed = False
 
-    def send(self, call: RestAttempt) -> None:
+    def send(self, requester: RestRequester) -> None:
         if self._idle:
-            self._idle.pop().send(call)
+            self._idle.pop().send(requester)
         elif self._count < self.settings.max_endpoint_connections:
-            self._waiting.append(call)
+            self._waiting.append(requester)
             self._count += 1
             spawn(self._connect(), "connect to a model server")
         else:
-            call.failed(Failure.FULL, sent=False)
+            requester.failed(Failure.FULL, sent=False)
 
-    def cancel(self, call: RestAttempt) -> None:
-        """Forget a call that waits for a connection."""
-        if call in self._waiting:
-            self._waiting.remove(call)
+    def cancel(self, requester: RestRequester) -> None:
+        """Forget one that waits for a connection."""
+        if requester in self._waiting:
+            self._waiting.remove(requester)
 
     def sweep(self, now: float) -> None:
         while self._idle and now - self._idle[0].used > self.settings.upstream_idle_timeout:
@@ -118,7 +127,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, pool: RestPool) -> None:
         self._pool = pool
         self._reader = AnswerReader(self, pool.settings.max_head_bytes)
-        self._call: RestAttempt | None = None
+        self._requester: RestRequester | None = None
         self._ended = False
         self._reusable = True
         self._paused = False
@@ -132,16 +141,16 @@ class _Connection(asyncio.Protocol):
         self._pool.slot.connected()
         self._pool.idle(self)
 
-    def send(self, call: RestAttempt) -> None:
-        self._call = call
-        call.exchange = self
-        self._transport.write(b"".join(call.request))
+    def send(self, requester: RestRequester) -> None:
+        self._requester = requester
+        requester.exchange = self
+        self._transport.write(b"".join(requester.request))
 
-    # What the call may ask of its exchange.
+    # What a requester may ask of its exchange.
 
-    def cancel(self, call: RestAttempt) -> None:
-        """Give the call up. HTTP/1.1 has no way to say so but to end the connection."""
-        self._call = None
+    def cancel(self) -> None:
+        """Give the request up. HTTP/1.1 has no way to say so but to end the connection."""
+        self._requester = None
         self._transport.abort()
 
     def pause(self) -> None:
@@ -159,8 +168,8 @@ class _Connection(asyncio.Protocol):
     # What the socket tells.
 
     def data_received(self, data: bytes) -> None:
-        call = self._call
-        if call is None:
+        requester = self._requester
+        if requester is None:
             self._pool.retire(self)
             self._transport.abort()  # an answer that nobody asked for
             return
@@ -168,21 +177,21 @@ class _Connection(asyncio.Protocol):
             self._reader.receive(data)
         except Refusal:
             self._reusable = False  # what came before may be a whole answer
-            if not self._ended and self._call is call:
-                self._call = None
+            if not self._ended and self._requester is requester:
+                self._requester = None
                 self._transport.abort()
-                call.failed(Failure.GARBAGE, sent=True)
+                requester.failed(Failure.GARBAGE, sent=True)
                 return
-        if self._call is not call:
+        if self._requester is not requester:
             return  # it gave up while being told
         if self._ended:
-            self._end(call)
+            self._end(requester)
         else:
-            call.flush()
+            requester.flush()
 
-    def _end(self, call: RestAttempt) -> None:
-        self._call = None
-        call.exchange = None  # what it writes now may choke its client, and is not to pause the next call here
+    def _end(self, requester: RestRequester) -> None:
+        self._requester = None
+        requester.exchange = None  # what it writes now may choke its client, and is not to pause the next one here
         self._ended = False
         self.resume()
         transport = self._transport
@@ -191,7 +200,7 @@ class _Connection(asyncio.Protocol):
             self._pool.idle(self)
         else:
             transport.abort()
-        call.ended()
+        requester.ended()
 
     def eof_received(self) -> None:
         self._pool.retire(self)  # the transport closes itself; connection_lost tells, but only in the loop's next turn
@@ -202,27 +211,27 @@ class _Connection(asyncio.Protocol):
         self._lost = True
         self._pool.slot.disconnected()
         self._pool.lost(self)
-        call = self._call
-        if call is None:
+        requester = self._requester
+        if requester is None:
             return
-        self._call = None
+        self._requester = None
         if exc is None and self._reader.end_of_stream():
-            call.exchange = None
-            call.ended()
+            requester.exchange = None
+            requester.ended()
         else:
-            call.failed(Failure.RESET, sent=True)
+            requester.failed(Failure.RESET, sent=True)
 
     # What the reader tells.
 
     def on_head(self, head: Head) -> None:
         if self._ended:
             self._reusable = False  # a second answer to one request: this connection is out of step
-        elif self._call is not None:
-            self._call.on_head(head)
+        elif self._requester is not None:
+            self._requester.on_head(head)
 
     def on_body(self, data: bytes) -> None:
-        if self._call is not None and not self._ended:
-            self._call.on_body(data)
+        if self._requester is not None and not self._ended:
+            self._requester.on_body(data)
 
     def on_end(self) -> None:
         self._ended = True

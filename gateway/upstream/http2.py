@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from gateway.counters import EndpointSlot
 from gateway.settings import Settings
 from gateway.tasks import spawn
-from gateway.upstream.attempt import Attempt, Exchange, Failure
+from gateway.upstream.failure import Failure
 from gateway.wire.fields import Fields
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits
@@ -23,14 +23,20 @@ CONNECTION_WINDOW = 1024 * STREAM_WINDOW
 """A thousand such answers stall nobody."""
 
 
-class GrpcExchange(Exchange, Protocol):
-    def consumed(self, call: GrpcAttempt, size: int) -> None:
+class GrpcExchange(Protocol):
+    """A connection with requests under way on it, each on a stream."""
+
+    def cancel(self, stream_id: int) -> None:
+        """Nothing more is told of that one."""
+        ...
+
+    def consumed(self, stream_id: int, size: int) -> None:
         """Bytes of the answer take up memory no longer: the server may send as many more."""
         ...
 
 
-class GrpcAttempt(Attempt, Protocol):
-    """A call as its connection sees it. What ends the answer, or `failed`, comes last, once."""
+class GrpcRequester(Protocol):
+    """Who sends a request over a connection and is told of its answer. What ends it, or `failed`, comes last, once."""
 
     exchange: GrpcExchange | None
 
@@ -51,12 +57,15 @@ class GrpcAttempt(Attempt, Protocol):
         ...
 
     def on_trailers(self, fields: Fields) -> None: ...
+    def failed(self, failure: Failure, *, sent: bool) -> None:
+        """`sent`: the server may have seen the request."""
+        ...
 
 
 class GrpcPool:
     """The connections to one endpoint: one, until the server's MAX_CONCURRENT_STREAMS asks for more.
 
-    `send` never waits: the call is told what becomes of it.
+    `send` never waits: the requester is told what becomes of it.
     """
 
     def __init__(self, host: str, port: int, slot: EndpointSlot, settings: Settings) -> None:
@@ -66,21 +75,21 @@ class GrpcPool:
         self.settings = settings
         self._connections: list[_Connection] = []
         self._connecting = False
-        self.waiting: deque[GrpcAttempt] = deque()
+        self.waiting: deque[GrpcRequester] = deque()
         self.closed = False
 
-    def send(self, call: GrpcAttempt) -> None:
+    def send(self, requester: GrpcRequester) -> None:
         for connection in self._connections:
             if connection.wire.can_open:
-                connection.send(call)
+                connection.send(requester)
                 return
-        self.waiting.append(call)
+        self.waiting.append(requester)
         self._connect_if_needed()
 
-    def cancel(self, call: GrpcAttempt) -> None:
-        """Forget a call that waits for a connection."""
-        if call in self.waiting:
-            self.waiting.remove(call)
+    def cancel(self, requester: GrpcRequester) -> None:
+        """Forget one that waits for a connection."""
+        if requester in self.waiting:
+            self.waiting.remove(requester)
 
     def sweep(self, now: float) -> None:
         for connection in self._connections[:]:
@@ -111,8 +120,8 @@ class GrpcPool:
             self._connecting = False
             if not self._connections:
                 waiting, self.waiting = self.waiting, deque()
-                for call in waiting:
-                    call.failed(Failure.CONNECT, sent=False)
+                for requester in waiting:
+                    requester.failed(Failure.CONNECT, sent=False)
 
     def joined(self, connection: _Connection) -> None:
         self._connecting = False
@@ -145,7 +154,7 @@ class _Connection(asyncio.Protocol):
         )
         self._pool = pool
         self.wire = Connection(self, client=True, limits=limits)
-        self._calls: dict[int, GrpcAttempt] = {}
+        self._requesters: dict[int, GrpcRequester] = {}
         self._flushing = False
         self._heard = 0.0
         self._retired = False  # the server takes no more streams
@@ -179,25 +188,25 @@ class _Connection(asyncio.Protocol):
         self._greeting.cancel()
         self.connection_lost(error)
 
-    def send(self, call: GrpcAttempt) -> None:
-        block, message = call.request
+    def send(self, requester: GrpcRequester) -> None:
+        block, message = requester.request
         wire = self.wire
         stream_id = wire.request(block, message)
-        self._calls[stream_id] = call
-        call.stream_id = stream_id
-        call.exchange = self
+        self._requesters[stream_id] = requester
+        requester.stream_id = stream_id
+        requester.exchange = self
         self._touch()
 
-    # What a call may ask of its exchange.
+    # What a requester may ask of its exchange.
 
-    def cancel(self, call: GrpcAttempt) -> None:
-        if self._calls.pop(call.stream_id, None) is not None:
-            self.wire.reset(call.stream_id, ErrorCode.CANCEL)
+    def cancel(self, stream_id: int) -> None:
+        if self._requesters.pop(stream_id, None) is not None:
+            self.wire.reset(stream_id, ErrorCode.CANCEL)
             self._touch()
             self._ended()
 
-    def consumed(self, call: GrpcAttempt, size: int) -> None:
-        self.wire.consumed(call.stream_id, size)
+    def consumed(self, stream_id: int, size: int) -> None:
+        self.wire.consumed(stream_id, size)
         self._touch()
 
     def _ended(self) -> None:
@@ -209,12 +218,12 @@ class _Connection(asyncio.Protocol):
             self.close_if_done()
 
     def close_if_done(self) -> None:
-        if not self._calls:
+        if not self._requesters:
             self._pool.retire(self)
             self._transport.close()
 
     def sweep(self, now: float) -> None:
-        if not self._calls and now - self._heard > self._pool.settings.upstream_idle_timeout:
+        if not self._requesters and now - self._heard > self._pool.settings.upstream_idle_timeout:
             self.close_if_done()
 
     # Writing: once for all that one turn of the loop brings.
@@ -246,20 +255,20 @@ class _Connection(asyncio.Protocol):
         if not self._greeting.done():
             self._greeting.set_exception(ConnectionResetError())
         self._pool.retire(self)
-        calls, self._calls = self._calls, {}
+        requesters, self._requesters = self._requesters, {}
         failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
-        for call in calls.values():
-            call.failed(failure, sent=True)
+        for requester in requesters.values():
+            requester.failed(failure, sent=True)
 
     # What the wire tells.
 
     def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
-        call = self._calls.get(stream_id)
-        if call is not None:
+        requester = self._requesters.get(stream_id)
+        if requester is not None:
             if end_stream:
-                del self._calls[stream_id]
+                del self._requesters[stream_id]
                 self._ended()
-            call.on_head(fields, end_stream)
+            requester.on_head(fields, end_stream)
 
     def on_oversize(self, stream_id: int) -> None:
         """Only servers are told."""
@@ -268,31 +277,31 @@ class _Connection(asyncio.Protocol):
         """Only servers are told."""
 
     def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
-        call = self._calls.pop(stream_id, None)
-        if call is not None:
+        requester = self._requesters.pop(stream_id, None)
+        if requester is not None:
             self._ended()
-            call.on_answer(fields, data, trailers)
+            requester.on_answer(fields, data, trailers)
 
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
-        call = self._calls.get(stream_id)
-        if call is None:
+        requester = self._requesters.get(stream_id)
+        if requester is None:
             return True
         if end_stream:
-            del self._calls[stream_id]
+            del self._requesters[stream_id]
             self._ended()
-        return call.on_data(data, end_stream)
+        return requester.on_data(data, end_stream)
 
     def on_trailers(self, stream_id: int, fields: Fields) -> None:
-        call = self._calls.pop(stream_id, None)
-        if call is not None:
+        requester = self._requesters.pop(stream_id, None)
+        if requester is not None:
             self._ended()
-            call.on_trailers(fields)
+            requester.on_trailers(fields)
 
     def on_reset(self, stream_id: int, code: int, refused: bool) -> None:
-        call = self._calls.pop(stream_id, None)
-        if call is not None:
+        requester = self._requesters.pop(stream_id, None)
+        if requester is not None:
             self._ended()
-            call.failed(Failure.REFUSED if refused else Failure.RESET, sent=not refused)
+            requester.failed(Failure.REFUSED if refused else Failure.RESET, sent=not refused)
 
     def on_writable(self, stream_id: int) -> None:
         """Requests are gathered whole before they are sent: nothing waits for room."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from gateway import carried
 from gateway.carried import Carried
 from gateway.wire.fields import encode
+from gateway.wire.note import Note
 
 
 class Mark:
@@ -21,3 +22,13 @@ class Mark:
         name = version.encode()
         self.answer_lines = b"x-turnout-version: %b\r\n%b" % (name, self.request_line)
         self.answer_fields = encode(b"x-turnout-version", name) + self.request_field
+
+
+class Marked(Note):
+    """An answer's head as it goes on with a mark, kept with the head as it came."""
+
+    __slots__ = ("head", "mark")
+
+    def __init__(self, mark: Mark, head: bytes) -> None:
+        self.mark = mark
+        self.head = head

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hpack.table import HeaderTable
+
+from gateway.wire.note import Note
 
 # Bits of Field.kind, and of the shape of a block: all kinds of its fields together.
 REGULAR = 0x01
@@ -18,6 +20,10 @@ AUTHORITY = 0x20
 STATUS = 0x40
 MALFORMED = 0x80
 PSEUDO = METHOD | SCHEME | PATH | AUTHORITY | STATUS
+
+
+OWN = b"x-turnout-"
+"""What begins so is between us and one side, and goes no further."""
 
 
 class Field(NamedTuple):
@@ -115,7 +121,7 @@ class Fields(list[Field]):
     `base` are those of its beginning that it shares with the block before it on its connection; `base.shape` is kept.
     """
 
-    note: Any = None
+    note: Note | None = None
     """Where a handler may keep what it worked out of these fields."""
     base: Fields | None = None
     shape = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from gateway.wire.note import Note
 
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
@@ -46,7 +47,7 @@ class Head:
         self.close = False
         self.expect_continue = False
         self.secret = False
-        self.note: Any = None
+        self.note: Note | None = None
 
     @property
     def until_close(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Protocol
 import httptools
 
 from gateway.errors import Code, Refusal
+from gateway.wire.fields import OWN
 from gateway.wire.heads import Head, origin_form
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
@@ -34,7 +35,6 @@ _HOP = frozenset(
         b"upgrade",
     )
 )
-_OWN = b"x-turnout-"
 _NOT_NOMINATED = frozenset((b"close", b"keep-alive", b"host", b""))
 """In `Connection`: its own options, and Host, which no one may have taken out on the way."""
 
@@ -110,7 +110,7 @@ class _Reader:
             self._head.secret = True
         if key in _HOP:
             self._hop(key, value)
-        elif key[:10] == _OWN:
+        elif key[:10] == OWN:
             self._head.own.setdefault(key, value.strip(b" \t"))
         else:
             self._field(key, b"%b: %b\r\n" % (name, value))

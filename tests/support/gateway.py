@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import counters, tallies, totals
 from gateway.counters import Counters
-from gateway.forward import Forwarder
+from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
 from gateway.settings import Settings

@@ -1,9 +1,8 @@
-"""One try to get a call answered by one endpoint: what a connection tells the call, whatever the wire."""
+"""How an attempt ends that brings no whole answer, whatever the wire."""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Protocol
 
 
 class Failure(IntEnum):
@@ -21,19 +20,5 @@ class Failure(IntEnum):
     """What came is not the protocol."""
     UNAVAILABLE = 5
     """The server answered that it can't now: 503, UNAVAILABLE."""
-
-
-class Attempt(Protocol):
-    """What a call is to the connection that carries it."""
-
-    def failed(self, failure: Failure, *, sent: bool) -> None:
-        """The last that is told of this attempt. `sent`: the server may have seen the request."""
-        ...
-
-
-class Exchange(Protocol):
-    """A call under way on a connection."""
-
-    def cancel(self, call: Any) -> None:
-        """Nothing more is told of it."""
-        ...
+    DEADLINE = 6
+    """The deadline came before the answer was whole."""

@@ -1,0 +1,61 @@
+"""What the calls of one worker share: the route table, endpoints, counters, and the limits."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from time import monotonic
+
+from gateway.counters import Counters
+from gateway.errors import Code, Refusal
+from gateway.failures import Sampler
+from gateway.settings import Settings
+from gateway.table import RouteTable
+from gateway.upstream.budget import RetryBudget
+from gateway.upstream.endpoint import Upstreams
+
+log = logging.getLogger(__name__)
+
+
+class Forwarder:
+    """What the calls of one worker share. `random` gives numbers uniform on [0, 1)."""
+
+    def __init__(self, settings: Settings, counts: Counters, *, random: Callable[[], float] = random.random) -> None:
+        self.settings = settings
+        self.counters = counts
+        self.random = random
+        self.table: RouteTable | None = None
+        self.upstreams = Upstreams(counts, settings)
+        self.budget = RetryBudget(monotonic())
+        self.gathered = 0
+        self.draining = False
+        self._failures = Sampler(settings.log_failures_per_second)
+
+    def swap(self, table: RouteTable) -> None:
+        """`table` is in force for every request that is routed from now on; the others keep the version they have."""
+        self.table = table
+        self.counters.retain(table, self.upstreams.swap(table))
+
+    def gather(self, size: int) -> None:
+        """Account for `size` more bytes of requests held (fewer, where negative).
+
+        Raises Refusal: this worker holds as much as it may.
+        """
+        if size > 0 and self.gathered + size > self.settings.gather_budget_bytes:
+            raise Refusal(
+                Code.RESOURCE_EXHAUSTED,
+                "gather_budget",
+                f"this gateway is holding {self.gathered} bytes of requests, as much as it may; try again later",
+            )
+        self.gathered += size
+
+    def refused(self, dialect: str, refusal: Refusal) -> None:
+        """Record a request that no version got."""
+        self.counters.refusal(dialect, refusal.reason).refused()
+        self.log_failure("request refused", dialect=dialect, reason=refusal.reason, detail=refusal.message)
+
+    def log_failure(self, event: str, **values: object) -> None:
+        allowed, suppressed = self._failures.allow(monotonic())
+        if allowed:
+            log.warning(event, extra={**values, "suppressed": suppressed} if suppressed else values)
