@@ -1,7 +1,7 @@
 """What parent and worker say to each other: one JSON object a line over a socket pair, used by both sides.
 
-The parent sends a `table`, then each `change` of it, and `drain`; the worker sends `ready`, `in_force` (a table's
-revision) and `drained`.
+The parent sends `settings`, a `table`, then each `change` of it, and `drain`; the worker sends `ready`, `in_force` (a
+table's revision) and `drained`.
 End of stream means that the other side is gone.
 """
 
@@ -21,9 +21,12 @@ from gateway.change import Change
 from gateway.settings import Settings
 from gateway.table import RouteTable
 
+SETTINGS_SECONDS = 10.0
+"""How long a worker waits for its settings: they are sent while it is being started."""
+
 
 class ControlError(ValueError):
-    """A line that is no message of this protocol."""
+    """The other side does not keep to this protocol."""
 
 
 class Message(BaseModel):
@@ -31,6 +34,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    settings: Settings | None = None
     table: RouteTable | None = None
     change: Change | None = None
     drain: bool = False
@@ -57,7 +61,7 @@ class Message(BaseModel):
 
 @dataclass(frozen=True)
 class Start:
-    """What a worker is started with: its place, its settings, and the descriptors that it inherits."""
+    """What a worker is started with: its place, and the descriptors that it inherits."""
 
     index: int
     listen: int
@@ -66,15 +70,32 @@ class Start:
     """`gateway.counters.attach` maps it."""
     control: int
     """The worker's end of the socket pair."""
-    settings: Settings
 
     def argument(self) -> str:
-        return json.dumps({**vars(self), "settings": self.settings.to_json()})
+        return json.dumps(vars(self))
 
     @classmethod
     def parse(cls, argument: str) -> Start:
-        values = json.loads(argument)
-        return cls(**{**values, "settings": Settings.from_json(values["settings"])})
+        return cls(**json.loads(argument))
+
+
+def first_settings(end: socket.socket) -> Settings:
+    """What a worker is to go by: it waits for them, and takes nothing of what follows out of `end`.
+
+    Raises ControlError where the parent doesn't begin with them.
+    """
+    end.settimeout(SETTINGS_SECONDS)
+    try:
+        with end.makefile("rb", buffering=0) as lines:  # without a buffer, which would take more than this line
+            line = lines.readline()
+    except TimeoutError:
+        raise ControlError(f"the parent has sent no settings within {SETTINGS_SECONDS:g} s") from None
+    if not line:
+        raise ControlError("the parent has gone without sending settings")
+    settings = Message.decode(line).settings
+    if settings is None:
+        raise ControlError(f"the parent has sent something else before its settings: {line[:80]!r}")
+    return settings
 
 
 class Channel(asyncio.Protocol):

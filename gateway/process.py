@@ -42,7 +42,7 @@ class Worker:
         self.restarts = 0
         self.ready = False
         self.in_force: Sent | None = None
-        self._settings = settings
+        self._settings = Message(settings=settings)
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
@@ -121,7 +121,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         memory = counters.allocate()
         self._memory = counters.attach(memory)
-        start = Start(self.index, self.listener.fileno(), memory, theirs.fileno(), self._settings)
+        start = Start(self.index, self.listener.fileno(), memory, theirs.fileno())
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -141,6 +141,7 @@ class Worker:
         channel = Channel(self._heard, self._silent)
         await channel.open(ours)
         self._channel = channel
+        channel.send(self._settings)
         if self._latest is not None:
             self._send(*self._latest)
         if self._ending.is_set():  # while it was being started

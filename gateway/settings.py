@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -106,12 +105,3 @@ class Settings:
     @property
     def table_path(self) -> Path:
         return self.table if self.table is not None else self.state / "routes.json"
-
-    def to_json(self) -> dict[str, Any]:
-        values = dataclasses.asdict(self)
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Settings:
-        paths = {name: Path(values[name]) for name in ("state", "table") if values.get(name) is not None}
-        return cls(**{**values, **paths})

@@ -14,10 +14,11 @@ import uvloop
 
 from gateway import counters, logs
 from gateway.change import apply
-from gateway.control import Channel, Message, Start
+from gateway.control import Channel, ControlError, Message, Start, first_settings
 from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
+from gateway.settings import Settings
 from gateway.table import RouteTable
 from gateway.tasks import spawn
 
@@ -28,10 +29,11 @@ SWEEP_SECONDS = 1.0
 
 
 class Worker:
-    def __init__(self, start: Start) -> None:
-        self._start = start
+    def __init__(self, start: Start, control: socket.socket, settings: Settings) -> None:
+        """`control`: its end of the socket pair, from which `settings` were taken."""
+        self._control = control
         counts = counters.Counters(counters.attach(start.counters))
-        self._forwarder = Forwarder(start.settings, counts)
+        self._forwarder = Forwarder(settings, counts)
         self._channel = Channel(self._heard, self._drain)
         self._ended = asyncio.Event()
         self._clients = Clients(counts.worker, self._ended.set)
@@ -41,7 +43,7 @@ class Worker:
 
     async def run(self) -> None:
         """Until it is told to drain, or the parent is gone, and then until the last answer is out."""
-        await self._channel.open(socket.socket(fileno=self._start.control))
+        await self._channel.open(self._control)
         with contextlib.suppress(TimeoutError):  # then requests are told that there is no table
             await asyncio.wait_for(self._tabled.wait(), TABLE_SECONDS)
         if not self._forwarder.draining:
@@ -78,7 +80,7 @@ class Worker:
         self._forwarder.draining = True
         self._tabled.set()
         spawn(self._stop_accepting(), "drain")
-        asyncio.get_running_loop().call_later(self._start.settings.drain_seconds, self._ended.set)
+        asyncio.get_running_loop().call_later(self._forwarder.settings.drain_seconds, self._ended.set)
 
     async def _stop_accepting(self) -> None:
         """Connections that the kernel has accepted for us are served too: closing the listener would reset them."""
@@ -101,8 +103,8 @@ class Worker:
             self._forwarder.counters.worker.gathered(self._forwarder.gathered)
 
 
-async def _main(start: Start) -> None:
-    await Worker(start).run()
+async def _main(start: Start, control: socket.socket, settings: Settings) -> None:
+    await Worker(start, control, settings).run()
 
 
 def main() -> None:
@@ -111,11 +113,16 @@ def main() -> None:
     # The parent tells when to end; a signal to the whole group must not cut off what is in flight.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    control = socket.socket(fileno=start.control)
+    try:
+        settings = first_settings(control)
+    except ControlError as error:
+        sys.exit(f"Error: worker {start.index} can't start: {error}")
     # Calls leave hardly any cycles behind, so looking for them after each 700 allocations is time lost.
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()  # what is loaded now stays: no collection need look at it again
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(start))
+        runner.run(_main(start, control, settings))
 
 
 if __name__ == "__main__":

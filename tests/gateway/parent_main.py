@@ -5,6 +5,7 @@ import json
 import sys
 
 import uvloop
+from pydantic import TypeAdapter
 
 from gateway import logs
 from gateway.parent import Parent
@@ -12,7 +13,7 @@ from gateway.settings import Settings
 
 
 async def main() -> None:
-    await Parent(Settings.from_json(json.loads(sys.argv[1])), command=json.loads(sys.argv[2])).serve()
+    await Parent(TypeAdapter(Settings).validate_json(sys.argv[1]), command=json.loads(sys.argv[2])).serve()
 
 
 logs.set_up("parent")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
+from pydantic import TypeAdapter
 
 from gateway.settings import Settings
 from gateway.table import Deployment, Endpoint, RouteTable, Version, write
@@ -48,8 +49,9 @@ class ParentProcess:
         self.folder = folder
         self.table = folder / "routes.json"
         self.log = folder / "gateway.log"
-        values = Settings(port=0, admin_port=0, state=folder, workers=2).to_json() | settings
-        argv = [sys.executable, str(HERE / "parent_main.py"), json.dumps(values), json.dumps(command)]
+        given = Settings(port=0, admin_port=0, state=folder, workers=2)
+        values = json.dumps(TypeAdapter(Settings).dump_python(given, mode="json") | settings)
+        argv = [sys.executable, str(HERE / "parent_main.py"), values, json.dumps(command)]
         with self.log.open("ab") as log:
             begin = log.tell()
             root = HERE.parent.parent

@@ -2,19 +2,24 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import control
 from gateway.change import difference
-from gateway.control import Channel, ControlError, Message, Start
+from gateway.control import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
 from gateway.table import RouteTable
 from tests.gateway.parent_process import route_table
 
 MESSAGES = [
+    Message(settings=Settings()),
+    Message(settings=Settings(state=Path("/s"), table=Path("/s/ü.json"), workers=3, timeout=0.5, namespace="a\nb")),
     Message(table=route_table(0, "v1", "v2")),
     Message(change=difference(route_table(0, "v1", "v2"), route_table(1, "v1"))),
     Message(change=difference(route_table(0, "v1"), RouteTable(revision=1))),
@@ -35,7 +40,16 @@ def test_a_message_is_one_line_and_comes_back_equal(message: Message) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"{}", b"[]", b"drain", b'{"drain":true,"ready":true}', b'{"rain":true}', b'{"table":{"revision":-1}}'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"drain",
+        b'{"drain":true,"ready":true}',
+        b'{"rain":true}',
+        b'{"settings":{"port":"http"}}',
+        b'{"table":{"revision":-1}}',
+    ],
 )
 def test_any_other_line_is_refused(line: bytes) -> None:
     with pytest.raises(ControlError):
@@ -75,7 +89,49 @@ def test_a_table_larger_than_the_socket_holds_arrives_and_the_end_is_told() -> N
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-def test_a_start_survives_its_way_over_the_command_line(tmp_path: Path) -> None:
-    for settings in (Settings(), Settings(state=tmp_path, table=tmp_path / "ü.json", workers=3, timeout=0.5)):
-        start = Start(1, 2, 3, 4, settings)
-        assert Start.parse(start.argument()) == start
+def test_a_start_survives_its_way_over_the_command_line() -> None:
+    start = Start(1, 2, 3, 4)
+    assert Start.parse(start.argument()) == start
+
+
+def test_settings_are_taken_and_nothing_of_what_follows() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for message in (Message(settings=Settings(workers=7)), Message(drain=True)):
+            ours.sendall(message.line)
+        assert first_settings(theirs) == Settings(workers=7)
+        assert theirs.recv(100) == Message(drain=True).line
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"", "the parent has gone without sending settings"),
+        (Message(drain=True).line, "the parent has sent something else before its settings: b'{\"drain\":true}\\n'"),
+        (b"nonsense\n", "no control message: b'nonsense\\n': "),
+    ],
+)
+def test_a_worker_without_settings_ends_and_says_why(sent: bytes, said: str) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:
+        start = Start(3, listener.fileno(), 0, theirs.fileno())
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "gateway.worker", start.argument()],
+            pass_fds=(start.listen, start.control),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        theirs.close()
+        ours.sendall(sent)
+        ours.close()
+        _, told = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert told.startswith(f"Error: worker 3 can't start: {said}")
+    assert told.count("\n") == 1
+
+
+def test_a_worker_waits_for_settings_no_longer_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "SETTINGS_SECONDS", 0.01)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(ControlError, match=r"no settings within 0\.01 s"):
+        first_settings(theirs)

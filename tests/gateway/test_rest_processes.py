@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -72,6 +73,17 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
+
+
+def test_workers_have_their_settings_and_do_not_show_them(start: Start, servers: Servers) -> None:
+    """`ps` shows everyone on the machine what is in a command line."""
+    gateway = start(table(v1=[servers(always(answer(b"{}")))]), max_message_bytes=1_234, timeout=43.25)
+    assert gateway.client().post(PREDICT, bytes(1_234)).status == 200
+    assert gateway.client().post(PREDICT, bytes(1_235)).status == 413
+    for pid in gateway.pids():
+        told = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        assert told[-4:-2] == ["-m", "gateway.worker"]
+        assert json.loads(told[-2]).keys() == {"index", "listen", "counters", "control"}
 
 
 def test_twenty_tables_under_load_without_a_failed_request(servers: Servers, start: Start) -> None:
