@@ -54,14 +54,14 @@ def violations(path: str, source: str, names: Retired) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "source", "found"),
     [
-        ("old/a.py", "", ["old/a.py:1: the module old is retired; write new"]),
-        ("tests/test_old.py", "", ["tests/test_old.py:1: the module old is retired; write new"]),
-        ("a.py", "\nclass _Old: ...", ["a.py:2: the class _Old is retired; write New"]),
-        ("a.py", "def old(): ...", ["a.py:1: the name old is retired; write new"]),
-        ("a.py", "def f(*, old: int): ...", ["a.py:1: the name old is retired; write new"]),
-        ("a.py", "class A:\n    old: int", ["a.py:2: the name old is retired; write new"]),
-        ("a.py", "self._old = 1", ["a.py:1: the name _old is retired; write new"]),
-        ("a.py", "import old\nf(old=old.old)  # old\nclass older: 'old'", []),
+        ("old/a", "", ["old/a:1: the module old is retired; write new"]),
+        ("tests/test_old", "", ["tests/test_old:1: the module old is retired; write new"]),
+        ("a", "\nclass _Old: ...", ["a:2: the class _Old is retired; write New"]),
+        ("a", "def old(): ...", ["a:1: the name old is retired; write new"]),
+        ("a", "def f(*, old: int): ...", ["a:1: the name old is retired; write new"]),
+        ("a", "class A:\n    old: int", ["a:2: the name old is retired; write new"]),
+        ("a", "self._old = 1", ["a:1: the name _old is retired; write new"]),
+        ("a", "import old\nf(old=old.old)  # old\nclass older: 'old'", []),
     ],
 )
 def test_what_is_found(path: str, source: str, found: list[str]) -> None:
