@@ -159,8 +159,11 @@ class Contracts:
         self._not = [line.split(" -> ")[0] for line in pure.get("ignore_imports", ()) if line.endswith("-> *")]
         top = self.layers[0][0]
         self.parent = next(
-            c["source_modules"] for c in listed if c["type"] == "forbidden" and top in c["forbidden_modules"]
+            c["source_modules"]
+            for c in listed
+            if c["type"] == "forbidden" and top in c["forbidden_modules"] and "deployer" not in c["forbidden_modules"]
         )
+        """What looks after the data path: it may not import the uppermost layer."""
 
     def holds_pure(self, module: str) -> bool:
         if any(fnmatch.fnmatch(module, pattern.replace(".**", "*")) for pattern in self._not):
@@ -170,6 +173,8 @@ class Contracts:
 
 PROGRAMS = ("deployer", "gateway", "protos")
 DEPLOYER, DATA_PATH, PARENT, SHARED = range(4)
+MANY = 6
+"""Names that a box has room for."""
 
 
 def layers() -> str:
@@ -220,9 +225,14 @@ def boxes(graph: grimp.ImportGraph, contracts: Contracts) -> tuple[list[Box], di
             box.is_pure = len(pure) == len(inside or [name])
             box.notes = lines([one.rpartition(".")[2] + "/" for one in folders], 24)
             if pure and not box.is_pure:
-                held = [one.rpartition(".")[2] for one in folders if pure >= set(graph.find_descendants(one)) and pure]
-                box.notes = lines([f"{one}/" for one in held], 22) if held else []
-                box.notes = ["pure inside:", *box.notes] if held else [f"{len(pure)} of {len(inside)} files are pure"]
+                parts = graph.find_children(name)
+                held = {one for one in parts if pure >= (graph.find_descendants(one) or {one})}
+                if len(held) * 2 > len(parts) and len(parts - held) <= MANY:
+                    box.notes = ["pure but for:", *_named(parts - held, folders)]
+                elif held & set(folders) and len(held) <= MANY:
+                    box.notes = ["pure inside:", *_named(held, folders)]
+                else:
+                    box.notes = [f"{len(pure)} of {len(inside)} files are pure"]
             found.append(box)
         together: dict[int, list[str]] = {}
         for name in sorted(files, key=lambda name: layered.get(name, -1)):
@@ -241,6 +251,10 @@ def boxes(graph: grimp.ImportGraph, contracts: Contracts) -> tuple[list[Box], di
                 run = []
             run += names
     return found, beside
+
+
+def _named(modules: Iterable[str], folders: Sequence[str]) -> list[str]:
+    return lines([one.rpartition(".")[2] + "/" * (one in folders) for one in sorted(modules)], 24)
 
 
 def imports(graph: grimp.ImportGraph, found: Sequence[Box]) -> dict[tuple[int, int], int]:
