@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNTIMES = "deployer/runtimes/locks"
+RUNTIMES = "deployer/runtimes"
 
 # What a runtime's packages ask for and never import as we run them.
 EXCLUDED = {
@@ -46,7 +46,7 @@ def main() -> None:
             excludes.write("\n".join(names))
             excludes.flush()
             group = ("--group", f"pyproject.toml:runtime-{runtime}", "--only-binary", ":all:")
-            compile_lock(f"{RUNTIMES}/{runtime}.txt", *group, "--excludes", excludes.name)
+            compile_lock(f"{RUNTIMES}/{runtime}/lock.txt", *group, "--excludes", excludes.name)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from deployer.local.ports import is_free
 from deployer.local.processes import Processes
 from deployer.local.state import GATEWAY, State, replace
 from deployer.local.supervisor import INTERVAL, Supervisor
-from deployer.runtimes.process import HOST
+from deployer.runtimes.base import HOST
 
 
 @click.command()

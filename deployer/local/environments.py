@@ -20,9 +20,9 @@ from pathlib import Path
 
 from deployer.errors import TurnoutError
 from deployer.local.pip_progress import PipProgress, why_failed
-from deployer.runtimes.tfserving import MODEL_SERVER
+from deployer.runtimes.registry import RUNTIMES
 
-LOCKS = Path(__file__).resolve().parent.parent / "runtimes" / "locks"
+_RUNTIMES = Path(__file__).resolve().parent.parent / "runtimes"
 _MARKER = ".complete"
 _POLL = 0.2
 """Seconds between two looks at what pip has done: often enough for a bar that seems to move by itself."""
@@ -35,20 +35,26 @@ class EnvironmentFailed(TurnoutError):
 
 
 def program(runtime: str) -> Path:
-    """What runs the runtime's processes: `tensorflow_model_server` where it is on PATH, else the Python of the
-    runtime's environment, which is made now if it isn't there (a minute or more; tells its progress on stderr).
+    """What runs the runtime's processes: its `binary` where that is on PATH, else the Python of the runtime's
+    environment, which is made now if it isn't there (a minute or more; tells its progress on stderr).
 
     Raises:
         EnvironmentFailed: it could not be made; the message says why and what to do.
     """
-    server = shutil.which(MODEL_SERVER) if runtime == "tfserving" else None
+    binary = RUNTIMES[runtime].binary
+    server = shutil.which(binary) if binary is not None else None
     return python(runtime) if server is None else Path(server).absolute()
+
+
+def lock(runtime: str) -> Path:
+    """The file that lists what is in the runtime's environment."""
+    return _RUNTIMES / runtime / "lock.txt"
 
 
 def python(runtime: str) -> Path:
     """The Python of the runtime's environment, made now if it isn't there. Raises as `program` does."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return environment(runtime, LOCKS / f"{runtime}.txt", cache.absolute() / "turnout" / "environments")
+    return environment(runtime, lock(runtime), cache.absolute() / "turnout" / "environments")
 
 
 def environment(runtime: str, lock: Path, root: Path) -> Path:

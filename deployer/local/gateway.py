@@ -18,7 +18,7 @@ from deployer.local.plan import Phase
 from deployer.local.readiness import Failed, Ready
 from deployer.local.replica import Replica, Run
 from deployer.local.state import State
-from deployer.runtimes.process import HOST
+from deployer.runtimes.base import HOST
 
 GATEWAY: Version = ("", "gateway")
 """What stands for it where versions are listed."""

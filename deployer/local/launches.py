@@ -9,8 +9,8 @@ from pathlib import Path
 from deployer.local import environments
 from deployer.local.aside import Aside
 from deployer.local.models import located
-from deployer.runtimes import COMMANDS
-from deployer.runtimes.process import Launch, Process
+from deployer.runtimes.base import Launch, Process
+from deployer.runtimes.registry import RUNTIMES
 from deployer.spec import ModelDeployment
 
 AGAIN_AFTER = 60.0
@@ -70,4 +70,4 @@ class Launches:
             env=spec.env,
             implementation=spec.implementation,
         )
-        return COMMANDS[runtime](launch)
+        return RUNTIMES[runtime].process(launch)

@@ -6,7 +6,7 @@ import random
 import socket
 from collections.abc import Collection
 
-from deployer.runtimes.process import HOST
+from deployer.runtimes.base import HOST
 
 FIRST, LAST = 20_000, 29_999
 """Below the range that systems take for outgoing connections (from 32,768 on Linux): a server may load for minutes

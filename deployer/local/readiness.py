@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import httpx
 
-from deployer.runtimes.process import HOST, GrpcCall, Process, RestCall
+from deployer.runtimes.base import HOST, GrpcCall, Process, RestCall
 
 _MOST_TEXT = 500
 """Characters of a server's answer that are shown in a reason."""

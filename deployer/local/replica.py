@@ -14,7 +14,7 @@ from pathlib import Path
 from deployer.local.plan import Phase
 from deployer.local.processes import Identity, Processes, intended, survivors
 from deployer.local.state import Record, State
-from deployer.runtimes.process import HOST, Process
+from deployer.runtimes.base import HOST, Process
 from gateway.table import Endpoint, RouteTable
 
 LOG_LIMIT = 10 * 1024 * 1024

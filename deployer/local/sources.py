@@ -21,7 +21,7 @@ from deployer.rollout.prometheus import Prometheus, Unread
 from deployer.rollout.signature import Signature
 from deployer.rollout.signatures import Told, fetch
 from deployer.rollout.state import Rollout
-from deployer.runtimes.process import HOST
+from deployer.runtimes.base import HOST
 from deployer.spec import ModelDeployment
 from gateway import table
 

@@ -1,15 +1,5 @@
-"""What serves versions: one module each, all giving a `Process` for a `Launch`. Pure."""
+"""What serves versions: a folder for each runtime, which holds all that is known of it; `registry.py` names them.
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-
-from deployer.runtimes import oip, seldon, tfserving
-from deployer.runtimes.process import Launch, Process
-
-COMMANDS: Mapping[str, Callable[[Launch], Process]] = {
-    "tfserving": tfserving.command,
-    "seldon": seldon.command,
-    "oip": oip.command,
-}
-"""By the document's `runtime`."""
+Pure but for what looks at files (`model.py`) and for the programs that are started in a runtime's own environment: a
+launcher, and TensorFlow Serving's stand-in.
+"""

@@ -16,7 +16,7 @@ from typing import Any
 
 from deployer.local import ports
 from deployer.local.gateway import ADMIN_PORT, PORT
-from deployer.runtimes.process import HOST
+from deployer.runtimes.base import HOST
 
 TURNOUT = (sys.executable, "-m", "deployer.cli")
 POLL = 0.3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployer.local import environments
-from deployer.runtimes import tfserving
+from deployer.runtimes.tfserving import process as tfserving
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
 from tests.support.shared import made_once
 

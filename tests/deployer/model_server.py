@@ -18,7 +18,7 @@ import grpc
 import numpy as np
 from google.protobuf.message import Message
 
-from deployer.runtimes.process import Process
+from deployer.runtimes.base import Process
 from protos import tfs_pb2
 from protos.methods import Method
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from deployer.local import environments
+from deployer.runtimes.registry import RUNTIMES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAIN = Path(__file__).resolve().parent / "environment_main.py"
@@ -170,9 +171,9 @@ def test_the_real_server_is_used_where_there_is_one(tmp_path: Path, monkeypatch:
     assert environments.program("tfserving") == server
 
 
-@pytest.mark.parametrize("runtime", ["tfserving", "seldon"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_locks_hold_versions_and_hashes_and_no_address(runtime: str) -> None:
-    text = (environments.LOCKS / f"{runtime}.txt").read_text()
+    text = environments.lock(runtime).read_text()
     assert "://" not in text.replace("\n", " ")
     packages = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
     assert packages

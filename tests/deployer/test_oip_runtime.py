@@ -13,8 +13,8 @@ import pytest
 
 from deployer.local import environments, models, oip_tensors, readiness
 from deployer.local.replica import last_line
-from deployer.runtimes import oip
-from deployer.runtimes.process import Launch, Process
+from deployer.runtimes.base import Launch, Process
+from deployer.runtimes.oip import process as oip
 from protos import methods
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
 

@@ -10,8 +10,11 @@ import pytest
 from google.protobuf import json_format
 
 from deployer.local import models
-from deployer.runtimes import COMMANDS, oip, seldon, tfserving
-from deployer.runtimes.process import Launch, Process, RestCall
+from deployer.runtimes.base import Launch, Process, RestCall
+from deployer.runtimes.oip import process as oip
+from deployer.runtimes.registry import RUNTIMES
+from deployer.runtimes.seldon import process as seldon
+from deployer.runtimes.tfserving import process as tfserving
 from protos import methods, oip_pb2, seldon_pb2, tfs_pb2
 
 PYTHON = Path("/cache/environments/tfserving-1/bin/python")
@@ -95,9 +98,9 @@ def test_the_questions_to_tfserving_name_the_version() -> None:
     assert list(asked.metadata_field) == ["signature_def"]
 
 
-@pytest.mark.parametrize("runtime", ["tfserving", "seldon", "oip"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_the_users_environment_reaches_the_process(runtime: str) -> None:
-    process = COMMANDS[runtime](launch(env={"TF_CPP_MIN_LOG_LEVEL": "3", "A": "b"}, implementation="own.Model"))
+    process = RUNTIMES[runtime].process(launch(env={"TF_CPP_MIN_LOG_LEVEL": "3", "A": "b"}, implementation="own.Model"))
     assert process.env["A"] == "b"
     assert process.env["TF_CPP_MIN_LOG_LEVEL"] == "3"
 

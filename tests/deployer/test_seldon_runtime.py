@@ -14,8 +14,8 @@ import pytest
 from google.protobuf import json_format
 
 from deployer.local import environments, models, readiness
-from deployer.runtimes import seldon
-from deployer.runtimes.process import Launch, Process
+from deployer.runtimes.base import Launch, Process
+from deployer.runtimes.seldon import process as seldon
 from protos import methods, seldon_pb2
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from deployer.local import environments, readiness
-from deployer.runtimes import tfserving
-from deployer.runtimes.process import Launch, Process
+from deployer.runtimes.base import Launch, Process
+from deployer.runtimes.tfserving import process as tfserving
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from deployer.kubernetes.manifests.basics import CannotRender, field
 from deployer.kubernetes.manifests.model import NoSuchPlace, Placed, placed
 from deployer.kubernetes.manifests.server import CONFIG_FOLDER, Server
-from deployer.runtimes.oip import model_settings
+from deployer.runtimes.oip.process import model_settings
 from deployer.spec import ModelDeployment, Ports, Version
 
 MLSERVER = "seldonio/mlserver:1.7.1"

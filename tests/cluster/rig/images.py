@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from deployer.local import environments
-from deployer.runtimes.tfserving import MODEL_SERVER, STAND_IN
+from deployer.runtimes.tfserving.process import MODEL_SERVER, STAND_IN
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 EXAMPLES = CHECKOUT / "examples"

@@ -14,8 +14,9 @@ import pytest
 from deployer.local import environments, models, readiness
 from deployer.rollout.signature import Signature, Tensor, difference
 from deployer.rollout.signatures import fetch
-from deployer.runtimes import oip, seldon
-from deployer.runtimes.process import Launch, Process
+from deployer.runtimes.base import Launch, Process
+from deployer.runtimes.oip import process as oip
+from deployer.runtimes.seldon import process as seldon
 from gateway.table import Runtime
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
 

@@ -13,14 +13,15 @@ ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT))
 
 from deployer.cli import main  # noqa: E402
-from deployer.local import desired, environments, launches, readiness  # noqa: E402
+from deployer.local import desired, environments, readiness  # noqa: E402
 from deployer.local.autoscaler import Autoscaler, Policy  # noqa: E402
-from deployer.runtimes.process import GrpcCall, Launch, Process, RestCall  # noqa: E402
+from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall, Runtime  # noqa: E402
+from deployer.runtimes.registry import RUNTIMES  # noqa: E402
 
 SERVER = Path(__file__).with_name("server.py")
 
 
-def command(launch: Launch) -> Process:
+def process(self: Runtime, launch: Launch) -> Process:
     return Process(
         server="fake",
         argv=(str(launch.program), str(SERVER), str(launch.rest), str(launch.grpc), str(launch.model)),
@@ -62,7 +63,8 @@ def autoscaler(replicas: int) -> Autoscaler:
 
 desired.Autoscaler = autoscaler  # type: ignore[attr-defined, assignment]
 environments.program = lambda runtime: Path(sys.executable)
-launches.COMMANDS = {"tfserving": command, "seldon": command}  # type: ignore[attr-defined]
+for runtime in RUNTIMES.values():
+    type(runtime).process = process  # type: ignore[method-assign]
 readiness.check = check
 readiness.alive = alive
 main()

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from deployer.runtimes.process import GrpcCall, Launch, Process, RestCall
+from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall
 from protos import methods, tfs_pb2
 
 MODEL_SERVER = "tensorflow_model_server"
-STAND_IN = Path(__file__).resolve().parent.parent / "standin" / "__main__.py"
+STAND_IN = Path(__file__).resolve().parent / "standin" / "__main__.py"
 _THREADS = ("--tensorflow_intra_op_parallelism=1", "--tensorflow_inter_op_parallelism=2")
 # One core a request: several replicas share this machine, and answers don't depend on how sums were split up.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
-from deployer.runtimes.process import HOST, GrpcCall, Launch, Process, RestCall
+from deployer.runtimes.base import HOST, GrpcCall, Launch, Process, RestCall
 from protos import methods, oip_pb2
 
 _QUIET = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from deployer.runtimes.process import GrpcCall, Launch, Process, RestCall
+from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall
 from protos import methods, seldon_pb2
 
-LAUNCHER = Path(__file__).resolve().parent.parent / "local" / "seldon_launcher.py"
+LAUNCHER = Path(__file__).resolve().parent / "launcher.py"
 
 
 def command(launch: Launch) -> Process:

@@ -1,11 +1,12 @@
-"""What it takes to run one replica of a version on this machine, whatever its runtime. Pure."""
+"""What Turnout has to know of a runtime, and what it takes to run one replica of a version. Pure."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 HOST = "127.0.0.1"
 """Where replicas listen: a laptop's model servers are nobody else's business (decision 24)."""
@@ -83,3 +84,22 @@ class Process:
     """Why the model will never be available, by the JSON that `status` answered; None while there is hope."""
     derive: Callable[[Any], RestCall | None] = lambda description: None
     """A warm-up made up from the JSON that `ready` answered; None if it can't be."""
+
+
+class Runtime(ABC):
+    """A kind of model server. It has a folder of its name, and in that the `lock.txt` of its environment."""
+
+    name: ClassVar[str]
+    """The document's `spec.runtime`."""
+    title: ClassVar[str]
+    """What people call it."""
+    binary: ClassVar[str | None] = None
+    """A program that serves in place of the environment's where it is on PATH."""
+
+    @abstractmethod
+    def process(self, launch: Launch) -> Process:
+        """The process that serves `launch` on this machine.
+
+        Raises:
+            ValueError: the launch lacks what the server needs.
+        """

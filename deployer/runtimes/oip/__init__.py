@@ -1,0 +1,1 @@
+"""MLServer, and other servers of the Open Inference Protocol."""
