@@ -13,9 +13,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deployer.errors import TurnoutError, nearest
-from deployer.local.models import ModelMissing, located
+from deployer.local.models import located
 from deployer.model_path import absolute, is_local
 from deployer.plain import dotted
+from deployer.runtimes.base import ModelMissing
+from deployer.runtimes.registry import RUNTIMES
 from deployer.spec import API_VERSION, KIND, ModelDeployment
 from deployer.tree import Mistake, Node, Place, parse
 from deployer.wording import Wrong, examined
@@ -156,13 +158,15 @@ def _foreign(data: object) -> Wrong:
 def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
     """Models that the runtime would not find on this machine. What is no path, list or runtime is told elsewhere."""
     spec = data["spec"] if isinstance(data.get("spec"), dict) else {}
-    runtime = spec.get("runtime")
+    runtime = next((runtime for name, runtime in RUNTIMES.items() if name == spec.get("runtime")), None)
+    if runtime is None or not runtime.knows_models:
+        return
     versions = spec["versions"] if isinstance(spec.get("versions"), list) else []
     for index, version in enumerate(versions):
         model = version.get("model") if isinstance(version, dict) and not version.keys() & {"image", "pod"} else None
-        if isinstance(model, str) and is_local(model) and runtime in ("tfserving", "seldon"):
+        if isinstance(model, str) and is_local(model):
             try:
-                located(runtime, Path(absolute(model, folder)))
+                located(runtime.name, Path(absolute(model, folder)))
             except ValueError:
                 continue
             except ModelMissing as error:

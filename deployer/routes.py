@@ -16,9 +16,8 @@ from dataclasses import replace
 
 from deployer.duration import seconds
 from deployer.rollout.conduct import Roles
-from deployer.spec import ModelDeployment, Spec
+from deployer.spec import ModelDeployment
 from gateway import table
-from gateway.table import Runtime
 
 
 def route(
@@ -30,7 +29,8 @@ def route(
     stands last for as long as it is held; a servable number that a declared one has now is the declared one's.
     """
     traffic, rollout = document.spec.traffic, document.spec.rollout
-    versions = [table.Version(name=v.name, servable=_servable(document, v.name)) for v in document.spec.versions]
+    runtime, spec = document.runtime, document.spec
+    versions = [table.Version(name=v.name, servable=runtime.servable(spec, v)) for v in spec.versions]
     roles = _answered(before, roles, ready, document.by_name, by_hand=rollout is None)
     if roles.stable not in document.by_name and before is not None:
         held = before.by_name[roles.stable]
@@ -43,7 +43,7 @@ def route(
     return table.Deployment(
         namespace=document.metadata.namespace,
         name=document.metadata.name,
-        runtime=_spoken(document.spec),
+        runtime=runtime.speaks(spec).name,
         stable=roles.stable,
         canary=roles.canary,
         weight=roles.weight,
@@ -70,18 +70,3 @@ def _answered(
     if roles.canary is None or (by_hand and roles.canary not in ready):
         roles = replace(roles, weight=0.0)
     return roles
-
-
-_OF_SELDON: dict[str, Runtime] = {"seldon": "seldon", "tensorflow": "tfserving", "v2": "oip"}
-"""What servers of the runtime seldon speak, by their protocol."""
-
-
-def _spoken(spec: Spec) -> Runtime:
-    return _OF_SELDON[spec.seldon.protocol] if spec.runtime == "seldon" else spec.runtime
-
-
-def _servable(document: ModelDeployment, version: str) -> int | None:
-    """The number that a pin may carry: MLServer's versions have names alone, TensorFlow's and Triton's are numbers."""
-    spec = document.spec
-    numbered = _spoken(spec) == "tfserving" or (spec.runtime == "oip" and spec.oip.server == "triton")
-    return document.by_name[version].number if numbered else None

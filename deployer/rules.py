@@ -1,5 +1,5 @@
-"""The rules of a ModelDeployment that span fields; those of a version's pods are in `pod_rules.py`,
-those of rollouts in `rollout_rules.py`.
+"""The rules of a ModelDeployment that span fields; those of a version's pods are in `pod_rules.py`, those of
+rollouts in `rollout_rules.py`, those of one runtime alone in its folder.
 
 Pure, and over plain data (what YAML or JSON holds) rather than over the models, so that a document with a mistake in
 one field still has all its other mistakes found. Parts of the wrong type are passed over: the models report those.
@@ -17,29 +17,23 @@ from deployer.plain import Broken, Path, items, mapping
 from deployer.pod_rules import broken_pod
 from deployer.quantity import cores, memory_bytes
 from deployer.rollout_rules import broken_rollout
-
-SELDON_SERVERS = (
-    "SKLEARN_SERVER",
-    "XGBOOST_SERVER",
-    "MLFLOW_SERVER",
-    "TENSORFLOW_SERVER",
-    "TRITON_SERVER",
-    "HUGGINGFACE_SERVER",
-)
-"""What Seldon has to load a model without a class of the user's own."""
+from deployer.runtimes.base import Runtime
+from deployer.runtimes.registry import RUNTIMES
 
 
 def broken(document: object) -> Iterator[Broken]:
     """Each rule that `document` breaks, in the order of the document."""
     spec = mapping(document, "spec")
-    runtime = spec.get("runtime")
-    server = mapping(spec, "oip").get("server", "mlserver") if runtime == "oip" else None
+    name = spec.get("runtime")
+    runtime = RUNTIMES.get(name) if isinstance(name, str) else None
     versions = [(index, version) for index, version in enumerate(items(spec, "versions")) if isinstance(version, dict)]
-    yield from _sections(spec, runtime)
+    yield from _sections(spec, name)
     yield from _names(versions)
-    for index, version in versions:
-        yield from _content(runtime, server, version, ("spec", "versions", index))
-    yield from _servables(runtime, server, versions)
+    if runtime is not None:
+        for index, version in versions:
+            yield from _content(runtime, version, ("spec", "versions", index))
+        yield from runtime.rules(spec)
+        yield from _servables(runtime, versions)
     for index, version in versions:
         path = ("spec", "versions", index)
         yield from _resources(mapping(version, "resources"), (*path, "resources"))
@@ -49,21 +43,12 @@ def broken(document: object) -> Iterator[Broken]:
     yield from broken_rollout(spec)
 
 
-def _sections(spec: dict[str, Any], runtime: object) -> Iterator[Broken]:
-    for name in ("seldon", "oip"):
-        if name in spec and isinstance(runtime, str) and runtime != name:
+def _sections(spec: dict[str, Any], chosen: object) -> Iterator[Broken]:
+    for name, runtime in RUNTIMES.items():
+        if runtime.section is not None and name in spec and isinstance(chosen, str) and chosen != name:
             yield Broken(
-                ("spec", name), f"only the runtime {name} has this, and the runtime is {runtime}", "leave it out"
+                ("spec", name), f"only the runtime {name} has this, and the runtime is {chosen}", "leave it out"
             )
-    oip = mapping(spec, "oip")
-    if oip.get("server") == "other" and "ports" not in oip:
-        yield Broken(("spec", "oip", "server"), "of another server the ports can't be known", "write ports beside it")
-    taken: dict[object, str] = {}
-    for name, port in mapping(oip, "ports").items():
-        if isinstance(port, int) and port in taken:
-            yield Broken(("spec", "oip", "ports", name), f"{port} is the port {taken[port]} already", "write another")
-        elif isinstance(port, int):
-            taken[port] = name
 
 
 def _names(versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
@@ -76,47 +61,33 @@ def _names(versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
             seen.add(name)
 
 
-def _content(runtime: object, server: object, version: dict[str, Any], path: Path) -> Iterator[Broken]:
+def _content(runtime: Runtime, version: dict[str, Any], path: Path) -> Iterator[Broken]:
     """Where a version's weights and its code come from."""
-    has_model, has_image = "model" in version, "image" in version
-    if runtime == "tfserving" and not has_model:
-        yield Broken((*path, "model"), "tfserving needs a model", "write model: and a SavedModel's folder")
-    if runtime in ("seldon", "oip") and not has_model and not has_image:
-        yield Broken((*path, "model"), f"{runtime} needs a model, or an image that holds one", "write model: or image:")
-    elif server == "other" and not has_image:
-        yield Broken((*path, "image"), "another server than mlserver and triton needs an image", "write image:")
-    implementation = version.get("implementation")
-    if implementation is None:
+    name, has_model = runtime.name, "model" in version
+    if not has_model and runtime.needs_model:
+        yield Broken((*path, "model"), f"{name} needs a model", f"write model: and {runtime.models}")
+    elif not has_model and "image" not in version:
+        yield Broken((*path, "model"), f"{name} needs a model, or an image that holds one", "write model: or image:")
+    if version.get("implementation") is None:
         return
     at = (*path, "implementation")
-    if runtime == "tfserving" or server in ("triton", "other"):
-        yield Broken(at, f"{server or runtime} has no choice of implementations", "leave it out")
+    if not runtime.has_implementations:
+        yield Broken(at, f"{name} has no choice of implementations", "leave it out")
     elif not has_model:
         yield Broken(at, "an implementation loads a model, and there is none", "write model: and where it lies")
-    elif runtime == "seldon" and isinstance(implementation, str) and implementation not in SELDON_SERVERS:
-        near = nearest(implementation, SELDON_SERVERS)
-        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(SELDON_SERVERS)}"
-        yield Broken(at, f"{implementation!r} is no prepackaged server of Seldon's", hint)
 
 
-def _servables(runtime: object, server: object, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
+def _servables(runtime: Runtime, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
     taken: dict[int, object] = {}
     for index, version in versions:
         path: Path = ("spec", "versions", index)
         servable, model = version.get("servable"), version.get("model")
-        if servable is not None and (runtime == "seldon" or server in ("mlserver", "other")):
-            kind = server or runtime
-            yield Broken((*path, "servable"), f"a version of {kind} has no servable number", "leave it out")
+        if servable is not None and not runtime.is_numbered:
+            yield Broken((*path, "servable"), f"a version of {runtime.name} has no servable number", "leave it out")
             continue
         field, number = "servable", servable
-        if servable is None and runtime == "tfserving" and isinstance(model, str):
+        if servable is None and runtime.is_numbered and isinstance(model, str):
             field, number = "model", folder_number(model)
-            if number is None:
-                yield Broken(
-                    (*path, "model"),
-                    "the model's folder is not named by a number, which TensorFlow Serving needs",
-                    f"write servable: {index + 1} beside it, or use a folder such as models/digits/{index + 1}",
-                )
         if isinstance(number, int) and not isinstance(number, bool):
             if number in taken:
                 yield Broken(

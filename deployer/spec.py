@@ -1,12 +1,13 @@
 """ModelDeployment: what a user writes, on a laptop and on Kubernetes alike.
 
 The one source of the document: `schema.py` and the reference in `docs/` are made from it. Pure. What it says of
-rollouts is in `rollout_spec.py`, of pods in `pod_spec.py`; the rules that span fields are in `rules.py`.
+rollouts is in `rollout_spec.py`, of pods in `pod_spec.py`; the rules that span fields are in `rules.py`, what only one
+runtime has in that one's folder.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -21,7 +22,6 @@ from deployer.fields import (
     Memory,
     Model,
     Part,
-    Port,
     Replicas,
     Words,
     two_decimals,
@@ -30,9 +30,26 @@ from deployer.model_path import absolute, folder_number, is_local, local_path
 from deployer.pod_spec import Pod
 from deployer.rollout_spec import Match, Rollout, Sticky
 from deployer.rules import broken
+from deployer.runtimes.base import Runtime
+from deployer.runtimes.oip.section import OipSection
+from deployer.runtimes.registry import RUNTIMES
+from deployer.runtimes.seldon.section import SeldonSection
 
 API_VERSION = "turnout.dev/v1alpha1"
 KIND = "ModelDeployment"
+
+if TYPE_CHECKING:
+    RuntimeName = str
+else:
+    RuntimeName = Literal[tuple(RUNTIMES)]
+_SERVED = f"What serves the versions. {'; '.join(f'{name}: {runtime.title}' for name, runtime in RUNTIMES.items())}."
+_MODEL = (
+    "Where the model lies: a path or file:// path, relative to the folder of this document; on Kubernetes a path in "
+    "the image, seen from its root. There also s3://, gs://, http://, https:// and pvc://CLAIM/PATH. It is "
+    f"{'; '.join(f'for {name} {runtime.models}' for name, runtime in RUNTIMES.items())}. "
+    f"An image of {' or '.join(name for name, runtime in RUNTIMES.items() if not runtime.needs_model)} may hold the "
+    "model itself: then leave it out."
+)
 
 
 class Metadata(Part):
@@ -93,11 +110,7 @@ class Version(Part):
 
     name: Label
     """The version's name: what traffic names, callers may pin, and metrics carry."""
-    model: Model | None = None
-    """Where the model lies: a path or file:// path, relative to the folder of this document; on Kubernetes a path in
-    the image, seen from its root. There also s3://, gs://, http://, https:// and pvc://CLAIM/PATH. For tfserving a
-    SavedModel's folder; for seldon a Python file named after the model class in it, or its folder; for oip what the
-    server loads. An image of seldon or oip may hold the model itself: then leave it out."""
+    model: Annotated[Model | None, Field(description=_MODEL)] = None
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=IMAGE_PATTERN)] | None = None
     """On Kubernetes: the server's image. Left out, it is the runtime's usual one."""
     args: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = ()
@@ -106,7 +119,8 @@ class Version(Part):
     """What loads the model. For seldon one of its prepackaged servers, such as SKLEARN_SERVER; for oip's mlserver the
     class of its runtime, such as mlserver_sklearn.SKLearnModel."""
     servable: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | None = None
-    """TensorFlow Serving's own number for this version. Left out, it is the number that names the model's folder."""
+    """The number by which TensorFlow Serving or Triton knows this version. Left out, it is the one that names the
+    model's folder."""
     resources: Resources = Resources()
     """What one replica needs and may use."""
     autoscaling: Autoscaling | None = None
@@ -156,44 +170,13 @@ class Traffic(Part):
     """Who gets a version whatever the weight is. The first that fits decides. Such requests are no evidence."""
 
 
-class Seldon(Part):
-    """What only the runtime seldon has."""
-
-    operator: bool | None = None
-    """On Kubernetes: whether each version is a SeldonDeployment, which Seldon's operator runs, or a plain Deployment of
-    the same image. Left out: a SeldonDeployment where its custom resource is installed."""
-    protocol: Literal["seldon", "tensorflow", "v2"] = "seldon"
-    """What the servers speak."""
-
-
-class Ports(Part):
-    """Where a server listens in its container."""
-
-    rest: Port
-    """HTTP."""
-    grpc: Port
-    """gRPC."""
-    metrics: Port | None = None
-    """Prometheus' metrics, where it has any."""
-
-
-class Oip(Part):
-    """What only the runtime oip has."""
-
-    server: Literal["mlserver", "triton", "other"] = "mlserver"
-    """Which server of the Open Inference Protocol. `other` needs an image and ports."""
-    ports: Ports | None = None
-    """Where it listens. Left out: the server's usual ports."""
-
-
 class Spec(Part):
     """The model's versions and its traffic."""
 
-    runtime: Literal["tfserving", "seldon", "oip"]
-    """What serves the versions: TensorFlow Serving, Seldon's servers, or a server of the Open Inference Protocol."""
-    seldon: Seldon = Seldon()
+    runtime: Annotated[RuntimeName, Field(description=_SERVED)]
+    seldon: SeldonSection = SeldonSection()
     """What only the runtime seldon has."""
-    oip: Oip = Oip()
+    oip: OipSection = OipSection()
     """What only the runtime oip has."""
     versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=32)]
     """All versions that run now."""
@@ -225,6 +208,11 @@ class ModelDeployment(Part):
     def key(self) -> str:
         """What the deployment is known by everywhere: its namespace and name."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def runtime(self) -> Runtime:
+        """What serves the versions."""
+        return RUNTIMES[self.spec.runtime]
 
     @property
     def by_name(self) -> dict[str, Version]:

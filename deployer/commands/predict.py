@@ -11,16 +11,13 @@ from typing import Any, NamedTuple
 import click
 import grpc
 import httpx
-from google.protobuf import json_format
 
 from deployer.commands import options
 from deployer.errors import TurnoutError
-from deployer.local import oip_tensors
 from deployer.local.following import named, status, supervised
 from deployer.local.state import State
-from deployer.local.tensors import columns, nested, tensor
+from deployer.runtimes.base import GrpcCall
 from deployer.spec import ModelDeployment
-from protos import methods, seldon_pb2, tfs_pb2
 
 TIMEOUT = 60.0
 """Seconds; the gateway's own deadline."""
@@ -50,7 +47,8 @@ def predict(name: str, data: str, version: str | None, over_grpc: bool, state: S
     document = named(state, name)
     if version is not None:
         document.version(version)
-    body = _body(document.spec.runtime, _data(data))
+    given = _data(data)
+    body = given if isinstance(given, dict) else document.runtime.protocol.body(_rows(given))
     supervised(state)
     now = status(state, document.key)
     if now is None or not now.address:
@@ -81,22 +79,12 @@ def _data(text: str) -> Any:
         raise TurnoutError(f"{place} is no JSON: {error}; for example [[1.0, 2.0]]") from None
 
 
-def _body(runtime: str, data: Any) -> dict[str, Any]:
-    if isinstance(data, dict):
-        return data
-    rows = data if isinstance(data, list) else [data]
-    if runtime == "oip":
-        return oip_tensors.body(rows)
-    return {"instances": rows} if runtime == "tfserving" else {"data": {"ndarray": rows}}
+def _rows(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]
 
 
 def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
-    name = document.metadata.name
-    path = {
-        "tfserving": f"/v1/models/{name}:predict",
-        "seldon": f"/seldon/{document.metadata.namespace}/{name}/api/v1.0/predictions",
-        "oip": f"/v2/models/{name}/infer",
-    }[document.spec.runtime]
+    path = document.runtime.protocol.path(document.metadata.namespace, document.metadata.name)
     try:
         answer = httpx.post(f"http://{address}{path}", json=body, headers=pins, timeout=TIMEOUT, trust_env=False)
         content = answer.json()
@@ -111,10 +99,18 @@ def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pi
 
 
 def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
-    ask = {"tfserving": _ask_tfserving, "seldon": _ask_seldon, "oip": _ask_oip}[document.spec.runtime]
+    protocol, namespace, name = document.runtime.protocol, document.metadata.namespace, document.metadata.name
+    metadata = pins | protocol.metadata(namespace, name)
+    exchange = protocol.exchange(name, body)
     try:
         with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-            return ask(channel, document, body, pins)
+            call = next(exchange)
+            while True:
+                message, version = _call(channel, call, metadata)
+                try:
+                    call = exchange.send(message)
+                except StopIteration as done:
+                    return Answer(version, done.value)
     except grpc.RpcError as error:
         if not isinstance(error, grpc.Call):
             raise TurnoutError(f"the gateway at {address} did not answer: {error}") from None
@@ -123,59 +119,15 @@ def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pi
         raise TurnoutError(f"{version or 'the gateway'} answered {what}") from None
 
 
-def _ask_tfserving(
-    channel: grpc.Channel, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]
-) -> Answer:
-    signature = str(body.get("signature_name", "serving_default"))
-    spec = tfs_pb2.ModelSpec(name=document.metadata.name, signature_name=signature)
-    described, _ = _call(
-        channel,
-        methods.GET_MODEL_METADATA,
-        tfs_pb2.GetModelMetadataRequest(model_spec=tfs_pb2.ModelSpec(name=spec.name), metadata_field=["signature_def"]),
-        pins,
-    )
-    signatures = tfs_pb2.SignatureDefMap.FromString(described.metadata["signature_def"].value).signature_def
-    if signature not in signatures:
-        raise TurnoutError(f"the model has no signature {signature}; it has {', '.join(sorted(signatures))}")
-    inputs = signatures[signature].inputs
-    given = columns(body, sorted(inputs))
-    if given.keys() != set(inputs):
-        raise TurnoutError(f"the model's inputs are {', '.join(sorted(inputs))}, not {', '.join(sorted(given))}")
-    request = tfs_pb2.PredictRequest(model_spec=spec)
-    for name, value in given.items():
-        request.inputs[name].CopyFrom(tensor(value, inputs[name].dtype, name))
-    answer, version = _call(channel, methods.PREDICT, request, pins)
-    return Answer(version, {"outputs": {name: nested(output) for name, output in sorted(answer.outputs.items())}})
-
-
-def _ask_seldon(channel: grpc.Channel, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
-    request = seldon_pb2.SeldonMessage()
-    try:
-        json_format.ParseDict(body, request)
-    except json_format.ParseError as error:
-        raise TurnoutError(f"the data is no SeldonMessage: {error}") from None
-    address = {"seldon": document.metadata.name, "namespace": document.metadata.namespace}
-    answer, version = _call(channel, methods.SELDON_PREDICT, request, pins | address)
-    return Answer(version, json_format.MessageToDict(answer))
-
-
-def _ask_oip(channel: grpc.Channel, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
-    request = oip_tensors.request(body)
-    request.model_name = document.metadata.name
-    answer, version = _call(channel, methods.OIP_MODEL_INFER, request, pins)
-    return Answer(version, oip_tensors.response(answer))
-
-
-def _call(
-    channel: grpc.Channel,
-    method: methods.Method[methods.Request, methods.Response],
-    request: methods.Request,
-    metadata: dict[str, str],
-) -> tuple[methods.Response, str]:
+def _call(channel: grpc.Channel, call: GrpcCall, metadata: dict[str, str]) -> tuple[bytes, str]:
     """The answer, and the version that gave it."""
-    call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
-    answer, done = call.with_call(request, timeout=TIMEOUT, metadata=tuple(metadata.items()))
+    send = channel.unary_unary(call.path, _as_it_is, _as_it_is)
+    answer, done = send.with_call(call.message, timeout=TIMEOUT, metadata=tuple(metadata.items()))
     return answer, _answered_by(done.initial_metadata())
+
+
+def _as_it_is(message: bytes) -> bytes:
+    return message
 
 
 def _answered_by(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:

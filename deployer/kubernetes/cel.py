@@ -6,37 +6,43 @@ be of any length to it, are compared by the operator only. What may not change i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from deployer.kubernetes.cel_rollout import ROLLOUT_RULES
-from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed
+from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed, no_version
 from deployer.model_path import REMOTE
 from deployer.pod_rules import RESERVED
-from deployer.rules import SELDON_SERVERS
-
-
-def _no_version(condition: str, message: str) -> Rule:
-    """No version `v` may meet `condition`. The message can't name those that do: that would cost too much."""
-    return Rule(f"!self.versions.exists(v, {condition})", message, ".versions")
+from deployer.runtimes.base import Runtime
+from deployer.runtimes.registry import RUNTIMES
 
 
 def _fixed(field: str) -> str:
     return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
 
 
-_SERVER = "(has(self.oip) && has(self.oip.server) ? self.oip.server : 'mlserver')"
+def _of(which: Callable[[Runtime], bool]) -> tuple[str, ...]:
+    """The names of the runtimes for which that is so."""
+    return tuple(name for name, runtime in RUNTIMES.items() if which(runtime))
+
+
+_WITH_MODEL, _WITHOUT_MODEL = _of(lambda r: r.needs_model), _of(lambda r: not r.needs_model)
+_LOADED, _NUMBERED = _of(lambda r: r.has_implementations), _of(lambda r: r.is_numbered)
 _NUMBER = (
-    "has(v.servable) ? string(v.servable) : self.runtime == 'tfserving' && has(v.model)"
-    " ? v.model.find('[1-9][0-9]{0,17}/*$').find('[0-9]+') : ''"
+    f"has(v.servable) ? string(v.servable) : self.runtime in {listed(_NUMBERED)} && has(v.model)"
+    " ? v.model.find('(^|/)0{0,17}[1-9][0-9]{0,17}/*$').find('[1-9][0-9]*') : ''"
 )
 _SCHEMES = ", ".join(f"{name}://" for name in REMOTE)
 _WEIGHTS = "since what was measured under its name holds for those weights only; add a version of another name"
 
 _SPEC: tuple[Rule, ...] = (
-    Rule(
-        "!has(self.seldon) || self.runtime == 'seldon'",
-        "only the runtime seldon has spec.seldon; leave it out",
-        ".seldon",
+    *(
+        Rule(
+            f"!has(self.{name}) || self.runtime == '{name}'",
+            f"only the runtime {name} has spec.{name}; leave it out",
+            f".{name}",
+        )
+        for name in _of(lambda r: r.section is not None)
     ),
-    Rule("!has(self.oip) || self.runtime == 'oip'", "only the runtime oip has spec.oip; leave it out", ".oip"),
     Rule(
         "self.versions.exists(v, v.name == self.traffic.stable)",
         "stable names none of the versions",
@@ -49,37 +55,25 @@ _SPEC: tuple[Rule, ...] = (
         ".traffic.canary",
         "self.traffic.canary",
     ),
-    _no_version(
-        "self.runtime == 'tfserving' && !has(v.model)", "tfserving needs a model; write model: in each version"
+    no_version(
+        f"self.runtime in {listed(_WITH_MODEL)} && !has(v.model)",
+        f"{' and '.join(_WITH_MODEL)} needs a model; write model: in each version",
     ),
-    _no_version(
-        "self.runtime != 'tfserving' && !has(v.model) && !has(v.image)",
+    no_version(
+        f"self.runtime in {listed(_WITHOUT_MODEL)} && !has(v.model) && !has(v.image)",
         "there is neither a model nor an image; write model: or image: in each version",
     ),
-    _no_version(
-        f"self.runtime == 'oip' && {_SERVER} == 'other' && !has(v.image)",
-        "another server than mlserver and triton needs an image; write image: in each version",
+    no_version(
+        f"has(v.implementation) && !(self.runtime in {listed(_LOADED)})",
+        f"only {' and '.join(_LOADED)} have a choice of implementations; leave it out of the versions",
     ),
-    _no_version(
-        f"has(v.implementation) && (self.runtime == 'tfserving' || self.runtime == 'oip' && {_SERVER} != 'mlserver')",
-        "only seldon and oip's mlserver have a choice of implementations; leave it out of the versions",
-    ),
-    _no_version(
+    no_version(
         "has(v.implementation) && !has(v.model)",
         "an implementation loads a model, and there is none; write model: beside it",
     ),
-    _no_version(
-        f"self.runtime == 'seldon' && has(v.implementation) && !(v.implementation in {listed(SELDON_SERVERS)})",
-        f"implementation is none of Seldon's prepackaged servers, {', '.join(SELDON_SERVERS)}",
-    ),
-    _no_version(
-        f"has(v.servable) && !(self.runtime == 'tfserving' || self.runtime == 'oip' && {_SERVER} == 'triton')",
-        "only tfserving and oip's triton have servable numbers; leave servable out of the versions",
-    ),
-    _no_version(
-        "self.runtime == 'tfserving' && !has(v.servable) && has(v.model)"
-        " && !v.model.matches('(^|/)0{0,17}[1-9][0-9]{0,17}/*$')",
-        "the model's folder is not named by a number, which TensorFlow Serving needs; write servable: beside model:",
+    no_version(
+        f"has(v.servable) && !(self.runtime in {listed(_NUMBERED)})",
+        f"only {' and '.join(_NUMBERED)} have servable numbers; leave servable out of the versions",
     ),
     Rule(
         "!has(self.traffic.match) || self.traffic.match.all(m, self.versions.exists(v, v.name == m.version))",
@@ -115,7 +109,7 @@ _VERSION: tuple[Rule, ...] = (
     ),
 )
 
-RULES: dict[Node, tuple[Rule, ...]] = {
+_RULES: dict[Node, tuple[Rule, ...]] = {
     (): (
         Rule(
             "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63",
@@ -125,19 +119,6 @@ RULES: dict[Node, tuple[Rule, ...]] = {
     ("spec",): _SPEC,
     ("spec", "runtime"): (
         Rule("self == oldSelf", "the runtime can't be changed; make a ModelDeployment of another name for it"),
-    ),
-    ("spec", "oip"): (
-        Rule(
-            "!has(self.server) || self.server != 'other' || has(self.ports)",
-            "of another server the ports can't be known; write ports",
-            ".ports",
-        ),
-    ),
-    ("spec", "oip", "ports"): (
-        Rule(
-            "self.rest != self.grpc && (!has(self.metrics) || self.metrics != self.rest && self.metrics != self.grpc)",
-            "two of rest, grpc and metrics are the same port; write another",
-        ),
     ),
     ("spec", "versions", "[]"): _VERSION,
     ("spec", "versions", "[]", "model"): (
@@ -216,4 +197,10 @@ RULES: dict[Node, tuple[Rule, ...]] = {
     ),
     **ROLLOUT_RULES,
 }
-"""The rules by the node that they are of."""
+
+_OF_RUNTIMES = [runtime.cel for runtime in RUNTIMES.values()]
+RULES: dict[Node, tuple[Rule, ...]] = {
+    node: (*_RULES.get(node, ()), *(rule for rules in _OF_RUNTIMES for rule in rules.get(node, ())))
+    for node in (*_RULES, *(node for rules in _OF_RUNTIMES for node in rules))
+}
+"""The rules by the node that they are of, with those of each runtime."""

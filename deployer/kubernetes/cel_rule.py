@@ -19,6 +19,11 @@ class Rule(NamedTuple):
     """A CEL expression whose text follows the message and a colon."""
 
 
+def no_version(condition: str, message: str) -> Rule:
+    """A rule of the spec: no version `v` meets `condition`. The message can't name one: that would cost too much."""
+    return Rule(f"!self.versions.exists(v, {condition})", message, ".versions")
+
+
 def listed(words: tuple[str, ...]) -> str:
     """`words` as a list of CEL's."""
     return "[" + ", ".join(f"'{word}'" for word in words) + "]"

@@ -10,7 +10,6 @@ from deployer.local import environments
 from deployer.local.aside import Aside
 from deployer.local.models import located
 from deployer.runtimes.base import Launch, Process
-from deployer.runtimes.registry import RUNTIMES
 from deployer.spec import ModelDeployment
 
 AGAIN_AFTER = 60.0
@@ -60,7 +59,7 @@ class Launches:
         launch = Launch(
             deployment=document.metadata.name,
             version=version,
-            servable=spec.number if runtime == "tfserving" else None,
+            servable=document.runtime.servable(document.spec, spec),
             model=located(runtime, Path(spec.path)),
             rest=ports["rest"],
             grpc=ports["grpc"],
@@ -70,4 +69,4 @@ class Launches:
             env=spec.env,
             implementation=spec.implementation,
         )
-        return RUNTIMES[runtime].process(launch)
+        return document.runtime.process(launch)

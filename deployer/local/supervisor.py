@@ -16,7 +16,6 @@ from deployer.local.backoff import Trouble
 from deployer.local.desired import Desired
 from deployer.local.gateway import GATEWAY, Gateway
 from deployer.local.launches import Launches
-from deployer.local.models import ModelMissing
 from deployer.local.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
 from deployer.local.readiness import Failed, Ready
 from deployer.local.replica import Replica, Replicas, Run
@@ -24,6 +23,7 @@ from deployer.local.rollouts import Keep, Rollouts
 from deployer.local.routes import routes
 from deployer.local.state import Record, State, stem
 from deployer.local.watch import Watch
+from deployer.runtimes.base import ModelMissing
 from gateway import table
 from gateway.table import RouteTable
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol
 
 import grpc
 
-from deployer.local.tensors import nested
+from deployer.runtimes.tfserving.tensors import nested
 from protos import methods, seldon_pb2, tfs_pb2
 from protos.methods import Method, Request, Response
 

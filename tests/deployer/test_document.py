@@ -151,7 +151,7 @@ def test_models_have_to_be_there(tmp_path: Path) -> None:
     (first / "saved_model.pb").touch()
     found = problems(VALID.replace("weight: 10", "weight: ten"), tmp_path, models=True)
     assert found == [
-        f"11: spec.versions[1].model: {tmp_path}/models/digits/2: no such model folder"
+        f"11: spec.versions[1].model: {tmp_path}/models/digits/2: no such model"
         f" ({tmp_path}/models/digits has nothing called 2)",
         "20: spec.traffic.weight: 'ten' is not a number from 0 to 100 ()",
     ]

@@ -11,10 +11,11 @@ import numpy as np
 import psutil
 import pytest
 
-from deployer.local import environments, models, oip_tensors, readiness
+from deployer.local import environments, models, readiness
 from deployer.local.replica import last_line
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
+from deployer.runtimes.oip import tensors as oip_tensors
 from protos import methods
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
 

@@ -21,7 +21,6 @@ from tests.support.deployments import deployment
         ({"runtime": "seldon", "seldon": {"protocol": "v2"}}, "oip", None),
         ({"runtime": "seldon", "seldon": {"protocol": "tensorflow"}}, "tfserving", 3),
         ({"runtime": "oip"}, "oip", None),
-        ({"runtime": "oip", "oip": {"server": "triton"}}, "oip", 3),
     ],
 )
 def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import json_format
 
 from deployer.local import models
-from deployer.runtimes.base import Launch, Process, RestCall
+from deployer.runtimes.base import Launch, ModelMissing, Process, RestCall
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.registry import RUNTIMES
 from deployer.runtimes.seldon import process as seldon
@@ -239,7 +239,7 @@ def test_models_are_found_or_the_mistake_is_named(tmp_path: Path) -> None:
         ("seldon", tmp_path / "empty", "no Python file named after a model class"),
         ("seldon", code / "notes.txt", "no Python file named after its model class"),
     ):
-        with pytest.raises(models.ModelMissing) as caught:
+        with pytest.raises(ModelMissing) as caught:
             models.located(runtime, path)
         assert mistake in str(caught.value)
 

@@ -159,7 +159,7 @@ RULES: list[tuple[str, object, str]] = [
     ("spec/versions/0", {"name": "v1", "image": "a"}, "spec.versions.0.model tfserving needs a model"),
     ("spec/versions/0/implementation", "SKLEARN_SERVER", "spec.versions.0.implementation tfserving has no choice"),
     ("spec/seldon", {}, "spec.seldon only the runtime seldon has this"),
-    ("spec/oip", {"server": "triton"}, "spec.oip only the runtime oip has this"),
+    ("spec/oip", {"server": "mlserver"}, "spec.oip only the runtime oip has this"),
     ("spec/versions/0/pod/envFrom", [{}], "spec.versions.0.pod.envFrom.0 it names no secret or configMap"),
     (
         "spec/versions/0/pod/envFrom",
@@ -246,11 +246,9 @@ OTHERS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ),
     ("oip", {}, {"model": "s3://m"}, ""),
     ("oip", {}, {"model": "s3://m", "implementation": "mlserver_sklearn.SKLearnModel"}, ""),
-    ("oip", {"server": "triton"}, {"model": "s3://m", "servable": 3}, ""),
     ("oip", {"server": "other", "ports": {"rest": 1, "grpc": 2}}, {"image": "test/digits"}, ""),
     ("oip", {}, {}, "model oip needs a model, or an image that holds one"),
-    ("oip", {}, {"model": "s3://m", "servable": 3}, "servable a version of mlserver has no servable number"),
-    ("oip", {"server": "triton"}, {"model": "m", "implementation": "a.B"}, "implementation triton has no choice"),
+    ("oip", {}, {"model": "s3://m", "servable": 3}, "servable a version of oip has no servable number"),
     ("oip", {"server": "other", "ports": {"rest": 1, "grpc": 2}}, {"model": "m"}, "image another server than mlserver"),
 ]
 

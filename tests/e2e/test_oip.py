@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployer.local import environments, oip_tensors
+from deployer.local import environments
+from deployer.runtimes.oip import tensors as oip_tensors
 from gateway import table
 from gateway.table import Endpoint, RouteTable
 from tests.support.gateway import Gateway, deployment

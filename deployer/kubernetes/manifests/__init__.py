@@ -6,22 +6,17 @@ objects have more fields, never other values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from deployer.kubernetes.manifests import oip, pod, seldon, seldon_operator, tfserving, workload
+from deployer.kubernetes.manifests import pod, workload
 from deployer.kubernetes.manifests.autoscaling import autoscaler
 from deployer.kubernetes.manifests.autoscaling import missing as autoscaler_missing
 from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, Owner, metadata
-from deployer.kubernetes.manifests.server import Server
-from deployer.spec import ModelDeployment, Version
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 __all__ = ["CannotRender", "Object", "Options", "Owner", "autoscaler_missing", "manifests", "version_objects"]
-
-_SERVERS: Mapping[str, Callable[[ModelDeployment, Version], Server]] = {
-    "tfserving": tfserving.server,
-    "seldon": seldon.server,
-    "oip": oip.server,
-}
 
 
 def manifests(deployment: ModelDeployment, options: Options, owner: Owner | None = None) -> tuple[Object, ...]:
@@ -42,16 +37,14 @@ def version_objects(
 ) -> tuple[Object, ...]:
     """The objects of one version of `deployment`, all with the name `names.version_name` gives. Raises as above."""
     head = metadata(deployment, version, owner)
-    by_seldon = seldon_operator.is_used(deployment, options)
-    server = (seldon_operator.server if by_seldon else _SERVERS[deployment.spec.runtime])(deployment, version)
+    server = deployment.runtime.container(deployment, version, options)
+    resource = deployment.runtime.resource(deployment, version, server, options, head)
     files = pod.files(server, version)
     made = (
         workload.config_map(files, head) if files else None,
-        seldon_operator.seldon_deployment(deployment, version, server, options, head)
-        if by_seldon
-        else workload.deployment_object(deployment, version, server, head),
+        resource or workload.deployment_object(deployment, version, server, head),
         workload.service(deployment, version, server, head),
         workload.disruption_budget(deployment, version, head),
-        None if by_seldon else autoscaler(deployment, version, options, head),
+        None if resource else autoscaler(deployment, version, options, head),
     )
     return tuple(item for item in made if item is not None)

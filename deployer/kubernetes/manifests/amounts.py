@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from deployer.kubernetes.manifests.basics import Object
 from deployer.quantity import cores, memory_bytes
-from deployer.spec import Amounts, Resources
+
+if TYPE_CHECKING:
+    from deployer.spec import Amounts, Resources
 
 GPU = "nvidia.com/gpu"
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployer.kubernetes.manifests.basics import Object, Options, field
 from deployer.kubernetes.manifests.pod import SERVER
-from deployer.spec import Autoscaling, ModelDeployment, Version
+
+if TYPE_CHECKING:
+    from deployer.spec import Autoscaling, ModelDeployment, Version
 
 GATEWAYS_JOB = "turnout-gateway"
 """The label `job` of the gateways' metrics."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployer.errors import TurnoutError
 from deployer.kubernetes import names
-from deployer.spec import ModelDeployment, Version
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one: plain data, as JSON has it."""

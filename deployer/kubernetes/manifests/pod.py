@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployer.kubernetes import names
 from deployer.kubernetes.manifests import warmup
 from deployer.kubernetes.manifests.amounts import resources
 from deployer.kubernetes.manifests.basics import Object
-from deployer.kubernetes.manifests.server import CONFIG_FOLDER, Server
 from deployer.pod_spec import Pod, Source, Toleration, Volume
-from deployer.spec import ModelDeployment, Version
+from deployer.runtimes.base import CONFIG_FOLDER, Server
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 SERVER = "server"
 """The server's container."""

@@ -8,10 +8,13 @@ kubelet repeats it until it succeeds, and tells why not in the pod's events.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from deployer.kubernetes.manifests.basics import Object
-from deployer.kubernetes.manifests.server import CONFIG_FOLDER
-from deployer.spec import Version
+from deployer.runtimes.base import CONFIG_FOLDER
+
+if TYPE_CHECKING:
+    from deployer.spec import Version
 
 IMAGE = "curlimages/curl:8.15.0"
 FILE = "warmup.json"

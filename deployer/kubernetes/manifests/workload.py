@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployer.kubernetes import names
 from deployer.kubernetes.manifests import pod
 from deployer.kubernetes.manifests.basics import Object
-from deployer.kubernetes.manifests.server import Server
-from deployer.spec import ModelDeployment, Version
+from deployer.runtimes.base import Server
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 _METRICS_BESIDE_REST = 9090
 """A Service lists no port number twice, so metrics on REST's port have another number there."""

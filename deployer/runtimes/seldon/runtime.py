@@ -1,16 +1,73 @@
-"""The runtime `seldon`. Pure."""
+"""The runtime `seldon`. Pure but for `located`."""
 
 from __future__ import annotations
 
-from deployer.runtimes.base import Launch, Process, Runtime
-from deployer.runtimes.seldon import process
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployer import plain
+from deployer.runtimes.base import Launch, Process, Runtime, Server, ServingProtocol
+from deployer.runtimes.oip import protocol as oip_protocol
+from deployer.runtimes.seldon import container, model, process, seldon_deployment
+from deployer.runtimes.seldon.protocol import PROTOCOL
+from deployer.runtimes.seldon.rules import CEL, broken
+from deployer.runtimes.seldon.section import SeldonSection
+from deployer.runtimes.tfserving import protocol as tfserving_protocol
+
+if TYPE_CHECKING:
+    from deployer.kubernetes.manifests.basics import Object, Options
+    from deployer.spec import ModelDeployment, Spec, Version
 
 
 class Seldon(Runtime):
-    """Seldon's servers."""
+    """Each version is a Python class of the user's own, or on Kubernetes one of Seldon's prepackaged servers."""
 
     name = "seldon"
     title = "Seldon's servers"
+    models = "a Python file named after the model class in it, or its folder"
+    protocol = PROTOCOL
+    section = SeldonSection
+    has_implementations = True
+    cel = CEL
+
+    def rules(self, spec: dict[str, Any]) -> Iterator[plain.Broken]:
+        return broken(spec)
+
+    def speaks(self, spec: Spec) -> ServingProtocol:
+        return {
+            "seldon": PROTOCOL,
+            "tensorflow": tfserving_protocol.PROTOCOL,
+            "v2": oip_protocol.PROTOCOL,
+        }[spec.seldon.protocol]
+
+    def servable(self, spec: Spec, version: Version) -> int | None:
+        return version.number if spec.seldon.protocol == "tensorflow" else None
+
+    def local_limits(self, spec: Spec) -> Iterator[tuple[plain.Path, str]]:
+        if spec.seldon.protocol != "seldon":
+            yield ("spec", "seldon", "protocol"), f"{spec.seldon.protocol} is spoken on Kubernetes only; leave it out"
+        for index, version in enumerate(spec.versions):
+            if version.implementation is not None:
+                yield (
+                    ("spec", "versions", index, "implementation"),
+                    f"{version.implementation} runs on Kubernetes only; write the path of a Python class as model:",
+                )
+
+    def located(self, path: Path) -> Path:
+        return model.located(path)
 
     def process(self, launch: Launch) -> Process:
         return process.command(launch)
+
+    def container(self, deployment: ModelDeployment, version: Version, options: Options) -> Server:
+        if seldon_deployment.is_used(deployment, options):
+            return seldon_deployment.server(deployment, version)
+        return container.server(deployment, version)
+
+    def resource(
+        self, deployment: ModelDeployment, version: Version, server: Server, options: Options, metadata: Object
+    ) -> Object | None:
+        if seldon_deployment.is_used(deployment, options):
+            return seldon_deployment.seldon_deployment(deployment, version, server, options, metadata)
+        return None

@@ -1,17 +1,42 @@
-"""The runtime `tfserving`. Pure."""
+"""The runtime `tfserving`. Pure but for `located`."""
 
 from __future__ import annotations
 
-from deployer.runtimes.base import Launch, Process, Runtime
-from deployer.runtimes.tfserving import process
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployer.plain import Broken
+from deployer.runtimes.base import Launch, Process, Runtime, Server
+from deployer.runtimes.tfserving import container, model, process
+from deployer.runtimes.tfserving.protocol import PROTOCOL
+from deployer.runtimes.tfserving.rules import CEL, broken
+
+if TYPE_CHECKING:
+    from deployer.kubernetes.manifests.basics import Options
+    from deployer.spec import ModelDeployment, Version
 
 
 class TfServing(Runtime):
-    """TensorFlow Serving."""
+    """Each version is a SavedModel, which its server knows by a number."""
 
     name = "tfserving"
     title = "TensorFlow Serving"
+    models = "a SavedModel's folder"
+    protocol = PROTOCOL
+    needs_model = True
+    is_numbered = True
+    cel = CEL
     binary = process.MODEL_SERVER
+
+    def rules(self, spec: dict[str, Any]) -> Iterator[Broken]:
+        return broken(spec)
+
+    def located(self, path: Path) -> Path:
+        return model.located(path)
 
     def process(self, launch: Launch) -> Process:
         return process.command(launch)
+
+    def container(self, deployment: ModelDeployment, version: Version, options: Options) -> Server:
+        return container.server(deployment, version)

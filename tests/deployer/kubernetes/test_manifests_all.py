@@ -123,11 +123,7 @@ RUNTIMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "oip": (
         {"image": st.just("team/server:1"), "model": MODELS},
-        {
-            "oip": st.sampled_from(
-                [{"server": "triton"}, {"server": "mlserver"}, {"server": "other", "ports": {"rest": 1, "grpc": 2}}]
-            )
-        },
+        {"oip": st.sampled_from([{"server": "mlserver"}, {"server": "other", "ports": {"rest": 1, "grpc": 2}}])},
     ),
 }
 OPTIONS = st.builds(Options, st.booleans(), st.booleans(), st.none() | st.just("http://prometheus:9090"))

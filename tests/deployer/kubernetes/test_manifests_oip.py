@@ -82,38 +82,6 @@ def test_mlserver_on_other_ports() -> None:
     assert [port["name"] for port in server["ports"]] == ["rest", "grpc"]
 
 
-@pytest.mark.parametrize(
-    ("model", "repository", "linked"),
-    [
-        ("models/digits/1", "/models", None),
-        ("models/digits", "/models", None),
-        ("models/other/1", "/mnt/models", ["/models/other/1", "/mnt/models/digits/1"]),
-        ("models/other", "/mnt/models", ["/models/other", "/mnt/models/digits"]),
-        ("gs://bucket/other/2", "/mnt/models", [":gcs:bucket/other/2", "/mnt/models/digits/2"]),
-    ],
-)
-def test_triton_has_a_repository_with_the_model_under_the_deployments_name(
-    model: str, repository: str, linked: list[str] | None
-) -> None:
-    spec = pod({"model": model, "args": ["--log-verbose=1"]}, {"server": "triton"})
-    assert spec["containers"][0]["args"] == [
-        "tritonserver",
-        "--http-port=8000",
-        "--grpc-port=8001",
-        "--metrics-port=8002",
-        f"--model-repository={repository}",
-        "--log-verbose=1",
-    ]
-    before = [container["command"][4:] for container in spec.get("initContainers", [])]
-    assert before == ([linked] if linked else [])
-
-
-def test_triton_mounts_a_claim_into_its_repository() -> None:
-    spec = pod({"model": "pvc://claim/onnx/7"}, {"server": "triton"})
-    mount = {"name": "model", "mountPath": "/mnt/models/digits/7", "readOnly": True, "subPath": "onnx/7"}
-    assert mount in spec["containers"][0]["volumeMounts"]
-
-
 def test_another_server_is_taken_as_it_is() -> None:
     objects = made({"image": "team/server:1", "args": ["--model=/mnt/models/model"], "model": "s3://bucket/m"}, OTHER)
     spec = objects["Deployment"]["spec"]["template"]["spec"]

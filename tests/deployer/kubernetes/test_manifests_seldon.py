@@ -183,7 +183,7 @@ def test_a_warm_up_goes_through_seldons_orchestrator(protocol: str, path: str) -
             {"operator": False},
             SELDON,
             "spec.versions.0.implementation",
-            "server: triton",
+            "runtime: triton",
         ),
         (
             {"model": "models/iris", "implementation": "SKLEARN_SERVER"},

@@ -50,8 +50,8 @@ ON_CPU = {
         ),
         (deployment("seldon", {"model": "m"}, seldon={"protocol": "v2"}), "spec.seldon.protocol: v2 is spoken on"),
         (
-            deployment("oip", {"model": "m"}, oip={"server": "triton"}),
-            "spec.oip.server: triton runs on Kubernetes only",
+            deployment("oip", {"image": "a", "model": "m"}, oip={"server": "other", "ports": {"rest": 1, "grpc": 2}}),
+            "spec.oip.server: other runs on Kubernetes only",
         ),
         (
             deployment("oip", {"model": "m"}),

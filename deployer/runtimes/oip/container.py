@@ -1,4 +1,4 @@
-"""A version's server of the Open Inference Protocol: MLServer, Triton, or another. Pure.
+"""A version's server of the Open Inference Protocol in a pod: MLServer, or another. Pure.
 
 Each serves one model, of the deployment's name. MLServer's has our version's name as its version, so a request that
 pins a version is right as it is, wherever the gateway sends it (decision 6).
@@ -6,21 +6,23 @@ pins a version is right as it is, wherever the gateway sends it (decision 6).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deployer.kubernetes.manifests.basics import CannotRender, field
-from deployer.kubernetes.manifests.model import NoSuchPlace, Placed, placed
-from deployer.kubernetes.manifests.server import CONFIG_FOLDER, Server
+from deployer.kubernetes.manifests.model import NoSuchPlace, placed
+from deployer.runtimes.base import CONFIG_FOLDER, Server
 from deployer.runtimes.oip.process import model_settings
-from deployer.spec import ModelDeployment, Ports, Version
+from deployer.runtimes.oip.section import Ports
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 MLSERVER = "seldonio/mlserver:1.7.1"
-TRITON = "nvcr.io/nvidia/tritonserver:25.08-py3"
 MLSERVER_PORTS = Ports(rest=8080, grpc=8081, metrics=8082)
-TRITON_PORTS = Ports(rest=8000, grpc=8001, metrics=8002)
 
 _USER = 1000
-"""MLServer's own, and Triton's, though Triton's image begins as root."""
+"""MLServer's own."""
 
 
 def server(deployment: ModelDeployment, version: Version) -> Server:
@@ -30,11 +32,8 @@ def server(deployment: ModelDeployment, version: Version) -> Server:
         CannotRender: it can't be told which model to serve, or can't be had.
     """
     try:
-        match deployment.spec.oip.server:
-            case "mlserver":
-                return _mlserver(deployment, version)
-            case "triton":
-                return _triton(deployment, version)
+        if deployment.spec.oip.server == "mlserver":
+            return _mlserver(deployment, version)
         return _other(deployment, version)
     except NoSuchPlace as error:
         raise CannotRender(field(deployment, version, "model"), str(error)) from None
@@ -81,36 +80,6 @@ def _mlserver(deployment: ModelDeployment, version: Version) -> Server:
         model=place,
         user=_USER,
     )
-
-
-def _triton(deployment: ModelDeployment, version: Version) -> Server:
-    ports = deployment.spec.oip.ports or TRITON_PORTS
-    image = version.image or TRITON
-    path = _path(deployment)
-    place, args = None, version.args
-    if version.model is not None:
-        # A numbered folder is one version of the model, another one the model itself: with config.pbtxt and versions.
-        name = deployment.metadata.name
-        place = placed(version.model, image, f"{name}/{version.number}" if version.number else name)
-        args = (f"--model-repository={_repository(place, version)}", *args)
-    metrics = (f"--metrics-port={ports.metrics}",) if ports.metrics else ("--allow-metrics=false",)
-    return Server(
-        image=image,
-        rest=ports.rest,
-        grpc=ports.grpc,
-        metrics=ports.metrics,
-        ready=f"{path}/ready",
-        predict=f"{path}/infer",
-        args=("tritonserver", f"--http-port={ports.rest}", f"--grpc-port={ports.grpc}", *metrics, *args),
-        model=place,
-        user=_USER,
-    )
-
-
-def _repository(place: Placed, version: Version) -> str:
-    """The folder that holds the folder of the model's name."""
-    above = place.path.rpartition("/")[0]
-    return (above.rpartition("/")[0] if version.number else above) or "/"
 
 
 def _other(deployment: ModelDeployment, version: Version) -> Server:

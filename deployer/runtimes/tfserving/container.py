@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deployer.kubernetes.manifests.basics import CannotRender, field
 from deployer.kubernetes.manifests.model import NoSuchPlace, Placed, placed
-from deployer.kubernetes.manifests.server import CONFIG_FOLDER, Server
+from deployer.runtimes.base import CONFIG_FOLDER, Server
 from deployer.runtimes.tfserving.process import MODEL_SERVER, model_config
-from deployer.spec import ModelDeployment, Version
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 IMAGE = "tensorflow/serving:2.19.1"
 GRPC, REST = 8500, 8501

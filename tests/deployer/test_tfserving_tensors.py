@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.errors import TurnoutError
-from deployer.local.tensors import columns, nested, tensor
+from deployer.runtimes.tfserving.tensors import columns, nested, tensor
 from protos import tfs_pb2
 from protos.tfs_pb2 import DataType, TensorProto, TensorShapeProto
 

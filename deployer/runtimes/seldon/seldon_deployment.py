@@ -7,14 +7,19 @@ orchestrator, which runs beside the server.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployer.kubernetes import names
-from deployer.kubernetes.manifests import pod, seldon
+from deployer.kubernetes.manifests import pod
 from deployer.kubernetes.manifests.autoscaling import seldon_autoscaling
 from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, field
 from deployer.kubernetes.manifests.model import NoSuchPlace
-from deployer.kubernetes.manifests.server import Server
 from deployer.model_path import is_local
-from deployer.spec import ModelDeployment, Version
+from deployer.runtimes.base import Server
+from deployer.runtimes.seldon.container import PREDICT, READY, USER, own_class
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 REST, GRPC = 8000, 5001
 """The orchestrator's ports; its metrics are on REST's."""
@@ -29,8 +34,6 @@ def is_used(deployment: ModelDeployment, options: Options) -> bool:
     Raises:
         CannotRender: they are to be, and the cluster has none.
     """
-    if deployment.spec.runtime != "seldon":
-        return False
     wanted = deployment.spec.seldon.operator
     if wanted and not options.seldon_crd:
         raise CannotRender(
@@ -62,7 +65,7 @@ def server(deployment: ModelDeployment, version: Version) -> Server:
         )
     elif version.model is not None:
         try:
-            place, folder, class_name = seldon.own_class(version.model, version.image)
+            place, folder, class_name = own_class(version.model, version.image)
         except NoSuchPlace as error:
             raise CannotRender(path, str(error)) from None
         env = {"MODEL_NAME": class_name} if class_name else {}
@@ -71,13 +74,13 @@ def server(deployment: ModelDeployment, version: Version) -> Server:
         rest=REST,
         grpc=GRPC,
         metrics=REST,
-        ready=seldon.READY,
+        ready=READY,
         predict=_predict(deployment),
         args=version.args,
         env=env,
         folder=folder,
         model=place,
-        user=seldon.USER,
+        user=USER,
     )
 
 
@@ -138,7 +141,7 @@ def _component(deployment: ModelDeployment, version: Version, spec: Object) -> O
 def _predict(deployment: ModelDeployment) -> str:
     name = deployment.metadata.name
     return {
-        "seldon": seldon.PREDICT,
+        "seldon": PREDICT,
         "tensorflow": f"/v1/models/{name}:predict",
         "v2": f"/v2/models/{name}/infer",
     }[deployment.spec.seldon.protocol]

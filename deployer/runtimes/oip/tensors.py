@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from deployer.errors import TurnoutError
-from deployer.local.tensors import flat, plain
+from deployer.runtimes.tfserving.tensors import flat, plain
 from protos.oip_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 
 # By data type: the list that carries its values. FP16 and BF16 have none.

@@ -1,19 +1,22 @@
 """A version's server of Seldon's: a class of the user's own in an image, or a prepackaged one. Pure.
 
 Here it runs without Seldon's operator: the same images, told by the same variables. What the operator would make of it
-is in `seldon_operator.py`.
+is in `seldon_deployment.py`.
 """
 
 from __future__ import annotations
 
 import json
 import posixpath
+from typing import TYPE_CHECKING
 
 from deployer.kubernetes.manifests.basics import CannotRender, field
 from deployer.kubernetes.manifests.model import NoSuchPlace, Placed, placed
-from deployer.kubernetes.manifests.server import Server
 from deployer.model_path import is_local
-from deployer.spec import ModelDeployment, Version
+from deployer.runtimes.base import Server
+
+if TYPE_CHECKING:
+    from deployer.spec import ModelDeployment, Version
 
 REST, GRPC, METRICS = 9000, 5000, 6000
 """The usual ports of Seldon's microservices."""
@@ -29,7 +32,7 @@ _IMAGES = {
 }
 _ELSEWHERE = {
     "TENSORFLOW_SERVER": "write runtime: tfserving, which needs no operator",
-    "TRITON_SERVER": "write runtime: oip with server: triton, which needs no operator",
+    "TRITON_SERVER": "write runtime: triton, which needs no operator",
     "HUGGINGFACE_SERVER": "write runtime: oip with implementation: mlserver_huggingface.HuggingFaceRuntime",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import json_format
 
 from deployer.errors import TurnoutError
-from deployer.local.oip_tensors import body, request, response
+from deployer.runtimes.oip.tensors import body, request, response
 from protos.oip_pb2 import ModelInferResponse
 
 
