@@ -158,7 +158,8 @@ def _foreign(data: object) -> Wrong:
 def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
     """Models that the runtime would not find on this machine. What is no path, list or runtime is told elsewhere."""
     spec = data["spec"] if isinstance(data.get("spec"), dict) else {}
-    runtime = next((runtime for name, runtime in RUNTIMES.items() if name == spec.get("runtime")), None)
+    name = spec.get("runtime")
+    runtime = RUNTIMES.get(name) if isinstance(name, str) else None
     if runtime is None or not runtime.knows_models:
         return
     versions = spec["versions"] if isinstance(spec.get("versions"), list) else []

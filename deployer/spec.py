@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     RuntimeName = str
 else:
     RuntimeName = Literal[tuple(RUNTIMES)]
+_NEED = [name for name, runtime in RUNTIMES.items() if runtime.needs_model]
 _SERVED = f"What serves the versions. {'; '.join(f'{name}: {runtime.title}' for name, runtime in RUNTIMES.items())}."
 _MODEL = (
     "Where the model lies: a path or file:// path, relative to the folder of this document; on Kubernetes a path in "
     "the image, seen from its root. There also s3://, gs://, http://, https:// and pvc://CLAIM/PATH. It is "
     f"{'; '.join(f'for {name} {runtime.models}' for name, runtime in RUNTIMES.items())}. "
-    f"An image of {' or '.join(name for name, runtime in RUNTIMES.items() if not runtime.needs_model)} may hold the "
-    "model itself: then leave it out."
+    f"Where the image holds the model itself, which {' and '.join(_NEED)} can't use, leave it out."
 )
 
 

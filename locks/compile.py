@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RUNTIMES = "deployer/runtimes"
+from deployer.runtimes.registry import RUNTIMES
 
-# What a runtime's packages ask for and never import as we run them.
-EXCLUDED = {
-    # The stubs ask for `tensorflow`, with 600 MB for GPUs; `tensorflow-cpu` has the same modules.
-    "tfserving": ["tensorflow"],
-    # For tracing, which is off. They are published as source only: without them nothing is built on a user's machine.
-    "seldon": ["flask-opentracing", "grpcio-opentracing", "jaeger-client", "opentracing"],
-    "oip": [],
-}
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def compile_lock(output: str, *arguments: str) -> None:
@@ -41,12 +32,13 @@ def main() -> None:
     # What the image holds, in the versions that are developed with.
     compile_lock("locks/image.txt", "pyproject.toml", "--extra", "kubernetes", "--constraints", "locks/dev.txt")
     compile_lock("locks/build.txt", "--group", "build", "--constraints", "locks/dev.txt")
-    for runtime, names in EXCLUDED.items():
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as excludes:
-            excludes.write("\n".join(names))
-            excludes.flush()
-            group = ("--group", f"pyproject.toml:runtime-{runtime}", "--only-binary", ":all:")
-            compile_lock(f"{RUNTIMES}/{runtime}/lock.txt", *group, "--excludes", excludes.name)
+    for runtime in RUNTIMES:
+        folder = f"deployer/runtimes/{runtime}"
+        group = ("--group", f"pyproject.toml:runtime-{runtime}", "--only-binary", ":all:")
+        # What the packages ask for and never import as we run them.
+        unused = f"{folder}/unused.txt"
+        excludes = ("--excludes", unused) if (ROOT / unused).exists() else ()
+        compile_lock(f"{folder}/lock.txt", *group, *excludes)
 
 
 if __name__ == "__main__":

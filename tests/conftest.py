@@ -26,7 +26,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(scope="session")
 def demo_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `examples/demo/train.py` fills: digits.npz, models/digits/{1,2}, models/digits-seldon/{v1,v2},
-    models/digits-oip/{v1,v2}.pickle."""
+    models/digits-oip/{v1,v2}.pickle, models/digits-triton/{1,2}."""
 
     def train(folder: Path) -> None:
         program = ROOT / "examples" / "demo" / "train.py"

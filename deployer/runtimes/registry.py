@@ -8,6 +8,7 @@ from deployer.runtimes.base import Runtime
 from deployer.runtimes.oip.runtime import Oip
 from deployer.runtimes.seldon.runtime import Seldon
 from deployer.runtimes.tfserving.runtime import TfServing
+from deployer.runtimes.triton.runtime import Triton
 
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
@@ -15,6 +16,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         TfServing(),
         Seldon(),
         Oip(),
+        Triton(),
     )
 }
 """By the document's `spec.runtime`."""

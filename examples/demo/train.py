@@ -4,6 +4,7 @@
     FOLDER/models/digits/1, …/2              two SavedModels for tfserving
     FOLDER/models/digits-seldon/v1, …/v2     two model classes for seldon
     FOLDER/models/digits-oip/v1.pickle, …    two scikit-learn models for oip
+    FOLDER/models/digits-triton/1, …/2       for triton, with the weights of Seldon's
 
 Each pair is of different quality. What is there already is not trained again. The same seed gives the same models.
 """
@@ -46,6 +47,8 @@ def train(folder: Path) -> None:
         _seldon(digits, models / "digits-seldon")
     if not (models / "digits-oip").exists():
         _oip(digits, models / "digits-oip")
+    if not (models / "digits-triton").exists():
+        _triton(models / "digits-seldon", models / "digits-triton")
     if not (models / "digits").exists():
         # TensorFlow lives in an environment of its own.
         partial = _partial(models / "digits")
@@ -92,6 +95,15 @@ def _oip(digits: Path, folder: Path) -> None:
         (partial / f"{version}.pickle").write_bytes(pickle.dumps(model))
         score = accuracy_score(unseen_labels, model.predict(unseen_images))
         print(f"oip model {version}: {score:.1%} of the unseen digits right", flush=True)
+    partial.rename(folder)
+
+
+def _triton(seldon: Path, folder: Path) -> None:
+    partial = _partial(folder)
+    for number, weights in (("1", "v1/centroids.npy"), ("2", "v2/network.npz")):
+        (partial / number).mkdir()
+        for file in (HERE / "triton" / number / "model.py", seldon / weights):
+            shutil.copy(file, partial / number)
     partial.rename(folder)
 
 

@@ -116,8 +116,7 @@ WHOLE: tuple[dict[str, Any], ...] = (
         "traffic": {"stable": "v1", "weight": 0},
     },
     {
-        "runtime": "oip",
-        "oip": {"server": "triton"},
+        "runtime": "triton",
         "versions": [{"name": "v1", "model": "https://example.com/digits.tar", "servable": 3}],
         "traffic": {"stable": "v1"},
     },
@@ -208,7 +207,7 @@ REFUSED: tuple[Bad, ...] = (
     Bad(SELDON, "versions/0/image", NOTHING, ("spec.versions", "model: or image:")),
     # What belongs to another runtime
     Bad(TFSERVING, "seldon", {"operator": True}, ("spec.seldon", "leave it out")),
-    Bad(TFSERVING, "oip", {"server": "triton"}, ("spec.oip", "leave it out")),
+    Bad(TFSERVING, "oip", {"server": "mlserver"}, ("spec.oip", "leave it out")),
     Bad(TFSERVING, "versions/0/implementation", "SKLEARN_SERVER", ("spec.versions", "implementation")),
     Bad(SELDON, "versions/0/servable", 1, ("spec.versions", "servable")),
     Bad(SELDON, "versions/0", {"name": "v1", "model": "s3://m/1", "implementation": "SKLEARN"},

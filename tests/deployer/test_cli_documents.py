@@ -51,7 +51,7 @@ def test_problems_go_to_stderr_one_a_line(document: Path, capsys: pytest.Capture
     assert (code, out) == (1, "")
     first, second = err.splitlines()
     assert first.startswith(f"{document}:11:14: spec.versions[1].model: ")
-    assert "models/digits/3: no such model folder" in first
+    assert "models/digits/3: no such model" in first
     assert second == f"{document}:20:13: spec.traffic.weight: 'ten' is not a number from 0 to 100"
 
 

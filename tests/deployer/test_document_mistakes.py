@@ -37,7 +37,7 @@ BAD: list[tuple[str, str, str]] = [
      "3: metadata.name: name is missing (The deployment's name, which callers address: TensorFlow Serving's"
      " model name, Seldon's deployment name)"),
     ("  runtime: tfserving\n", "",
-     "5: spec.runtime: runtime is missing (write runtime: tfserving or seldon or oip)"),
+     "5: spec.runtime: runtime is missing (write runtime: tfserving or seldon or oip or triton)"),
     ("    stable: v1\n", "",
      "17: spec.traffic.stable: stable is missing (The version that answers what the canary does not)"),
     ("kind: ModelDeployment\n", "",
@@ -69,9 +69,9 @@ BAD: list[tuple[str, str, str]] = [
      "4: metadata.name: a list of 1 items is not a name: 1 to 63 lower-case letters, digits and '-', no '-'"
      " at its ends ()"),
     ("  runtime: tfserving", "  runtime: tf-serving",
-     "6: spec.runtime: 'tf-serving' is not tfserving or seldon or oip (did you mean 'tfserving'?)"),
+     "6: spec.runtime: 'tf-serving' is not tfserving or seldon or oip or triton (did you mean 'tfserving'?)"),
     ("  runtime: tfserving", "  runtime: TFServing",
-     "6: spec.runtime: 'TFServing' is not tfserving or seldon or oip (did you mean 'tfserving'?)"),
+     "6: spec.runtime: 'TFServing' is not tfserving or seldon or oip or triton (did you mean 'tfserving'?)"),
     ("  versions:\n", "  versions:\n    - {name: v1, model: m/9}\n",
      "9: spec.versions[1].name: two versions are called 'v1' (rename one)"),
     # Versions that traffic names

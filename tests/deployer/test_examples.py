@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.document import dump, read
+from deployer.runtimes.registry import RUNTIMES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = sorted(EXAMPLES.glob("*.yaml"))
@@ -15,7 +16,7 @@ FILES = sorted(EXAMPLES.glob("*.yaml"))
 
 def test_there_are_examples_of_all_runtimes() -> None:
     runtimes = {deployment.spec.runtime for file in FILES for deployment in read([str(file)], models=False)}
-    assert runtimes == {"tfserving", "seldon", "oip"}
+    assert runtimes == set(RUNTIMES)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Any
 
 import pytest
@@ -59,6 +60,33 @@ def test_values_come_back(datatype: str, field: str, data: list[Any]) -> None:
         "model_version": "v1",
         "outputs": [{"name": "y", "shape": [2], "datatype": datatype, "data": flat}],
     }
+
+
+@pytest.mark.parametrize(
+    ("datatype", "raw", "values"),
+    [
+        ("BOOL", b"\1\0", [True, False]),
+        ("INT8", b"\xff\2", [-1, 2]),
+        ("UINT16", b"\1\0\0\1", [1, 256]),
+        ("INT64", struct.pack("<2q", -1, 2**40), [-1, 2**40]),
+        ("FP16", struct.pack("<2e", 0.5, -2), [0.5, -2]),
+        ("FP32", struct.pack("<2f", 0.5, -2), [0.5, -2]),
+        ("FP64", struct.pack("<2d", 0.1, -2), [0.1, -2]),
+        ("BYTES", b"\1\0\0\0a\0\0\0\0", ["a", ""]),
+    ],
+)
+def test_answers_that_come_raw(datatype: str, raw: bytes, values: list[Any]) -> None:
+    answer = ModelInferResponse(raw_output_contents=[b"", raw])
+    answer.outputs.add(name="none", datatype="FP32", shape=[0])
+    answer.outputs.add(name="y", datatype=datatype, shape=[2])
+    assert [output["data"] for output in response(answer)["outputs"]] == [[], values]
+
+
+def test_a_raw_type_that_json_has_no_form_for() -> None:
+    answer = ModelInferResponse(raw_output_contents=[b"\0\0"])
+    answer.outputs.add(name="y", datatype="BF16", shape=[1])
+    with pytest.raises(TurnoutError, match="the data type BF16 is for programs; known here: BYTES, BOOL"):
+        response(answer)
 
 
 def test_all_parts_of_a_request() -> None:

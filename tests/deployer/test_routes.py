@@ -21,6 +21,7 @@ from tests.support.deployments import deployment
         ({"runtime": "seldon", "seldon": {"protocol": "v2"}}, "oip", None),
         ({"runtime": "seldon", "seldon": {"protocol": "tensorflow"}}, "tfserving", 3),
         ({"runtime": "oip"}, "oip", None),
+        ({"runtime": "triton"}, "oip", 3),
     ],
 )
 def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | None) -> None:

@@ -15,6 +15,7 @@ from deployer.runtimes.oip import process as oip
 from deployer.runtimes.registry import RUNTIMES
 from deployer.runtimes.seldon import process as seldon
 from deployer.runtimes.tfserving import process as tfserving
+from deployer.runtimes.triton import process as triton
 from protos import methods, oip_pb2, seldon_pb2, tfs_pb2
 
 PYTHON = Path("/cache/environments/tfserving-1/bin/python")
@@ -229,7 +230,10 @@ def test_models_are_found_or_the_mistake_is_named(tmp_path: Path) -> None:
     (code / "Other.py").touch()
     (code / "notes.txt").touch()
     (tmp_path / "empty").mkdir()
+    assert models.located("triton", code.parent / "digits") == code.parent / "digits"
     for runtime, path, mistake in (
+        ("triton", code / "Digits.py", "a file, but triton needs a folder"),
+        ("triton", tmp_path / "empty", "it holds no model.py (or another model file), no config.pbtxt"),
         ("tfserving", tmp_path / "digit" / "1", f"{tmp_path} has nothing called digit"),
         ("tfserving", tmp_path / "digitz", f"did you mean {tmp_path / 'digits'}?"),
         ("tfserving", tmp_path / "digits", f"name one of its versions, such as {saved}"),
@@ -280,3 +284,43 @@ def test_mlserver_loads_a_file_or_a_folder_and_runs_there(tmp_path: Path, folder
     located = models.located("oip", model)
     assert located == model
     assert oip.command(launch(model=located, implementation="own.Model")).cwd == (model if folder else tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("servable", "place", "ready"),
+    [(2, "digits/2", "/v2/models/digits/versions/2/ready"), (None, "digits", "/v2/models/digits/ready")],
+)
+def test_triton_serves_a_version_or_a_whole_model_on_this_machine_alone(
+    servable: int | None, place: str, ready: str
+) -> None:
+    process = triton.command(launch(servable=servable, warmup={"inputs": []}))
+    assert triton.LAUNCHER.is_file()
+    assert process.argv[3:7] == (str(triton.LAUNCHER), "/state/replica", "/models/digits/2", place)
+    assert {
+        "--http-address=127.0.0.1",
+        "--http-port=8501",
+        "--grpc-address=127.0.0.1",
+        "--grpc-port=8500",
+        "--allow-metrics=false",
+    } <= set(process.argv)
+    assert process.ready == RestCall("GET", ready)
+    assert process.warmup == RestCall("POST", "/v2/models/digits/infer", b'{"inputs": []}')
+    assert oip_pb2.ModelReadyRequest.FromString(process.ready_grpc.message) == oip_pb2.ModelReadyRequest(
+        name="digits", version=str(servable or "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("index", "failure"),
+    [
+        ([{"name": "digits", "version": "1", "state": "READY"}], None),
+        ([{"name": "digits", "version": "1", "state": "LOADING"}], None),
+        ([{"name": "digits", "version": "1", "state": "UNAVAILABLE", "reason": "no such op"}], "no such op"),
+        ([{"name": "digits", "version": "1", "state": "UNAVAILABLE", "reason": ""}], None),
+        ([], None),
+        ({"error": "x"}, None),
+        (None, None),
+    ],
+)
+def test_only_a_model_that_triton_gave_up_has_failed(index: Any, failure: str | None) -> None:
+    assert triton.failure(index) == failure

@@ -164,7 +164,7 @@ def test_a_model_folder_that_does_not_exist_is_told_before_anything_starts(turno
     path.write_text(path.read_text().replace("models/digits/2", "models/digits/3"))
     said = turnout.run("up", str(path), code=1)
     assert "digits.yaml:" in said
-    assert "no such model folder" in said
+    assert "no such model" in said
     assert turnout.left() == []
 
 

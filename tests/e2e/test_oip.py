@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,18 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployer.local import environments
 from deployer.runtimes.oip import tensors as oip_tensors
 from gateway import table
 from gateway.table import Endpoint, RouteTable
 from tests.support.gateway import Gateway, deployment
+from tests.support.oip_client import GATEWAYS, asked
 from tests.support.servers import Peer, Server, answer
 from tests.support.turnout import Turnout
 
 pytestmark = pytest.mark.slow
 
-PROGRAM = Path(__file__).parent / "programs" / "oip_calls.py"
 VERSIONS = ("v1", "v2")
 NAME = "digits-oip"
-GATEWAYS = ("server metadata", "load", "infer no model")
-"""Questions that a gateway answers otherwise than a server does."""
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +46,6 @@ def endpoint(turnout: Turnout, version: str) -> Endpoint:
     return routed.by_name[version].endpoints[0]
 
 
-def asked(transport: str, address: str, *versions: str, **headers: str) -> dict[str, Any]:
-    """What Triton's client is answered, by question and version."""
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    arguments = [transport, address, NAME, json.dumps(versions), json.dumps(fields)]
-    command = [str(environments.python("oip")), "-I", str(PROGRAM), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    answers: dict[str, Any] = json.loads(done.stdout)
-    return answers
-
-
 @pytest.fixture(scope="module", params=["rest", "grpc"])
 def direct(request: pytest.FixtureRequest, turnout: Turnout) -> tuple[str, dict[str, dict[str, Any]]]:
     """The transport, and what each version's own server answers."""
@@ -69,7 +54,7 @@ def direct(request: pytest.FixtureRequest, turnout: Turnout) -> tuple[str, dict[
     for version in VERSIONS:
         at = endpoint(turnout, version)
         port = at.rest if transport == "rest" else at.grpc
-        answers[version] = asked(transport, f"127.0.0.1:{port}", "", version)
+        answers[version] = asked(transport, f"127.0.0.1:{port}", NAME, "", version)
     return transport, answers
 
 
@@ -93,7 +78,7 @@ def test_tritons_client(turnout: Turnout, direct: tuple[str, dict[str, dict[str,
         headers = {"seldon": NAME, "namespace": "default"}
     elif way == "seldon":
         address += f"/seldon/default/{NAME}"
-    answers = asked(transport, address, "", *VERSIONS, **headers)
+    answers = asked(transport, address, NAME, "", *VERSIONS, **headers)
     questions = [question for question in servers["v1"] if not question.endswith(VERSIONS)]
     assert len(questions) > 9
     for question in questions:
@@ -115,7 +100,7 @@ def test_tritons_client(turnout: Turnout, direct: tuple[str, dict[str, dict[str,
 
 def test_a_version_that_is_not_there(turnout: Turnout, direct: tuple[str, dict[str, dict[str, Any]]]) -> None:
     transport, _ = direct
-    answers = asked(transport, f"127.0.0.1:{turnout.port}", "v9")
+    answers = asked(transport, f"127.0.0.1:{turnout.port}", NAME, "v9")
     missing = "404" if transport == "rest" else "StatusCode.NOT_FOUND"
     said = f"Could not find version v9 of model {NAME}; known: v1, v2"
     inferences = [question for question in answers if question.startswith("infer") and "no model" not in question]
@@ -182,8 +167,8 @@ def test_the_binary_form_is_carried_both_ways(
     server = servers(doubling)
     routes = RouteTable(revision=1, deployments=(deployment(NAME, {"v1": [server]}, runtime="oip"),))
     gateway = start_gateway(routes)
-    wanted = asked("rest", f"127.0.0.1:{server.port}", "v1")
-    got = asked("rest", f"127.0.0.1:{gateway.address[1]}", "v1")
+    wanted = asked("rest", f"127.0.0.1:{server.port}", NAME, "v1")
+    got = asked("rest", f"127.0.0.1:{gateway.address[1]}", NAME, "v1")
     for question in ("infer binary v1", "infer many binary v1"):
         assert got[question] == wanted[question]
         rows = 300 if "many" in question else 3

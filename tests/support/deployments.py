@@ -105,6 +105,16 @@ CASES: dict[str, tuple[ModelDeployment, Options]] = {
         deployment("oip", {"image": "team/digits:1"}, oip={"ports": {"rest": 9000, "grpc": 9001}}),
         PLAIN,
     ),
+    "triton": (
+        deployment(
+            "triton",
+            {"model": "models/digits/1"},
+            {"model": "models/digits-onnx", "resources": _RESOURCES},
+            {"model": "gs://models/digits/3", "autoscaling": _IN_FLIGHT},
+            {"image": "team/triton:1"},
+        ),
+        KEDA,
+    ),
     "oip other": (
         deployment(
             "oip",

@@ -72,11 +72,11 @@ class Placed:
     mounts: tuple[Object, ...] = ()
 
 
-def placed(model: str, image: str, name: str | None = None, folder: bool = False) -> Placed:
+def placed(model: str, image: str, name: str | None = None, folder: bool = False, alone: bool = False) -> Placed:
     """`model` in a pod whose server is `image`.
 
     Where `name` is given, the path ends in it, since the server looks for that name; `folder` says that a single file
-    won't do.
+    won't do, `alone` that the server would see what lies beside it, too.
 
     Raises:
         NoSuchPlace: as it says.
@@ -84,7 +84,7 @@ def placed(model: str, image: str, name: str | None = None, folder: bool = False
     target = f"{FOLDER}/{name or 'model'}"
     if is_local(model):
         path = absolute(model, "/")
-        if name is None or path.endswith(f"/{name}"):
+        if name is None or (path.endswith(f"/{name}") and not alone):
             return Placed(path)
         return _made(target, {"name": "model", "image": image, **_script(_LINK, path, target)})
     scheme, rest = model.split("://", 1)

@@ -3,6 +3,7 @@ requests that a person types."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
@@ -11,7 +12,7 @@ from deployer.errors import TurnoutError
 from deployer.runtimes.tfserving.tensors import flat, plain
 from protos.oip_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 
-# By data type: the list that carries its values. FP16 and BF16 have none.
+# By data type: the list that carries its values. FP16 and BF16 have none; they come raw alone.
 _FIELDS = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
@@ -21,6 +22,12 @@ _FIELDS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
+}
+
+# By data type: the form of one value where values come raw, little-endian.
+_RAW = {
+    **{"BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q"},
+    **{"UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "FP16": "e", "FP32": "f", "FP64": "d"},
 }
 
 
@@ -76,16 +83,35 @@ def response(message: ModelInferResponse) -> dict[str, Any]:
     Raises:
         TurnoutError: an output is of a data type that JSON can't carry.
     """
+    raw = message.raw_output_contents
     outputs = [
         {
             "name": output.name,
             "shape": list(output.shape),
             "datatype": output.datatype,
-            "data": [plain(value) for value in getattr(output.contents, _field(output.datatype))],
+            "data": [
+                plain(value)
+                for value in (
+                    _unpacked(raw[index], output.datatype) if raw else getattr(output.contents, _field(output.datatype))
+                )
+            ],
         }
-        for output in message.outputs
+        for index, output in enumerate(message.outputs)
     ]
     return {"model_name": message.model_name, "model_version": message.model_version, "outputs": outputs}
+
+
+def _unpacked(raw: bytes, datatype: str) -> Iterator[Any]:
+    if datatype == "BYTES":  # each with its length before it
+        at = 0
+        while at < len(raw):
+            (size,) = struct.unpack_from("<I", raw, at)
+            yield raw[at + 4 : at + 4 + size]
+            at += 4 + size
+        return
+    if datatype not in _RAW:
+        raise TurnoutError(f"the data type {datatype} is for programs; known here: BYTES, {', '.join(_RAW)}")
+    yield from (value for (value,) in struct.iter_unpack(f"<{_RAW[datatype]}", raw))
 
 
 def _field(datatype: str) -> str:

@@ -121,6 +121,7 @@ RUNTIMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"model": MODELS, "implementation": st.sampled_from(["SKLEARN_SERVER", "TRITON_SERVER"])},
         {"seldon": st.sampled_from([{"operator": False}, {"operator": True}, {"protocol": "v2"}])},
     ),
+    "triton": ({"model": MODELS}, {}),
     "oip": (
         {"image": st.just("team/server:1"), "model": MODELS},
         {"oip": st.sampled_from([{"server": "mlserver"}, {"server": "other", "ports": {"rest": 1, "grpc": 2}}])},
@@ -137,7 +138,7 @@ def documents(draw: st.DrawFn) -> ModelDeployment:
         content, optional=PARTS | ({} if "image" in content else {"image": st.just("team/server:1")})
     )
     versions = [
-        {"name": name, **draw(version), **({"servable": index} if runtime == "tfserving" else {})}
+        {"name": name, **draw(version), **({"servable": index} if runtime in ("tfserving", "triton") else {})}
         for index, name in enumerate(draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)), 1)
     ]
     return deployment(runtime, *versions, name=draw(NAMES), **draw(st.fixed_dictionaries({}, optional=sections)))

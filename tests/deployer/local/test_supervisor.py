@@ -254,10 +254,10 @@ def test_a_model_folder_that_goes_missing_is_told(turnout: Turnout) -> None:
     up = turnout.up(document(turnout, 1, 2))
     until(lambda: turnout.version("v2").get("condition") == "Failed", "v2 has failed")
     folder.rename(folder.with_name("away"))
-    until(lambda: "no such model folder" in turnout.version("v2").get("reason", ""), "it is told")
+    until(lambda: "no such model" in turnout.version("v2").get("reason", ""), "it is told")
     assert turnout.version("v1")["condition"] == "Ready"
     turnout.stop(up)
-    assert "no such model folder" in turnout.run("up", document(turnout, 1, 2), code=1)
+    assert "no such model" in turnout.run("up", document(turnout, 1, 2), code=1)
 
 
 def test_stable_is_replaced_only_once_its_successor_is_ready(turnout: Turnout) -> None:
