@@ -25,7 +25,7 @@ from deployer.plain import Path
 from deployer.rules import broken
 from deployer.schema import at, schema
 from deployer.spec import ModelDeployment
-from gateway.table import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
+from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
 
 _FORMS = {
     LABEL_PATTERN: "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends",

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 import uvicorn
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -15,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.contract.evidence import Evidence
+from gateway.contract.state import State
 from gateway.metrics import View, exposition
 
 
@@ -31,8 +34,12 @@ class Gateway(Protocol):
         """The table in force and each worker's, as JSON."""
         ...
 
-    def evidence(self, keys: Collection[str]) -> dict[str, Any]:
-        """What was counted for rollouts, as JSON: of the deployments with these keys (`namespace/name`), or of all."""
+    def state(self) -> State:
+        """What a supervisor goes by."""
+        ...
+
+    def evidence(self, keys: Collection[str]) -> Evidence:
+        """What was counted for rollouts: of the deployments with these keys (`namespace/name`), or of all."""
         ...
 
 
@@ -43,6 +50,7 @@ INDEX = """<!doctype html>
 <li><a href="readyz">readyz</a>: whether to send requests here, and why not
 <li><a href="livez">livez</a>: whether this process runs
 <li><a href="table">table</a>: the route table in force, and each worker's
+<li><a href="state">state</a>: what the supervisor of a gateway goes by
 <li><a href="evidence">evidence</a>: what rollouts are decided by
 <li><a href="metrics">metrics</a>: for Prometheus
 </ul>
@@ -63,8 +71,11 @@ def application(gateway: Gateway) -> Starlette:
     async def table(request: Request) -> Response:
         return Response(json.dumps(gateway.report(), indent=1) + "\n", media_type="application/json")
 
+    async def state(request: Request) -> Response:
+        return _page(gateway.state())
+
     async def evidence(request: Request) -> Response:
-        return JSONResponse(gateway.evidence(set(request.query_params.getlist("deployment"))))
+        return _page(gateway.evidence(set(request.query_params.getlist("deployment"))))
 
     async def metrics(request: Request) -> Response:
         # The values are taken here, in the loop; writing out those of 10,000 versions takes seconds, so a thread does.
@@ -76,6 +87,7 @@ def application(gateway: Gateway) -> Starlette:
         "/livez": livez,
         "/readyz": readyz,
         "/table": table,
+        "/state": state,
         "/evidence": evidence,
         "/metrics": metrics,
     }
@@ -85,10 +97,14 @@ def application(gateway: Gateway) -> Starlette:
     )
 
 
+def _page(page: BaseModel) -> Response:
+    return Response(page.model_dump_json(), media_type="application/json")
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
-        404: f"no page {request.url.path}; there are /metrics, /evidence, /livez, /readyz and /table",
+        404: f"no page {request.url.path}; there are /metrics, /state, /evidence, /livez, /readyz and /table",
         405: f"{request.method} is not possible on {request.url.path}; use GET",
     }
     message = messages.get(error.status_code, error.detail)

@@ -6,15 +6,13 @@ import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from gateway import cohort
+from gateway.contract.evidence import BUCKETS, SIGNALS
 from gateway.slots import WORD, Key, Slot, Slots
 from gateway.table import Deployment, RouteTable
 
 log = logging.getLogger(__name__)
 
-SIGNALS: Final = ("errors", "slow", "rejections")
-ERRORS, SLOW, REJECTIONS = range(3)
-"""What makes a request bad evidence against its version."""
+ERRORS, SLOW, REJECTIONS = range(len(SIGNALS))
 
 EPOCHS_KEPT: Final = 8
 """A deployment's evidence is kept for so many epochs, the present one included: for those who read late, and for
@@ -23,7 +21,7 @@ requests that end late. What ends after that many changes is lost."""
 # Words of a slot of counts, and bitmaps of one of buckets.
 COUNTED, FIRST_SIGNAL = range(2)
 EVIDENCE_WORDS: Final = FIRST_SIGNAL + len(SIGNALS)
-BITMAP_BYTES: Final = cohort.BUCKETS // 8
+BITMAP_BYTES: Final = BUCKETS // 8
 BITMAP_WORDS: Final = -(-EVIDENCE_WORDS * BITMAP_BYTES // WORD)
 
 

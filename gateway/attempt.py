@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Protocol
 
+from gateway.contract.headers import OWN
 from gateway.dialects import deadline as deadlines
 from gateway.errors import HTTP_STATUS, Code
 from gateway.evidence import PATIENCE
@@ -15,7 +16,7 @@ from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
 from gateway.upstream.http1 import RestExchange
 from gateway.upstream.http2 import GrpcExchange
-from gateway.wire.fields import OWN, Field, Fields, encode
+from gateway.wire.fields import Field, Fields, encode
 from gateway.wire.heads import Head
 from gateway.wire.note import Note
 

@@ -12,8 +12,6 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-HEADER = b"x-turnout-assignment"
-
 MAX_BYTES = 1024
 """A longer value is ignored, and none is written: what was assigned first is left out then."""
 

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
+from gateway.contract.evidence import BUCKETS
 from gateway.table import Sticky
-
-BUCKETS = 10_000
-"""Into which the evidence sorts keys: its unit is the bucket, since one user's requests fail together."""
 
 Values = Mapping[bytes, bytes]
 """A request's header fields (for gRPC: metadata) by lower-case name: of a repeated one the first value, of cookies all,

@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway import arms, counters, totals
+from gateway.contract.evidence import SIGNALS
 from gateway.slots import Key
 from gateway.tallies import Rows
 from gateway.totals import Sums
@@ -164,7 +165,7 @@ def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
     )
     for key, (counted, *counts) in rows.items():
         requests.add_metric((*key, source), counted)
-        for signal, count in zip(arms.SIGNALS, counts, strict=True):
+        for signal, count in zip(SIGNALS, counts, strict=True):
             bad.add_metric((*key, source, signal), count)
     yield requests
     yield bad

@@ -11,9 +11,11 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from gateway import tallies
+from gateway import tallies, totals
 from gateway.admin import Server
 from gateway.change import difference
+from gateway.contract.evidence import Evidence
+from gateway.contract.state import State
 from gateway.control import Message
 from gateway.discovery import access
 from gateway.discovery.file import TableFile
@@ -27,7 +29,7 @@ from gateway.settings import Settings
 from gateway.table import Deployment, RouteTable
 from gateway.tallies import Tallies, Tally
 from gateway.tasks import spawn
-from gateway.totals import Snapshot, Totals
+from gateway.totals import Snapshot, Sums, Totals
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class Parent:
     def view(self) -> View:
         ready = sum(worker.ready for worker in self._workers)
         return View(
-            sums=self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None),
+            sums=self._sums(),
             evidence=self._evidence().counts,
             source=self._name,
             newest=None if self._source.table is None else self._source.table.revision,
@@ -126,21 +128,34 @@ class Parent:
             "table": None if in_force is None else in_force.model_dump(mode="json"),
         }
 
-    def evidence(self, keys: Collection[str]) -> dict[str, Any]:
+    def state(self) -> State:
+        ready, why = self.readiness()
+        return State(
+            ready=ready,
+            why=why,
+            revision=None if self._in_force is None else self._in_force.table.revision,
+            refused=dict(self._source.refused),
+            versions=totals.states(self._sums()),
+        )
+
+    def evidence(self, keys: Collection[str]) -> Evidence:
         given = () if self._given is None else self._given.deployments
         asked = [deployment for deployment in given if not keys or deployment.key in keys]
         reports = tallies.reports(self._evidence(), ((deployment, self._epoch(deployment)) for deployment in asked))
-        return {
-            "source": self._name,
-            "ready": self.readiness()[0],
-            "revision": None if self._in_force is None else self._in_force.table.revision,
-            "deployments": {
+        return Evidence(
+            source=self._name,
+            ready=self.readiness()[0],
+            revision=None if self._in_force is None else self._in_force.table.revision,
+            deployments={
                 deployment.key: report
                 for deployment in asked
                 # Who asks for one by name wants to know its epoch in any case.
-                if (report := reports[deployment.key])["counts"] or deployment.canary is not None or keys
+                if (report := reports[deployment.key]).counts or deployment.canary is not None or keys
             },
-        }
+        )
+
+    def _sums(self) -> Sums:
+        return self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None)
 
     def _evidence(self) -> Tally:
         return self._tallies.sum(tally for worker in self._workers if (tally := worker.evidence()) is not None)

@@ -5,11 +5,15 @@ Pure. Nothing here knows how a table arrives or what is done with a request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
+from gateway.contract.skew import CONTRACT, check
 
 Runtime = Literal["tfserving", "seldon", "oip"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -19,9 +23,7 @@ Host = Annotated[str, Field(min_length=1, max_length=253)]
 # The custom resource's status holds a Deployment, so each part of one has a bound.
 VersionName = Annotated[str, Field(max_length=253, pattern=r"^[!-~]{1,253}$")]
 Name = Annotated[str, Field(max_length=253, pattern=r"^[!-.0-~]{1,253}$")]
-FIELD_NAME_PATTERN = r"^[a-z0-9!#$%&'*+.^_`|~-]+$"
-COOKIE_NAME_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
-FIELD_VALUE_PATTERN = r"^[ -~]*$"
+Feature = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9-]+$")]
 FieldName = Annotated[str, Field(min_length=1, max_length=128, pattern=FIELD_NAME_PATTERN)]
 CookieName = Annotated[str, Field(min_length=1, max_length=128, pattern=COOKIE_NAME_PATTERN)]
 FieldValue = Annotated[str, Field(max_length=256, pattern=FIELD_VALUE_PATTERN)]
@@ -32,7 +34,9 @@ class TableError(ValueError):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """What it does not know is ignored: a later release wrote it (gateway/contract/skew.py)."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 class Endpoint(_Frozen):
@@ -100,6 +104,10 @@ class Deployment(_Frozen):
     slow: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Seconds after which a request counts as slow in the evidence; None: none does."""
     versions: Annotated[tuple[Version, ...], Field(max_length=256)]
+    contract: Annotated[int, Field(ge=0)] = CONTRACT
+    """That of the release which wrote it."""
+    requires: Annotated[tuple[Feature, ...], Field(max_length=16)] = ()
+    """Features without which a gateway would serve it wrongly: one that does not know them refuses it."""
 
     @model_validator(mode="after")
     def _roles_name_versions(self) -> Deployment:
@@ -170,20 +178,77 @@ class RouteTable(_Frozen):
         return (deployment.key for deployment in self.deployments)
 
 
-def read(document: bytes) -> RouteTable:
-    """The table that `document` (JSON) holds.
+class Read(NamedTuple):
+    """A document as far as it can be served."""
+
+    table: RouteTable
+    refused: Mapping[str, str]
+    """Why a deployment (`namespace/name`) is not served as the document has it."""
+
+
+class _Document(BaseModel):
+    revision: Annotated[int, Field(ge=0)]
+    deployments: tuple[Any, ...]
+
+
+def read(document: bytes, before: Mapping[tuple[str, str], Deployment] = MappingProxyType({})) -> Read:
+    """What `document` (JSON) holds. For a deployment that can't be served as it stands there, the one `before` (by
+    namespace and name) stands in; without one it is left out.
 
     Raises:
-        TableError: it is empty, not JSON, or not a table.
+        TableError: the document is empty, not JSON, or not a table; or a deployment that can't be served has no name.
     """
     if not document.strip():
         raise TableError("the document is empty")
     try:
-        return RouteTable.model_validate_json(document)
+        found = _Document.model_validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise TableError(f"{place}: {first['msg']}") from None
+        raise TableError(_reason(error, "the document")) from None
+    served: list[Deployment] = []
+    refused: dict[str, str] = {}
+    for index, one in enumerate(found.deployments):
+        try:
+            served.append(deployment(one))
+        except TableError as error:
+            if (key := _key(one)) is None:
+                raise TableError(f"deployments.{index}: {error}") from None
+            refused["/".join(key)] = str(error)
+            if (stand_in := before.get(key)) is not None:
+                served.append(stand_in)
+    try:
+        return Read(RouteTable(revision=found.revision, deployments=tuple(served)), refused)
+    except ValidationError as error:
+        raise TableError(_reason(error, "the document")) from None
+
+
+def deployment(found: object) -> Deployment:
+    """The deployment that `found` (of JSON) is, where a gateway of this release can serve it.
+
+    Raises:
+        TableError: it can't: `found` is malformed, contradicts itself, or is of a release too far from this one.
+    """
+    try:
+        made = Deployment.model_validate(found)
+        check(made.contract, made.requires)
+    except ValidationError as error:
+        raise TableError(_reason(error)) from None
+    except ValueError as error:
+        raise TableError(str(error)) from None
+    return made
+
+
+def _key(found: object) -> tuple[str, str] | None:
+    match found:
+        case {"namespace": str(namespace), "name": str(name)}:
+            return namespace, name
+    return None
+
+
+def _reason(error: ValidationError, whole: str = "") -> str:
+    """The first mistake, with its place; `whole` is what to call the place of one that is not in a part."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def of(revision: int, deployments: tuple[Deployment, ...]) -> RouteTable:

@@ -7,10 +7,11 @@ import mmap
 import struct
 from collections.abc import Callable, Iterable
 from operator import add, or_
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway import counters, slots
-from gateway.arms import BITMAP_BYTES, SIGNALS, is_of_cohorts, is_recent
+from gateway.arms import BITMAP_BYTES, is_of_cohorts, is_recent
+from gateway.contract.evidence import SIGNALS, Count, DeploymentEvidence
 from gateway.slots import Key
 from gateway.table import Deployment, RouteTable
 
@@ -79,20 +80,27 @@ def _merge(rows: Rows, more: Rows, how: Callable[[int, int], int]) -> None:
         rows[key] = row if before is None else list(map(how, before, row))
 
 
-def reports(tally: Tally, epochs: Iterable[tuple[Deployment, int]]) -> dict[str, dict[str, Any]]:
-    """What the admin port says of deployments and the epochs in force there, as JSON, by `namespace/name`."""
-    told: dict[str, dict[str, Any]] = {
-        deployment.key: {"epoch": epoch, "counts": [], "salt": deployment.salt, "buckets": {}}
-        for deployment, epoch in epochs
-    }
-    for (namespace, name, version, counted_in, keyed), row in tally.counts.items():
-        if (report := told.get(f"{namespace}/{name}")) is not None:
-            counts = dict(zip(_COUNTED, row, strict=True))
-            report["counts"].append({"version": version, "epoch": int(counted_in), "keyed": keyed == "true", **counts})
+def reports(tally: Tally, epochs: Iterable[tuple[Deployment, int]]) -> dict[str, DeploymentEvidence]:
+    """What the admin port says of deployments and the epochs in force there, by `namespace/name`."""
+    asked = list(epochs)
+    counts: dict[str, list[Count]] = {deployment.key: [] for deployment, _ in asked}
+    buckets: dict[str, dict[str, dict[str, str]]] = {deployment.key: {} for deployment, _ in asked}
+    for (namespace, name, version, epoch, keyed), row in tally.counts.items():
+        if (of_deployment := counts.get(f"{namespace}/{name}")) is not None:
+            numbers = dict(zip(_COUNTED, row, strict=True))
+            of_deployment.append(Count(version=version, epoch=int(epoch), keyed=keyed == "true", **numbers))
     for (namespace, name, version, _), row in tally.buckets.items():
-        if (report := told.get(f"{namespace}/{name}")) is not None:
-            report["buckets"][version] = {
+        if (by_version := buckets.get(f"{namespace}/{name}")) is not None:
+            by_version[version] = {
                 counted: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
                 for counted, bits in zip(_COUNTED, row, strict=True)
             }
-    return told
+    return {
+        deployment.key: DeploymentEvidence(
+            epoch=epoch,
+            counts=tuple(counts[deployment.key]),
+            salt=deployment.salt,
+            buckets=buckets[deployment.key],
+        )
+        for deployment, epoch in asked
+    }

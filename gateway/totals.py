@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gateway import counters, slots
 from gateway.change import departed
+from gateway.contract.state import VersionState
 from gateway.slots import Key, Reading
 from gateway.table import RouteTable
 
@@ -23,6 +24,12 @@ BUCKETS = slice(CAUSES.stop, CAUSES.stop + len(counters.BUCKETS) + 1)
 
 # A row of an endpoint: the workers that send to it, the workers that know it, then as they are named.
 ENDPOINT_UP, ENDPOINT_KNOWN, ENDPOINT_IN_FLIGHT, ENDPOINT_CONNECTIONS, ENDPOINT_EJECTIONS = range(5)
+
+_FAILURES = tuple(
+    OUTCOMES.start + outcome
+    for outcome in (counters.SERVER_ERROR, counters.DEADLINE, counters.UNAVAILABLE, counters.REFUSED)
+)
+"""How requests end for which the version or the gateway has to answer."""
 
 
 class Snapshot(NamedTuple):
@@ -143,3 +150,35 @@ class Totals:
 
     def _has_endpoint(self, key: Key) -> bool:
         return key in self._endpoints or key[0] == counters.OTHER
+
+
+def states(sums: Sums) -> tuple[VersionState, ...]:
+    """What the admin port says of the versions that have had a request."""
+    counted: dict[Key, list[int]] = {}
+    for key, row in sums.present.requests.items():
+        sum = counted.setdefault(key[:3], [0, 0, 0])
+        sum[0] += row[OPEN_US] + row[FINISHED_US]
+        for count in row[OUTCOMES]:
+            sum[1] += count
+        for outcome in _FAILURES:
+            sum[2] += row[outcome]
+    in_flight: dict[Key, dict[str, int]] = {}
+    for endpoints in (sums.present.endpoints, sums.leaving.endpoints):
+        for key, row in endpoints.items():
+            if row[ENDPOINT_IN_FLIGHT]:
+                of_version = in_flight.setdefault(key[:3], {})
+                of_version[key[3]] = of_version.get(key[3], 0) + row[ENDPOINT_IN_FLIGHT]
+    states = []
+    for key in counted | in_flight:
+        microseconds, requests, failures = counted.get(key, (0, 0, 0))
+        states.append(
+            VersionState(
+                deployment=f"{key[0]}/{key[1]}",
+                version=key[2],
+                seconds=microseconds / 1e6,
+                requests=requests,
+                failures=failures,
+                in_flight=in_flight.get(key, {}),
+            )
+        )
+    return tuple(states)

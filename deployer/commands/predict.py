@@ -18,10 +18,11 @@ from deployer.local.following import named, status, supervised
 from deployer.local.state import State
 from deployer.runtimes.base import GrpcCall
 from deployer.spec import ModelDeployment
+from gateway.contract import headers
 
 TIMEOUT = 60.0
 """Seconds; the gateway's own deadline."""
-VERSION = "x-turnout-version"
+VERSION = headers.VERSION.decode()
 
 
 class Answer(NamedTuple):
@@ -53,7 +54,7 @@ def predict(name: str, data: str, version: str | None, over_grpc: bool, state: S
     now = status(state, document.key)
     if now is None or not now.address:
         raise TurnoutError(f"the gateway is not ready yet{f': {now.message}' if now else ''}")
-    pins = {"x-turnout-deployment": document.key} | ({VERSION: version} if version else {})
+    pins = {headers.DEPLOYMENT.decode(): document.key} | ({VERSION: version} if version else {})
     ask = _over_grpc if over_grpc else _over_rest
     answer = ask(now.address, document, body, pins)
     if output == "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed, two_decimals
 from deployer.rollout_spec import DEADLINE, INTERVAL, OBJECTIVES, STEPS
-from gateway.table import FIELD_NAME_PATTERN
+from gateway.contract.headers import FIELD_NAME_PATTERN
 
 _STEPS = f"(has(self.steps) ? self.steps : [{', '.join(map(str, STEPS))}])"
 

@@ -55,6 +55,14 @@ class Desired:
         """How many should run now."""
         return self._scalers[version].replicas if version in self._scalers else int(version == GATEWAY)
 
+    @property
+    def idle(self) -> bool:
+        """Whether each version has the least replicas, and none is in trouble: without requests nothing will change."""
+        return all(
+            scaler.replicas <= self.documents[key].by_name[version].replicas[0]
+            for (key, version), scaler in self._scalers.items()
+        ) and not any(trouble.backoff.failures for trouble in self.troubles.values())
+
     def sample(self, gateway: Gateway, now: float) -> None:
         """Take what the gateway counts now."""
         for version, scaler in self._scalers.items():

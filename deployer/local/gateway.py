@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 import deployer
-from deployer.local import gateway_client
 from deployer.local.aside import Aside
-from deployer.local.gateway_client import Snapshot, Version
+from deployer.local.gateway_client import GatewayClient, Version
 from deployer.local.plan import Phase
 from deployer.local.readiness import Failed, Ready
 from deployer.local.replica import Replica, Run
 from deployer.local.state import State
 from deployer.runtimes.base import HOST
+from gateway.contract.state import State as GatewayState
+from gateway.contract.state import VersionState
 
 GATEWAY: Version = ("", "gateway")
 """What stands for it where versions are listed."""
@@ -34,6 +35,9 @@ PATIENCE = 35.0
 """Seconds between TERM and KILL: the gateway gives its last requests 25 s, then closes."""
 RATE_WINDOW = 10.0
 """Seconds over which requests are counted for what people see."""
+
+
+_SILENT = GatewayState(ready=False, why="it has not answered yet")
 
 
 class Options(BaseModel):
@@ -57,10 +61,11 @@ class Gateway:
         self.prometheus = options.prometheus
         self._state = state
         self._workers = options.workers
-        self._looks: Aside[Snapshot] = Aside()
+        self._client = GatewayClient(self.admin)
+        self._looks: Aside[GatewayState] = Aside()
         self._looked = -math.inf
-        self._heard = Snapshot(False, "it has not answered yet")
-        self._history: deque[tuple[float, Snapshot]] = deque()
+        self._heard = _SILENT
+        self._history: deque[tuple[float, GatewayState]] = deque()
 
     @property
     def address(self) -> str:
@@ -84,8 +89,13 @@ class Gateway:
 
     @property
     def revision(self) -> int:
-        """Of the route table in force on every worker."""
-        return self._heard.revision
+        """Of the route table in force on every worker; 0 while there is none."""
+        return self._heard.revision or 0
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why it serves a deployment otherwise than the route table says."""
+        return self._heard.refused
 
     def run(self) -> Run:
         """How it is started."""
@@ -99,7 +109,7 @@ class Gateway:
 
     def started(self) -> None:
         """Another process is the gateway now: what was heard is of the one before."""
-        self._heard = Snapshot(False, "it has not answered yet")
+        self._heard = _SILENT
         self._looks.forget("gateway")
 
     def look(self, now: float, *, urgent: bool) -> bool:
@@ -113,7 +123,7 @@ class Gateway:
                 self._history.popleft()
         if now - self._looked >= (LOOK_URGENTLY_EVERY if urgent or not self._heard.ready else LOOK_EVERY):
             self._looked = now
-            self._looks.ask("gateway", partial(gateway_client.read, self.admin))
+            self._looks.ask("gateway", self._client.read)
         return heard is not None
 
     def verdict(self, replica: Replica, now: float) -> Ready | Failed | None:
@@ -127,13 +137,13 @@ class Gateway:
             return Failed(f"not ready after {START_LIMIT:.0f} s: {self._heard.why}")
         return None
 
-    def in_flight(self, version: Version, port: int) -> float:
+    def in_flight(self, version: Version, port: int) -> int:
         """Requests at the replica with that REST port."""
-        return self._heard.in_flight.get((*version, f"{HOST}:{port}"), 0.0)
+        return _of(self._heard, version).in_flight.get(f"{HOST}:{port}", 0)
 
     def in_flight_seconds(self, version: Version) -> float | None:
         """The seconds that requests to the version were in flight, summed; None if it isn't known now."""
-        return self._heard.seconds.get(version, 0.0) if self._heard.ready else None
+        return _of(self._heard, version).seconds if self._heard.ready else None
 
     def rates(self, version: Version) -> tuple[float, float] | None:
         """Requests and failures a second over the last seconds; None while too little was heard."""
@@ -142,8 +152,20 @@ class Gateway:
         (start, first), (end, last) = self._history[0], self._history[-1]
         if end - start < LOOK_EVERY / 2:
             return None
-        requests, failures = (
-            max(0.0, after.get(version, 0.0) - before.get(version, 0.0)) / (end - start)
-            for before, after in ((first.requests, last.requests), (first.failures, last.failures))
-        )
-        return requests, failures
+        before, after = _of(first, version), _of(last, version)
+        requests, failures = after.requests - before.requests, after.failures - before.failures
+        return max(0, requests) / (end - start), max(0, failures) / (end - start)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has changed in what it says, over the time that rates are of."""
+        return bool(self._history) and self._history[0][1] == self._heard
+
+    def close(self) -> None:
+        """Close the connection to it."""
+        self._client.close()
+
+
+def _of(state: GatewayState, version: Version) -> VersionState:
+    """Without a request yet it isn't told."""
+    return state.by_version.get(version) or VersionState(deployment=version[0], version=version[1])

@@ -95,10 +95,17 @@ class Processes:
                 return None
             return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         process = self._adopted.get(identity.pid)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                return None
+        if process is not None and _runs(process):
+            return None
         return "ended"  # it was another's child: only its parent is told how
+
+    def any_ended(self) -> bool:
+        """Whether any has ended, and `ending` was not told yet."""
+        if self._children:
+            with contextlib.suppress(ChildProcessError):  # all have been waited for
+                if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    return True
+        return any(not _runs(process) for process in self._adopted.values())
 
     def forget(self, identity: Identity) -> None:
         """Drop what is kept about a process that has ended."""
@@ -140,6 +147,12 @@ def survivors(identity: Identity) -> list[psutil.Process]:
         except (psutil.Error, OSError):  # it ended meanwhile, or belongs to another user, so is none of ours
             continue
     return marked + grouped if ours else marked
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _living(identity: Identity) -> psutil.Process | None:

@@ -143,6 +143,10 @@ class Replicas:
         replica.record = replica.record.model_copy(update={"ready": True})
         self._state.write_record(replica.record)
 
+    def any_ended(self) -> bool:
+        """Whether a first process has ended and was not asked for since. Costs next to nothing."""
+        return self._processes.any_ended()
+
     def ending(self, replica: Replica) -> str | None:
         """How its first process ended, with its last words unless it was killed; None while it lives."""
         how = self._processes.ending(replica.record.identity)

@@ -42,9 +42,12 @@ class Facts:
     revision: int
     address: str
     gateway: str
-    versions: Mapping[tuple[str, str], VersionFacts]
+    versions: Mapping[str, Mapping[str, VersionFacts]]
+    """By deployment and version."""
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     """By deployment."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why the gateway serves a deployment otherwise than by the table, `revision` or not."""
 
 
 class Reporter:
@@ -54,6 +57,11 @@ class Reporter:
         self._state = state
         self._written: dict[str, DeploymentStatus] = {}
         self._unsettled: set[str] = set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether all was as declared when statuses were last written, with no rollout under way."""
+        return not self._unsettled
 
     def write(self, documents: Iterable[ModelDeployment], facts: Facts) -> bool:
         """Whether with this all deployments have become settled that were not before."""
@@ -73,13 +81,13 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
     """The status of the deployment that `document` describes."""
     decision = facts.decisions.get(document.key, Decision(Kept(), Roles.of(document), {}))
     roles, rollout = decision.roles, decision.checkpoint.rollout
-    routed = next((d for d in facts.table.deployments if d.key == document.key), None)
-    in_force = bool(facts.address) and facts.revision >= facts.table.revision
+    routed = facts.table.find(document.metadata.name, document.metadata.namespace)
+    in_force = bool(facts.address) and facts.revision >= facts.table.revision and document.key not in facts.refused
     names = [version.name for version in document.spec.versions]
-    leaving = [v for d, v in facts.versions if d == document.key and v not in names]
+    known = facts.versions.get(document.key, {})
+    leaving = [name for name in known if name not in names]
     versions = tuple(
-        _version(name, routed, document, roles, facts.versions.get((document.key, name), VersionFacts()))
-        for name in (*names, *leaving)
+        _version(name, routed, document, roles, known.get(name, VersionFacts())) for name in (*names, *leaving)
     )
     as_wanted = routed is not None and (routed.stable, routed.canary, routed.weight) == (
         roles.stable,
@@ -95,7 +103,7 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         in_force=in_force,
         routed=as_wanted and in_force,
         settled=as_wanted and in_force and ready,
-        message=_message(decision, routed, versions, facts),
+        message=_message(document.key, decision, routed, versions, facts),
         address=facts.address,
         versions=versions,
         rollout=decision.status,
@@ -168,11 +176,17 @@ def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Conditi
 
 
 def _message(
-    decision: Decision, routed: table.Deployment | None, versions: Sequence[VersionStatus], facts: Facts
+    key: str,
+    decision: Decision,
+    routed: table.Deployment | None,
+    versions: Sequence[VersionStatus],
+    facts: Facts,
 ) -> str:
     if not facts.address:
         return f"the gateway is not ready: {facts.gateway}"
     roles, parts = decision.roles, []
+    if key in facts.refused:
+        parts.append(f"the gateway goes on as before, since it refuses the new route: {facts.refused[key]}")
     ready = {version.name for version in versions if version.ready}
     if routed is not None and routed.stable != roles.stable and roles.stable not in ready:
         parts.append(f"{routed.stable} stays stable until {roles.stable} is ready")

@@ -68,7 +68,8 @@ class Rollouts:
         settled = self._gateway.ready and self._gateway.revision >= given.revision
         for key, document in desired.documents.items():
             kept = self._kept[key]
-            sight = self._sight(document, desired, ready, routes.get(key), settled)
+            in_force = settled and key not in self._gateway.refused
+            sight = self._sight(document, desired, ready, routes.get(key), in_force)
             if self._is_new(document, kept, sight):
                 self._seen[key] = document, kept, sight
                 self.decisions[key] = decide(document, kept, sight)

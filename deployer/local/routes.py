@@ -25,8 +25,11 @@ def routes(
     """
     age = {deployment.key: index for index, deployment in enumerate(previous.deployments)}
     before = {deployment.key: deployment for deployment in previous.deployments}
+    endpoints: dict[str, dict[str, Sequence[Endpoint]]] = {}
+    for (key, version), found in ready.items():
+        endpoints.setdefault(key, {})[version] = found
     deployments = tuple(
-        _deployment(before.get(document.key), document, ready, roles[document.key])
+        _deployment(before.get(document.key), document, endpoints.get(document.key, {}), roles[document.key])
         for document in sorted(documents, key=lambda document: age.get(document.key, len(age)))
     )
     if deployments == previous.deployments:
@@ -35,9 +38,9 @@ def routes(
 
 
 def _deployment(
-    before: table.Deployment | None, document: ModelDeployment, ready: Ready, roles: Roles
+    before: table.Deployment | None, document: ModelDeployment, ready: Mapping[str, Sequence[Endpoint]], roles: Roles
 ) -> table.Deployment:
-    endpoints = {version: tuple(found) for (key, version), found in ready.items() if key == document.key and found}
+    endpoints = {version: tuple(found) for version, found in ready.items() if found}
     after = route(before, document, endpoints, roles)
     versions = tuple(v.model_copy(update={"endpoints": endpoints.get(v.name, ())}) for v in after.versions)
     return after.model_copy(update={"versions": versions})

@@ -24,6 +24,9 @@ from deployer.local.processes import Identity
 from deployer.rollout.state import Order
 from deployer.spec import ModelDeployment
 
+Fingerprint = frozenset[tuple[str, int, int]]
+"""Of the files in a folder: names, inodes, times."""
+
 GATEWAY = "gateway"
 """The stem of the gateway's record and log. No replica's can equal it: theirs have dots."""
 
@@ -106,14 +109,9 @@ class State:
                 documents.append(_read(path, ModelDeployment))
         return documents
 
-    def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
+    def fingerprint(self) -> Fingerprint:
         """Changes with each change of a document; cheap enough to be asked ten times a second."""
-        seen = []
-        for path in sorted(self._documents.glob("*.json")):
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                stat = path.stat()
-                seen.append((path.name, stat.st_ino, stat.st_mtime_ns))
-        return tuple(seen)
+        return _fingerprint(self._documents)
 
     def write_document(self, document: ModelDeployment) -> None:
         """Let it be what should run, in place of an earlier one of its key."""
@@ -155,6 +153,10 @@ class State:
         with suppress(FileNotFoundError, TurnoutError):
             return _read(self._orders / f"{_stem(key)}.json", Ordered)
         return None
+
+    def orders(self) -> Fingerprint:
+        """Changes with each order, whosever it is."""
+        return _fingerprint(self._orders)
 
     def write_order(self, key: str, order: Order) -> str:
         """Ask it of the deployment's rollout, in place of what was asked before; gives its token."""
@@ -259,6 +261,17 @@ def _lock(descriptor: int, kind: int, tries: int = 10) -> bool:
 def stem(deployment: str, version: str, index: int) -> str:
     """The name of a replica: `default.digits.v1.0`."""
     return f"{_stem(deployment)}.{version}.{index}"
+
+
+def _fingerprint(folder: Path) -> Fingerprint:
+    seen = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    stat = entry.stat()
+                    seen.add((entry.name, stat.st_ino, stat.st_mtime_ns))
+    return frozenset(seen)
 
 
 def _keep(folder: Path, keys: set[str]) -> None:

@@ -22,13 +22,15 @@ from deployer.local.replica import Replica, Replicas, Run
 from deployer.local.rollouts import Keep, Rollouts
 from deployer.local.routes import routes
 from deployer.local.state import Record, State, stem
-from deployer.local.watch import Watch
+from deployer.local.watch import ALIVE_EVERY, Watch
 from deployer.runtimes.base import ModelMissing
 from gateway import table
 from gateway.table import RouteTable
 
 INTERVAL = 0.1
 """Seconds between rounds: a replica that died leaves the route table within that."""
+REST = ALIVE_EVERY
+"""Seconds at most without a whole round: replicas that have stopped listening are found in them."""
 DRAIN_LIMIT = 70.0
 """Seconds for the last requests to a leaving replica: somewhat more than the gateway's deadline for a request."""
 PATIENCE = 10.0
@@ -71,11 +73,14 @@ class Supervisor:
         self._stopping = False
         self._hurried = False
         self._trouble = ""
+        self._orders: object = None
+        self._rests_until = -math.inf
+        """All is as declared, so that until then only news asks for a whole round."""
 
     def begin(self) -> None:
         """Take over what an earlier supervisor left. The gateway has a table from the first moment."""
         with contextlib.suppress(OSError, table.TableError):
-            self._table = table.read(self._state.routes.read_bytes())
+            self._table = table.read(self._state.routes.read_bytes()).table
         for replica in self._replicas.adopt(time.monotonic()):
             self._say(f"{replica.name}: taken over, process {replica.record.identity.pid}")
         if self._table.revision == 0:
@@ -99,16 +104,18 @@ class Supervisor:
         """Leave no status of what runs no more."""
         self._state.keep_statuses(set())
         self._rollouts.finish()
+        self._gateway.close()
 
-    def observe(self) -> Observed:
+    def observe(self) -> Observed | None:
+        """None: all is at rest, and nothing is new since; looking at everything would cost as much each time."""
         now = time.monotonic()
-        self._read_documents()
+        if not self._any_news(now) and now < self._rests_until and not self._stopping:
+            return None
+        self._rests_until = -math.inf
         self._launches.refresh({document.spec.runtime for document in self._desired.documents.values()}, now)
-        leaving = any(replica.phase is Phase.LEAVING for replica in self._replicas.by_name.values())
-        if self._gateway.look(now, urgent=leaving or self._gateway.revision < self._table.revision):
-            self._desired.sample(self._gateway, now)
         for replica in list(self._replicas.by_name.values()):
             self._look(replica, now)
+        self._watch_troubles(now)
         serving = any(replica.key == GATEWAY for replica in self._replicas.by_name.values())
         held: set[tuple[str, str]] = set()
         after = self._table
@@ -123,12 +130,17 @@ class Supervisor:
         seen = [self._seen(replica, serving, now) for replica in self._replicas.by_name.values()]
         return Observed(needs, held, seen, after, [] if self._stopping else self._rollouts.plan(), now)
 
-    def plan(self, observed: Observed) -> list[Action | Keep | Route]:
+    def plan(self, observed: Observed | None) -> list[Action | Keep | Route]:
         """What rollouts came to is kept before anything follows from it."""
+        if observed is None:
+            return []
         actions: list[Action | Keep | Route] = [*observed.keeps]
         actions += plan(observed.needs, observed.held, observed.seen, observed.now)
         if observed.table is not self._table:
             actions.append(Route(observed.table))
+        ready = all(seen.phase is Phase.READY for seen in observed.seen)
+        if ready and not actions and self._reporter.settled and not self._stopping:
+            self._rests_until = observed.now + REST
         return actions
 
     def apply(self, action: Action | Keep | Route) -> None:
@@ -156,16 +168,29 @@ class Supervisor:
                 gentle = replica.key == GATEWAY and not replica.asked and not self._hurried
                 self._replicas.signal(replica, number, leader_only=gentle)
 
-    def _read_documents(self) -> None:
+    def _any_news(self, now: float) -> bool:
+        """Whether a document or an order was written, a process has ended, or the gateway says something new."""
+        news = self._read_documents()
+        resting = now < self._rests_until
+        leaving = not resting and any(r.phase is Phase.LEAVING for r in self._replicas.by_name.values())
+        if self._gateway.look(now, urgent=leaving or self._gateway.revision < self._table.revision):
+            self._desired.sample(self._gateway, now)
+            news = news or not (self._gateway.idle and self._desired.idle)
+        before, self._orders = self._orders, self._state.orders()
+        return news or before != self._orders or self._replicas.any_ended()
+
+    def _read_documents(self) -> bool:
+        """Whether they have changed."""
         live = Counter(replica.key for replica in self._replicas.by_name.values())
         try:
             changed = self._desired.refresh(live)
         except TurnoutError as error:
             self._say(str(error))
-            return
+            return True
         if changed:
             for replica in self._replicas.by_name.values():
                 replica.process = None  # made anew from the document
+        return changed
 
     def _needs(self, serving: bool, now: float) -> list[Need]:
         """While stopping, the replicas go on for as long as the gateway drains, but nothing is started."""
@@ -201,9 +226,13 @@ class Supervisor:
             case Failed(reason):
                 loading = replica.phase is Phase.STARTING and version != GATEWAY
                 self._fail(replica, reason, now, hopeless=loading)
-        if trouble := self._desired.troubles.get(version):
-            ready = sum(r.phase is Phase.READY for r in self._replicas.by_name.values() if r.key == version)
-            trouble.watch(ready >= self._desired.replicas(version), now)
+
+    def _watch_troubles(self, now: float) -> None:
+        """A version that runs as wanted for long is in trouble no more."""
+        phases = Counter((r.key, r.phase) for r in self._replicas.by_name.values())
+        for version in {version for version, phase in phases if phase in (Phase.STARTING, Phase.READY)}:
+            if trouble := self._desired.troubles.get(version):
+                trouble.watch(phases[version, Phase.READY] >= self._desired.replicas(version), now)
 
     def _facts(self, needs: Sequence[Need], after: RouteTable) -> report.Facts:
         """By the table that is to be: what it changes is not in force before it is written."""
@@ -211,10 +240,10 @@ class Supervisor:
         replicas: dict[tuple[str, str], list[Replica]] = {version: [] for version in desired}
         for replica in self._replicas.by_name.values():
             replicas.setdefault(replica.key, []).append(replica)
-        versions = {}
+        versions: dict[str, dict[str, report.VersionFacts]] = {}
         for (deployment, version), of_version in replicas.items():
             document = self._desired.documents.get(deployment)
-            versions[deployment, version] = report.VersionFacts(
+            versions.setdefault(deployment, {})[version] = report.VersionFacts(
                 replicas=of_version,
                 desired=desired.get((deployment, version), 0),
                 trouble=self._desired.troubles.get((deployment, version), Trouble()),
@@ -223,7 +252,15 @@ class Supervisor:
             )
         gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
         address = self._gateway.address if self._gateway.ready else ""
-        return report.Facts(after, self._gateway.revision, address, gateway, versions, self._rollouts.decisions)
+        return report.Facts(
+            after,
+            self._gateway.revision,
+            address,
+            gateway,
+            versions,
+            self._rollouts.decisions,
+            self._gateway.refused,
+        )
 
     def _describe(self, replica: Replica) -> None:
         """Make out how the replica would be started now, unless that is known."""
@@ -275,7 +312,11 @@ class Supervisor:
 
     def _seen(self, replica: Replica, serving: bool, now: float) -> Seen:
         port = replica.record.ports.get("rest", 0)
-        left = replica.left_at is not None and self._gateway.revision >= replica.left_at
+        left = (
+            replica.left_at is not None
+            and self._gateway.revision >= replica.left_at
+            and replica.record.deployment not in self._gateway.refused
+        )
         drained = left and self._gateway.in_flight(replica.key, port) == 0
         patience = gateway.PATIENCE if replica.key == GATEWAY else PATIENCE
         return Seen(

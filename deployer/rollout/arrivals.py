@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, floor, log
 
-from deployer.rollout.buckets import BUCKETS, Buckets, Fresh
+from deployer.rollout.buckets import Buckets, Fresh
 from deployer.rollout.plan import Plan
 from deployer.rollout.poisson import Chance, poisson
 from deployer.rollout.verdict import Look
+from gateway.contract.evidence import BUCKETS
 
 _TAIL = 1.5
 """Exponent of Pareto's law, by which users differ in how much they send: the busiest hundredth sends a fifth."""

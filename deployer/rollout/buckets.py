@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-BUCKETS = 10_000
+from gateway.contract.evidence import BUCKETS
+
 SATURATED = 0.5
 """The part of all buckets that are bad, beyond which nothing is compared. A canary that is worse uses its buckets up
 sooner than stable does, so that in the end as many are bad on either, however much worse it is."""

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from deployer.rollout.buckets import Buckets, Fresh
 from deployer.rollout.verdict import Look
+from gateway.contract.evidence import SIGNALS
 
-SIGNALS = ("errors", "rejections", "slow")
 EPOCHS = 32
 """Epochs whose share is kept; those before are over."""
 SOURCES = 256

@@ -7,13 +7,12 @@ import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import httpx
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
-from deployer.rollout.buckets import BUCKETS
 from deployer.rollout.evidence import Count, Reading
+from gateway.contract.evidence import Evidence
 
 TIMEOUT = 2.0
 """Seconds for an answer, to its end: rollouts are looked at about as often."""
@@ -96,47 +95,13 @@ class Gateways:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return f"it does not answer ({error})"
         try:
-            return _report(_Answer.model_validate_json(bytes(body)))
+            return _report(Evidence.model_validate_json(bytes(body)))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             return f"it answers what is no evidence: {'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def _bits(text: str) -> str:
-    if len(base64.b64decode(text, validate=True)) * 8 > BUCKETS:
-        raise ValueError(f"a bitmap of more than {BUCKETS} bits")
-    return text
-
-
-_Number = Annotated[int, Field(strict=True, ge=0)]
-_Bitmap = Annotated[str, Field(max_length=BUCKETS), AfterValidator(_bits)]
-
-
-class _Count(BaseModel):
-    version: str
-    epoch: _Number
-    keyed: bool
-    requests: _Number
-    errors: _Number
-    slow: _Number
-    rejections: _Number
-
-
-class _Deployment(BaseModel):
-    epoch: _Number
-    counts: list[_Count]
-    salt: str = ""
-    buckets: dict[str, dict[str, _Bitmap]] = {}
-
-
-class _Answer(BaseModel):
-    source: Annotated[str, Field(min_length=1, max_length=64)]
-    ready: bool
-    revision: _Number | None
-    deployments: dict[str, _Deployment]
-
-
-def _report(answer: _Answer) -> Report:
+def _report(answer: Evidence) -> Report:
     readings = {
         key: Reading(
             answer.source,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from gateway.contract.headers import DEPLOYMENT
 from gateway.dialects import oip_grpc, oip_rest, seldon_grpc, tfserving_grpc
 from gateway.dialects.address import Address
 from gateway.dialects.protobuf import values
@@ -31,7 +32,7 @@ _TRUE, _FALSE = b"\x08\x01", b""
 def asked(path: bytes, fields: Mapping[bytes, bytes]) -> bool:
     """Whether a gRPC request with this path and these metadata is for the gateway itself."""
     if path == oip_grpc.LIVE or path == oip_grpc.READY:
-        return b"x-turnout-deployment" not in fields and b"seldon" not in fields
+        return DEPLOYMENT not in fields and b"seldon" not in fields
     return path.startswith(_PREFIX)
 
 

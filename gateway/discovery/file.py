@@ -10,12 +10,13 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway import table
 from gateway.discovery.saved import Saved
-from gateway.table import RouteTable, TableError
+from gateway.discovery.source import REFUSED, listed
+from gateway.table import Deployment, RouteTable, TableError
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,10 @@ class TableFile:
         """When the table was read from `path`, in seconds since 1970; of a saved one, when it was saved."""
         self.problem: str | None = None
         """Why what is in the file now is not served; None if it is."""
+        self.refused: Mapping[str, str] = {}
+        """Why a deployment is not served as the file has it; what was served of it before is."""
         self.rejected = 0
-        """How often the file changed into something that is not served."""
+        """How often the file, or a deployment in it, changed into something that is not served."""
         self._seen: Signature | str | None = None
 
     @property
@@ -68,7 +71,7 @@ class TableFile:
                 if signature == self._seen:
                     return None
                 self._seen = signature
-                new = table.read(file.read())
+                new, refused = table.read(file.read(), self._before)
         except OSError as error:
             reason = error.strerror or str(error)
             if reason != self._seen:
@@ -78,7 +81,12 @@ class TableFile:
         except TableError as error:
             self._reject(str(error))
             return None
-        self.problem = None
+        for key, why in refused.items():
+            if self.refused.get(key) != why:
+                self.rejected += 1
+                log.error(REFUSED, extra={"path": self.path, "deployment": key, "reason": why})
+        self.refused = refused
+        self.problem = listed(refused) or None
         self.read_at = time.time()
         if new == self.table:
             return None
@@ -93,6 +101,13 @@ class TableFile:
         self.table, self.read_at = found
         log.warning("serving by the last good route table", extra=self._about(self.table))
         return self.table
+
+    @property
+    def _before(self) -> Mapping[tuple[str, str], Deployment]:
+        """What was served last, also before a restart."""
+        if self.table is not None:
+            return self.table.by_key
+        return {} if (found := self._saved.read()) is None else found[0].by_key
 
     def _reject(self, reason: str) -> None:
         self.problem = reason

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway.discovery import probe
 from gateway.discovery.access import Access
 from gateway.discovery.apiserver import Feed
 from gateway.discovery.saved import Saved
 from gateway.discovery.slices import Composer
+from gateway.discovery.source import listed
 from gateway.table import RouteTable
 from gateway.tasks import spawn
 
@@ -61,8 +62,11 @@ class KubernetesTables:
     @property
     def problem(self) -> str | None:
         lost = [feed.problem for feed in self._feeds if feed.problem is not None]
-        bad = [f"{'/'.join(key)}: {reason}" for key, reason in sorted(self._composer.problems.items())]
-        return "; ".join(lost + bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "") or None
+        return "; ".join(filter(None, (*lost, listed(self.refused)))) or None
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        return {"/".join(key): reason for key, reason in self._composer.problems.items()}
 
     @property
     def rejected(self) -> int:

@@ -20,7 +20,7 @@ class Saved:
         """The table from before a restart, and when it was saved in seconds since 1970."""
         try:
             with self.path.open("rb") as file:
-                return table.read(file.read()), os.fstat(file.fileno()).st_mtime
+                return table.read(file.read()).table, os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return None
         except (OSError, TableError) as error:

@@ -6,14 +6,16 @@ One change costs one deployment's work, however many there are: the others stay 
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from gateway import table
-from gateway.table import Deployment, Endpoint, RouteTable, Version
+from gateway.discovery.source import REFUSED
+from gateway.table import Deployment, Endpoint, RouteTable, TableError, Version
+
+log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 """A resource as the API server writes it in JSON."""
@@ -72,14 +74,15 @@ class Composer:
             self._forget(key)
             return
         try:
-            route = Deployment.model_validate(found)
+            route = table.deployment(found)
             if (route.namespace, route.name) != key:
-                raise ValueError(f"it is the route of {route.key}")
-        except ValueError as error:
-            reason = f"status.route: {_reason(error)}"
+                raise TableError(f"it is the route of {route.key}")
+        except TableError as error:
+            reason = f"status.route: {error}"
             if self.problems.get(key) != reason:
                 self.problems[key] = reason
                 self.rejected += 1
+                log.error(REFUSED, extra={"deployment": "/".join(key), "reason": reason})
             before = self._routes.get(key)
             stand_in = self._saved.get(key) if before is None else before.deployment
             if stand_in is None:
@@ -204,11 +207,3 @@ def _addresses(object: Object) -> Iterable[_Address]:
             # All addresses of an endpoint are the same server's.
             host = endpoint["addresses"][0]
             yield _Address(Endpoint(host=host, rest=ports["rest"], grpc=ports["grpc"]), ready)
-
-
-def _reason(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]

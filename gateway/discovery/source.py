@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from gateway.table import RouteTable
+
+REFUSED = "a deployment is not served as it was written, what was served of it before is"
+"""The line in the log, once for each reason."""
+
+
+def listed(refused: Mapping[str, str]) -> str:
+    """The first deployments that are refused, and why; "" where none is."""
+    why = [f"{key}: {reason}" for key, reason in sorted(refused.items())]
+    return "; ".join(why[:3]) + (f"; and {len(why) - 3} more" if len(why) > 3 else "")
 
 
 class Source(Protocol):
@@ -27,6 +36,11 @@ class Source(Protocol):
     @property
     def problem(self) -> str | None:
         """Why `table` is not, or not for sure, what the source says now; None if it is."""
+        ...
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why a deployment (`namespace/name`) in `table` is not, or not as, what the source says now."""
         ...
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway import carried, dialects
+from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, OWN, SECRET, VERSION
 from gateway.dialects import health
-from gateway.wire.blocks import NEVER_INDEXED, SECRET
-from gateway.wire.fields import OWN, Field, Fields
+from gateway.wire.blocks import NEVER_INDEXED
+from gateway.wire.fields import Field, Fields
 from gateway.wire.note import Note
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
@@ -31,9 +32,9 @@ class RequestHead:
         self.health = health.asked(self.path, meta)
         self.dialect = dialects.grpc(self.path)
         self.needs_message = self.dialect.needs_message(self.path)
-        self.deployment = meta.get(b"x-turnout-deployment")
-        self.version = meta.get(b"x-turnout-version")
-        self.before = carried.read(meta.get(carried.HEADER))
+        self.deployment = meta.get(DEPLOYMENT)
+        self.version = meta.get(VERSION)
+        self.before = carried.read(meta.get(ASSIGNMENT))
 
 
 class _Known(dict[bytes, RequestHead], Note):

@@ -11,6 +11,7 @@ from gateway import carried, dialects
 from gateway.attempt import RestAttempt
 from gateway.call import Call
 from gateway.cohort import Values
+from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
 from gateway.dialects import deadline, health
 from gateway.errors import Code, Refusal
 from gateway.forwarder import Forwarder
@@ -45,15 +46,15 @@ class _Route(Note):
         """Raises Refusal."""
         own = head.own
         address = dialects.rest(head.target).address(head.method, head.target)
-        deployment, asked = own.get(b"x-turnout-deployment"), own.get(b"x-turnout-timeout-ms")
+        deployment, asked = own.get(DEPLOYMENT), own.get(TIMEOUT)
         self.health = deployment is None and health.asked_over_rest(address)
         """Whether the gateway answers itself."""
         if not self.health:
-            address = dialects.with_headers(address, deployment, own.get(b"x-turnout-version"))
+            address = dialects.with_headers(address, deployment, own.get(VERSION))
         self.address = address
         self.timeout = None if asked is None else deadline.from_milliseconds(asked)
         """Seconds, where the client says how long it waits."""
-        self.before = carried.read(own.get(carried.HEADER))
+        self.before = carried.read(own.get(ASSIGNMENT))
         self._forwarded: tuple[int, Mark, bytes] | None = None
 
     def forwarded(self, head: Head, size: int, mark: Mark) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from gateway import carried
 from gateway.carried import Carried
+from gateway.contract.headers import ASSIGNMENT, VERSION
 from gateway.wire.fields import encode
 from gateway.wire.note import Note
 
@@ -17,11 +18,11 @@ class Mark:
     def __init__(self, version: str, assigned: Carried) -> None:
         """`assigned`: to `version`, and by earlier calls."""
         value = carried.write(assigned)
-        self.request_line = b"%b: %b\r\n" % (carried.HEADER, value) if value else b""
-        self.request_field = encode(carried.HEADER, value) if value else b""
+        self.request_line = b"%b: %b\r\n" % (ASSIGNMENT, value) if value else b""
+        self.request_field = encode(ASSIGNMENT, value) if value else b""
         name = version.encode()
-        self.answer_lines = b"x-turnout-version: %b\r\n%b" % (name, self.request_line)
-        self.answer_fields = encode(b"x-turnout-version", name) + self.request_field
+        self.answer_lines = b"%b: %b\r\n%b" % (VERSION, name, self.request_line)
+        self.answer_fields = encode(VERSION, name) + self.request_field
 
 
 class Marked(Note):

@@ -12,6 +12,7 @@ from hpack.hpack import Decoder as TableDecoder
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
+from gateway.contract.headers import SECRET
 from gateway.wire import huffman
 from gateway.wire.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
 
@@ -35,10 +36,8 @@ MAX_KNOWN_BYTES = 512
 MAX_KNOWN_FIELDS = 4096
 MAX_KNOWN_BLOCKS = 1024
 
-SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
-"""Never remembered; nor is what the peer marks as never indexed."""
 FORGOTTEN = SECRET | {b"grpc-timeout"}
-"""Nor what is another one in each call."""
+"""Never remembered: secrets, and what is another one in each call; nor is what the peer marks as never indexed."""
 
 Block = tuple[Fields, int]
 """Fields and their shape."""

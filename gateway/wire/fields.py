@@ -22,10 +22,6 @@ MALFORMED = 0x80
 PSEUDO = METHOD | SCHEME | PATH | AUTHORITY | STATUS
 
 
-OWN = b"x-turnout-"
-"""What begins so is between us and one side, and goes no further."""
-
-
 class Field(NamedTuple):
     """One header field.
 

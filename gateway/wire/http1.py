@@ -14,8 +14,8 @@ from typing import Protocol
 
 import httptools
 
+from gateway.contract.headers import OWN, SECRET
 from gateway.errors import Code, Refusal
-from gateway.wire.fields import OWN
 from gateway.wire.heads import Head, origin_form
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
@@ -37,9 +37,6 @@ _HOP = frozenset(
 )
 _NOT_NOMINATED = frozenset((b"close", b"keep-alive", b"host", b""))
 """In `Connection`: its own options, and Host, which no one may have taken out on the way."""
-
-_SECRET = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
-"""A head with one of these is not remembered."""
 
 MAX_KNOWN_BYTES = 2048
 MAX_KNOWN = 1024
@@ -106,7 +103,7 @@ class _Reader:
             return  # a trailer: no model server needs one, and merging it into the head is a known hole
         self._head_bytes += len(name) + len(value) + 4
         key = name.lower()
-        if key in _SECRET:
+        if key in SECRET:
             self._head.secret = True
         if key in _HOP:
             self._hop(key, value)

@@ -1,10 +1,10 @@
-"""A stand-in for TensorFlow Serving with several models, which many tests ask."""
+"""A stand-in for TensorFlow Serving with several models, which many tests ask; servers that answer as a test says."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ import pytest
 from deployer.local import environments
 from deployer.runtimes.tfserving import process as tfserving
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.support.loop import LoopThread
+from tests.support.servers import Script, Server
 from tests.support.shared import made_once
 
 HERE = Path(__file__).resolve().parent
@@ -55,3 +57,19 @@ def standin(saved_models: Path, demo_models: Path, tmp_path_factory: pytest.Temp
         wait_until(lambda: running.ask("GET", "/v1/models/growing/metadata")[0] == 200)
         yield running
         assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def servers() -> Iterator[Callable[[Script], Server]]:
+    loop = LoopThread()
+    made: list[Server] = []
+
+    def make(script: Script) -> Server:
+        made.append(Server(loop, script, 0))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+    loop.close()
+    assert loop.problems == []

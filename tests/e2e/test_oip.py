@@ -41,7 +41,7 @@ def turnout(tmp_path_factory: pytest.TempPathFactory, demo_models: Path) -> Iter
 
 def endpoint(turnout: Turnout, version: str) -> Endpoint:
     """Of the version's own server."""
-    routed = table.read((turnout.state.root / "routes.json").read_bytes()).find(NAME)
+    routed = table.read((turnout.state.root / "routes.json").read_bytes()).table.find(NAME)
     assert routed is not None
     return routed.by_name[version].endpoints[0]
 

@@ -53,7 +53,7 @@ def test_the_example_is_valid_and_renders(turnout: Turnout, document: Path) -> N
 
 @pytest.mark.parametrize("transport", ["rest", "grpc"])
 def test_the_gateway_passes_on_what_each_server_answers(turnout: Turnout, transport: str) -> None:
-    routed = table.read((turnout.state.root / "routes.json").read_bytes()).find(NAME)
+    routed = table.read((turnout.state.root / "routes.json").read_bytes()).table.find(NAME)
     assert routed is not None
     direct: dict[str, dict[str, Any]] = {}
     for version, number in NUMBERS.items():

@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from gateway.admin import application
+from gateway.contract.evidence import DeploymentEvidence, Evidence
+from gateway.contract.skew import CONTRACT
+from gateway.contract.state import State
 from gateway.metrics import View
 from gateway.totals import Totals
 
@@ -38,8 +41,12 @@ class Gateway:
     def report(self) -> dict[str, Any]:
         return {"revision": 1}
 
-    def evidence(self, keys: Collection[str]) -> dict[str, Any]:
-        return {"deployments": dict.fromkeys(sorted(keys))}
+    def state(self) -> State:
+        return State(ready=True, why="ok", revision=3)
+
+    def evidence(self, keys: Collection[str]) -> Evidence:
+        told = {key: DeploymentEvidence(epoch=1, counts=()) for key in sorted(keys)}
+        return Evidence(source="a", ready=True, revision=None, deployments=told)
 
 
 @pytest.fixture
@@ -93,23 +100,37 @@ def test_the_table_is_json(client: Client) -> None:
     assert answer.json() == {"revision": 1}
 
 
+def test_the_state_is_a_page_of_the_contract(client: Client) -> None:
+    answer = client.get("/state")
+    assert answer.headers["content-type"] == "application/json"
+    assert State.model_validate_json(answer.content) == State(contract=CONTRACT, ready=True, why="ok", revision=3)
+
+
 def test_evidence_is_of_the_deployments_that_are_asked_for(client: Client) -> None:
     answer = client.get("/evidence?deployment=vision/digits&deployment=a%2Fb")
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {"deployments": {"vision/digits": None, "a/b": None}}
-    assert client.get("/evidence").json() == {"deployments": {}}
+    assert list(answer.json()["deployments"]) == ["a/b", "vision/digits"]
+    assert client.get("/evidence").json() == {
+        "contract": CONTRACT,
+        "source": "a",
+        "ready": True,
+        "revision": None,
+        "deployments": {},
+    }
 
 
 def test_the_index_links_to_pages_that_are_there(client: Client) -> None:
     links = [part.partition('"')[0] for part in client.get("/").text.split('href="')[1:]]
-    assert sorted(links) == ["evidence", "livez", "metrics", "readyz", "table"]
-    assert [client.get(f"/{link}").status_code for link in links] == [200] * 5
+    assert sorted(links) == ["evidence", "livez", "metrics", "readyz", "state", "table"]
+    assert [client.get(f"/{link}").status_code for link in links] == [200] * 6
 
 
 def test_errors_are_json_and_say_what_to_do(client: Client) -> None:
     answer = client.get("/metric")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
-    assert answer.json() == {"error": "no page /metric; there are /metrics, /evidence, /livez, /readyz and /table"}
+    assert answer.json() == {
+        "error": "no page /metric; there are /metrics, /state, /evidence, /livez, /readyz and /table"
+    }
     answer = client.get("/table", method="POST")
     assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
     assert answer.json() == {"error": "POST is not possible on /table; use GET"}

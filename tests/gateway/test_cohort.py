@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gateway.cohort import BUCKETS, cohort, key
+from gateway.cohort import cohort, key
+from gateway.contract.evidence import BUCKETS
 from gateway.table import Sticky
 
 SALT = "lab/digits v1 v2 1"

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import counters, totals
+from gateway.contract.state import VersionState
 from gateway.counters import Counters
 from gateway.table import Deployment, Endpoint, RouteTable, Version
 from gateway.totals import BUCKETS, CAUSES, FINISHED_US, IN_FLIGHT, OPEN_US, OUTCOMES, Sums, Totals
@@ -302,3 +303,31 @@ def test_the_hot_path_allocates_nothing_that_stays() -> None:
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert after - before < 1000
+
+
+def test_the_states_of_versions_are_summed_over_dialects_and_workers() -> None:
+    other = ("vision", "digits", "v1", "tfserving-grpc", "pin")
+    buffers = [memory(), memory()]
+    for buffer in buffers:
+        worker = Counters(buffer)
+        worker.request(*KEY).started(0)
+        worker.request(*other).started(0)
+        for outcome in range(len(counters.OUTCOMES)):
+            worker.request(*other).started(0)
+            worker.request(*other).finished(0, 1_000_000, outcome)
+        worker.endpoint("vision", "digits", "v1", ADDRESS).sent()
+        worker.endpoint("vision", "digits", "v2", ADDRESS)
+        worker.endpoint("vision", "digits", "left", ADDRESS).sent()
+    total = Totals()
+    total.follow(route_table("v1", "v2"))
+    assert totals.states(total.sum(totals.read(buffer, 500_000) for buffer in buffers)) == (
+        VersionState(
+            deployment="vision/digits",
+            version="v1",
+            seconds=2 * (0.5 + 0.5 + len(counters.OUTCOMES)),
+            requests=2 * len(counters.OUTCOMES),
+            failures=2 * 4,  # what is the client's own fault is no failure
+            in_flight={"127.0.0.1:8501": 2},
+        ),
+        VersionState(deployment="vision/digits", version="left", in_flight={"127.0.0.1:8501": 2}),
+    )

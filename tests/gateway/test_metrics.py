@@ -13,7 +13,8 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from gateway import arms, counters, totals
+from gateway import counters, totals
+from gateway.contract.evidence import SIGNALS
 from gateway.counters import Counters
 from gateway.metrics import View, exposition
 from gateway.table import Endpoint
@@ -95,7 +96,7 @@ def test_each_figure_is_where_it_is_looked_for(view: View) -> None:
     assert value(found, "turnout_refusals_total", dialect="seldon-rest", reason="unknown_deployment") == 1
     evidence = VERSION | {"epoch": "7", "keyed": "false", "source": "c0ffee"}
     assert value(found, "turnout_evidence_requests_total", **evidence) == 5
-    bad = [value(found, "turnout_evidence_bad_total", **evidence, signal=signal) for signal in arms.SIGNALS]
+    bad = [value(found, "turnout_evidence_bad_total", **evidence, signal=signal) for signal in SIGNALS]
     assert bad == [1, 2, 3]
     for endpoint, up, ejections, connections, in_flight in (
         ("127.0.0.1:9000", 0, 1, 1, 1),

@@ -15,7 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from gateway.table import RouteTable
+from gateway.contract.skew import CONTRACT
+from gateway.contract.state import State
+from gateway.table import RouteTable, write
 from tests.gateway.parent_process import eventually
 from tests.support.client import Broken, request
 from tests.support.gateway import PREDICT, SELDON, GatewayProcess, table
@@ -103,6 +105,43 @@ def test_twenty_tables_under_load_without_a_failed_request(servers: Servers, sta
     assert load.failures == []
     assert set(load.answers) == {(200, "v1"), (200, "v2")}
     assert sum(load.answers.values()) == sum(len(server.requests) for both in made.values() for server in both)
+
+
+def test_tables_of_the_releases_before_and_after_under_load(servers: Servers, start: Start) -> None:
+    """The last ones have a field that this release does not know, and require of `s` what it can't do."""
+    server = {name: [servers(always(answer(b"{}")))] for name in ("v1", "v2")}
+    gateway = start(table(0, v1=server["v1"], v2=server["v2"]))
+    with Load(gateway) as load:
+        for revision in range(1, 13):
+            contract = CONTRACT - 1 + (revision - 1) // 4
+            routes = table(revision, 10 + 20 * (revision % 4), v1=server["v1"], v2=server["v2"])
+            written = json.loads(write(routes))
+            for deployment in written["deployments"]:
+                deployment |= {"contract": contract}
+                if contract > CONTRACT:
+                    deployment |= {"mirror": {"to": "v2"}}
+                    if deployment["name"] == "s":
+                        deployment |= {"requires": ["mirror"], "weight": 99}
+            new = gateway.table.with_suffix(".new")
+            new.write_text(json.dumps(written))
+            new.replace(gateway.table)
+            gateway.in_force(revision)
+            before = load.answers.total()
+            eventually(lambda: load.answers.total() > before + 50 or load.failures)  # noqa: B023
+            weights = {one["name"]: one["weight"] for one in gateway.report()["table"]["deployments"]}
+            assert weights == {"m": routes.deployments[0].weight, "s": 10 if contract > CONTRACT else weights["m"]}
+    assert load.failures == []
+    assert set(load.answers) == {(200, "v1"), (200, "v2")}
+    why = "it requires what this release does not know: mirror"
+    state = State.model_validate_json(gateway.admin.get("/state").content)
+    assert (state.ready, state.revision, state.refused) == (True, 12, {"default/s": why})
+    assert gateway.admin.get("/readyz").text.endswith(f"default/s: {why})\n")
+    assert gateway.total("turnout_table_rejected_total") == gateway.total("turnout_table_rejecting") == 1
+    assert why in gateway.log.read_text()
+    assert gateway.client().post(SELDON).status == 200  # as it was
+    gateway.publish(table(13, v1=server["v1"]))
+    gateway.in_force(13)
+    assert State.model_validate_json(gateway.admin.get("/state").content).refused == {}
 
 
 @pytest.mark.parametrize("text", ["", "   \n", '{"revision": 9', "[]", '{"revision": 9, "deployments": [{}]}'])

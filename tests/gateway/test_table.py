@@ -33,7 +33,7 @@ def refused(value: object) -> str:
 
 
 def test_a_table_is_read() -> None:
-    table = read(json.dumps(document(canary="v2", weight=12.5, epoch=4)).encode())
+    table = read(json.dumps(document(canary="v2", weight=12.5, epoch=4)).encode()).table
     (deployment,) = table.deployments
     assert (table.revision, deployment.key, deployment.weight, deployment.epoch) == (3, "vision/digits", 12.5, 4)
     assert deployment.by_name["v1"].endpoints == (Endpoint(host="10.0.0.1", rest=8501, grpc=8500),)
@@ -63,24 +63,31 @@ def test_what_is_no_json_or_no_table_is_refused(value: bytes) -> None:
             "vision/digits: servables repeat: 7, 7",
         ),
         ({"versions": []}, "vision/digits: stable is 'v1', but the versions are "),
-        ({"canary": "v2", "weight": 100.5}, "deployments.0.weight: "),
-        ({"canary": "v2", "weight": -1}, "deployments.0.weight: "),
-        ({"canary": "v2", "weight": float("nan")}, "deployments.0.weight: "),
-        ({"canary": "v2", "weight": float("inf")}, "deployments.0.weight: "),
-        ({"runtime": "onnx"}, "deployments.0.runtime: "),
-        ({"name": "a/b"}, "deployments.0.name: "),
-        ({"name": ""}, "deployments.0.name: "),
-        ({"namespace": "a\n"}, "deployments.0.namespace: "),
-        ({"versions": [{"name": "v1\r\nSet-Cookie: x"}]}, "deployments.0.versions.0.name: "),
-        ({"versions": [{"name": "vé"}]}, "deployments.0.versions.0.name: "),
-        ({"wait": 5}, "deployments.0.wait: "),
-        ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"rest": 0}]}]}, "deployments.0.versions.0.endpoints.0"),
-        ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"grpc": 65536}]}]}, "deployments.0.versions.0.endpoin"),
-        ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"host": ""}]}]}, "deployments.0.versions.0.endpoints"),
+        ({"canary": "v2", "weight": 100.5}, "weight: "),
+        ({"canary": "v2", "weight": -1}, "weight: "),
+        ({"canary": "v2", "weight": float("nan")}, "weight: "),
+        ({"canary": "v2", "weight": float("inf")}, "weight: "),
+        ({"runtime": "onnx"}, "runtime: "),
+        ({"name": "a/b"}, "name: "),
+        ({"name": ""}, "name: "),
+        ({"namespace": "a\n"}, "namespace: "),
+        ({"versions": [{"name": "v1\r\nSet-Cookie: x"}]}, "versions.0.name: "),
+        ({"versions": [{"name": "vé"}]}, "versions.0.name: "),
+        ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"rest": 0}]}]}, "versions.0.endpoints.0"),
+        ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"grpc": 65536}]}]}, "versions.0.endpoin"),
+        ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"host": ""}]}]}, "versions.0.endpoints"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(values: dict[str, Any], said: str) -> None:
-    assert said in refused(document(**values))
+    found = read(json.dumps(document(**values)).encode())
+    assert found.table == RouteTable(revision=3)
+    (why,) = found.refused.values()
+    assert said in why
+
+
+@pytest.mark.parametrize("value", [None, 1, [], {}, {"name": "m"}, {"name": 1, "namespace": "vision"}])
+def test_what_may_be_any_deployment_is_not_left_out(value: object) -> None:
+    assert refused({"revision": 3, "deployments": [*document()["deployments"], value]}).startswith("deployments.1: ")
 
 
 def test_revisions_start_at_zero_and_keys_differ() -> None:
@@ -92,7 +99,7 @@ def test_revisions_start_at_zero_and_keys_differ() -> None:
 
 def test_a_bare_name_means_the_oldest_deployment() -> None:
     first, second = document()["deployments"][0], document(namespace="audio")["deployments"][0]
-    table = read(json.dumps({"revision": 1, "deployments": [first, second]}).encode())
+    table = read(json.dumps({"revision": 1, "deployments": [first, second]}).encode()).table
     assert table.find("digits") is table.deployments[0]
     assert table.find("digits", "audio") is table.deployments[1]
     assert table.find("digits", "text") is None
@@ -132,7 +139,7 @@ def deployments(draw: st.DrawFn) -> Deployment:
 @given(st.integers(0, 1 << 53), st.lists(deployments(), max_size=3, unique_by=lambda one: one.key))
 def test_what_is_written_is_read_again(revision: int, made: list[Deployment]) -> None:
     table = RouteTable(revision=revision, deployments=tuple(made))
-    assert read(write(table)) == table
+    assert read(write(table)) == (table, {})
 
 
 @given(st.binary(max_size=200))

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import arms, cohort, counters, tallies, totals
-from gateway.arms import ERRORS, REJECTIONS, SIGNALS, SLOW
+from gateway import arms, counters, tallies, totals
+from gateway.arms import ERRORS, REJECTIONS, SLOW
+from gateway.contract.evidence import BUCKETS, SIGNALS, Count, DeploymentEvidence
 from gateway.counters import Counters
 from gateway.table import Deployment, Endpoint, RouteTable, Sticky
 from gateway.tallies import Tallies, Tally
@@ -144,25 +145,25 @@ def test_deployments_are_told_with_their_epoch() -> None:
     worker = Worker(digits())
     worker.count("v2", ERRORS, REJECTIONS, bucket=10)
     told = tallies.reports(worker.tally, [(digits(), 6), (digits(name="idle", salt="", canary=None, weight=0), 1)])
-    assert told["default/idle"] == {"epoch": 1, "counts": [], "salt": "", "buckets": {}}
+    assert told["default/idle"] == DeploymentEvidence(epoch=1, counts=())
     report = told["default/m"]
-    assert (report["epoch"], report["salt"]) == (6, SALT)
+    assert (report.epoch, report.salt) == (6, SALT)
     none = {"requests": 0, "errors": 0, "slow": 0, "rejections": 0}
-    assert sorted(report["counts"], key=lambda count: (count["version"], count["keyed"])) == [
-        {"version": "v1", "epoch": 7, "keyed": False, **none},
-        {"version": "v1", "epoch": 7, "keyed": True, **none},
-        {"version": "v2", "epoch": 7, "keyed": False, **none},
-        {"version": "v2", "epoch": 7, "keyed": True, **none, "requests": 1, "errors": 1, "rejections": 1},
+    assert sorted(report.counts, key=lambda count: (count.version, count.keyed)) == [
+        Count(version="v1", epoch=7, keyed=False, **none),
+        Count(version="v1", epoch=7, keyed=True, **none),
+        Count(version="v2", epoch=7, keyed=False, **none),
+        Count(version="v2", epoch=7, keyed=True, requests=1, errors=1, slow=0, rejections=1),
     ]
-    bitmaps = {signal: base64.b64decode(text) for signal, text in report["buckets"]["v2"].items()}
+    bitmaps = {signal: base64.b64decode(text) for signal, text in report.buckets["v2"].items()}
     assert set(bitmaps) == {"requests", *SIGNALS}
     assert all(len(bits) == 1250 for bits in bitmaps.values())
     assert int.from_bytes(bitmaps["errors"], "little") == 1 << 10
     assert not any(bitmaps["slow"])
-    assert not any(base64.b64decode(report["buckets"]["v1"]["errors"]))
+    assert not any(base64.b64decode(report.buckets["v1"]["errors"]))
 
 
-@given(st.sets(st.tuples(st.sampled_from((ERRORS, SLOW, REJECTIONS)), st.integers(0, cohort.BUCKETS - 1)), max_size=50))
+@given(st.sets(st.tuples(st.sampled_from((ERRORS, SLOW, REJECTIONS)), st.integers(0, BUCKETS - 1)), max_size=50))
 def test_bitmaps_hold_exactly_what_was_marked(marks: set[tuple[int, int]]) -> None:
     worker = Worker(digits())
     worker.count("v1", bucket=0)
@@ -188,10 +189,10 @@ def test_full_areas_are_apart() -> None:
         for slot, bitmap in made.arms.of(digits(name=str(number))).values():
             slot.counted()
             if bitmap is not None:
-                bitmap.bad(REJECTIONS, cohort.BUCKETS - 1)
+                bitmap.bad(REJECTIONS, BUCKETS - 1)
     assert totals.read(memory, 0) == before
     tally = tallies.read(memory)
-    bits = 1 << cohort.BUCKETS - 1
+    bits = 1 << BUCKETS - 1
     assert len(tally.buckets) == counters.BITMAPS.capacity
     assert all(row in ([0, 0, 0, bits], [0, 0, 0, 0]) for row in tally.buckets.values())
     assert sum(row[0] for row in tally.counts.values()) == counters.EVIDENCE.capacity + 4

@@ -40,7 +40,7 @@ def served(folder: Path, runtime: str, name: str, versions: Mapping[str, dict[st
 
 def endpoint(turnout: Turnout, name: str, version: str) -> Endpoint:
     """Of the version's own server."""
-    deployment = table.read((turnout.state.root / "routes.json").read_bytes()).find(name)
+    deployment = table.read((turnout.state.root / "routes.json").read_bytes()).table.find(name)
     assert deployment is not None
     return deployment.by_name[version].endpoints[0]
 

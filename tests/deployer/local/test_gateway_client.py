@@ -1,47 +1,61 @@
 from __future__ import annotations
 
-from deployer.local.gateway_client import Snapshot, parse, read
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from deployer.local.gateway_client import GatewayClient
+from gateway.contract.skew import CONTRACT
+from gateway.contract.state import State, VersionState
+from tests.support.servers import Script, Server, always, answer
 from tests.support.turnout import free_port
 
-METRICS = """\
-# HELP turnout_requests_total Requests.
-# TYPE turnout_requests_total counter
-turnout_requests_total{namespace="vision",deployment="digits",version="v1",dialect="tfserving-rest",assignment="split",outcome="success"} 90.0
-turnout_requests_total{namespace="vision",deployment="digits",version="v1",dialect="tfserving-grpc",assignment="pin",outcome="success"} 5.0
-turnout_requests_total{namespace="vision",deployment="digits",version="v1",dialect="tfserving-rest",assignment="split",outcome="client_error"} 3.0
-turnout_requests_total{namespace="vision",deployment="digits",version="v1",dialect="tfserving-rest",assignment="split",outcome="server_error"} 2.0
-turnout_requests_total{namespace="vision",deployment="digits",version="v1",dialect="tfserving-rest",assignment="split",outcome="unavailable"} 1.0
-# TYPE turnout_request_duration_seconds histogram
-turnout_request_duration_seconds_bucket{namespace="vision",deployment="digits",version="v1",le="+Inf"} 101.0
-# TYPE turnout_inflight_seconds_total counter
-turnout_inflight_seconds_total{namespace="vision",deployment="digits",version="v1"} 12.5
-# TYPE turnout_endpoint_requests_in_flight gauge
-turnout_endpoint_requests_in_flight{namespace="vision",deployment="digits",version="v1",endpoint="127.0.0.1:20001"} 2.0
-# TYPE turnout_table_revision gauge
-turnout_table_revision 8.0
-# TYPE turnout_table_revision_in_force gauge
-turnout_table_revision_in_force 7.0
-"""  # noqa: E501
+STATE = State(
+    ready=True,
+    why="ok",
+    revision=7,
+    refused={"vision/letters": "it requires what this release does not know: mirrors"},
+    versions=(VersionState(deployment="vision/digits", version="v1", seconds=1.5, requests=3, in_flight={"a:1": 2}),),
+)
 
 
-def test_what_the_gateway_tells_is_summed_by_version() -> None:
-    version = ("vision/digits", "v1")
-    assert parse(True, "ok", METRICS) == Snapshot(
-        ready=True,
-        why="ok",
-        revision=7,
-        in_flight={(*version, "127.0.0.1:20001"): 2.0},
-        seconds={version: 12.5},
-        requests={version: 101.0},
-        failures={version: 3.0},  # what is the client's own fault is no failure
-    )
+@pytest.fixture
+def ask(servers: Callable[[Script], Server]) -> Callable[[Script], State]:
+    """What is heard of a gateway that answers so."""
+
+    def ask(script: Script) -> State:
+        endpoint = servers(script).endpoint
+        with closing(GatewayClient(f"{endpoint.host}:{endpoint.rest}")) as client:
+            return client.read()
+
+    return ask
 
 
-def test_a_gateway_without_a_table_in_force_has_revision_0() -> None:
-    assert parse(False, "no table", "") == Snapshot(False, "no table")
+def test_what_a_gateway_says(ask: Callable[[Script], State]) -> None:
+    assert ask(always(answer(STATE.model_dump_json().encode()))) == STATE
+    assert STATE.by_version["vision/digits", "v1"].in_flight == {"a:1": 2}
 
 
-def test_a_gateway_that_does_not_answer_is_not_ready() -> None:
-    heard = read(f"127.0.0.1:{free_port()}")
-    assert not heard.ready
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"contract": CONTRACT - 1}, "ok"),
+        ({"contract": CONTRACT + 1, "mood": "fine", "why": "new"}, "new"),
+        ({"contract": CONTRACT + 2}, f"contract: Value error, it is of contract {CONTRACT + 2}"),
+        ({"ready": "perhaps"}, "its admin port says what is no state: ready: Input should be a valid boolean"),
+    ],
+)
+def test_a_gateway_of_another_release(ask: Callable[[Script], State], changes: dict[str, Any], why: str) -> None:
+    heard = ask(always(answer(STATE.model_copy(update=changes).model_dump_json(warnings=False).encode())))
+    assert why in heard.why
+    assert heard.ready is ("no state" not in heard.why)
+
+
+def test_a_gateway_that_does_not_answer_is_not_ready(ask: Callable[[Script], State]) -> None:
+    with closing(GatewayClient(f"127.0.0.1:{free_port()}")) as client:
+        assert "does not answer" in client.read().why
+    heard = ask(always(answer(b"{}", "500 X")))
+    assert (heard.ready, heard.revision) == (False, None)
     assert "does not answer" in heard.why

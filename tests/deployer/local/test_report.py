@@ -48,8 +48,7 @@ def facts(*ready: str, **versions: VersionFacts) -> Facts:
     endpoints = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in ready}
     table = local.routes(RouteTable(revision=1), [DOCUMENT], endpoints, ROLES)
     up = {version: VersionFacts([replica(version, Phase.READY)], desired=1) for version in ready}
-    known = {(KEY, version): of_version for version, of_version in {**up, **versions}.items()}
-    return Facts(table, table.revision, "127.0.0.1:1", "ok", known)
+    return Facts(table, table.revision, "127.0.0.1:1", "ok", {KEY: {**up, **versions}})
 
 
 def test_all_is_well() -> None:
@@ -145,3 +144,15 @@ def test_all_is_as_declared_once_a_rollout_is_over(tmp_path: Path) -> None:
     assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 5.0)))
     assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 25.0)))
     assert reporter.write([DOCUMENT], in_rollout(RolloutPhase.PROMOTED, Roles("v2")))
+
+
+def test_what_the_gateway_refuses_is_not_in_force() -> None:
+    known = facts("v1", "v2")
+    other = describe(DOCUMENT, replace(known, refused={"default/letters": "why"}))
+    assert (other.in_force, other.message) == (True, "")
+    refused = describe(DOCUMENT, replace(known, refused={KEY: "it requires what this release does not know: mirror"}))
+    assert (refused.in_force, refused.routed, refused.settled) == (False, False, False)
+    assert refused.message == (
+        "the gateway goes on as before, since it refuses the new route: "
+        "it requires what this release does not know: mirror"
+    )

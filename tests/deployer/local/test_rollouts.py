@@ -263,13 +263,15 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
     assert kept.rollout is not None
     with_traffic = replace(kept.rollout, phase=phase, weight=50.0, before=50.0, since=1.0, reason="as it was")
     state.write_rollout(KEY, keeping.write(replace(kept, rollout=with_traffic)))
-    routes = table.read(state.routes.read_bytes())
+    routes = table.read(state.routes.read_bytes()).table
     routed = routes.deployments[0].model_copy(update={"weight": 50.0})
     state.routes.write_bytes(table.write(routes.model_copy(update={"deployments": (routed,)})))
 
     second = Supervisor(state, Gateway(state, Options()), print)
     second.begin()
-    assert [(d.stable, d.canary, d.weight) for d in second.observe().table.deployments] == [("v1", "v2", 0.0)]
+    observed = second.observe()
+    assert observed is not None
+    assert [(d.stable, d.canary, d.weight) for d in observed.table.deployments] == [("v1", "v2", 0.0)]
     assert (rollout(turnout)["phase"], rollout(turnout)["weight"]) == (again, 0)
 
 

@@ -18,12 +18,12 @@ import pytest
 
 from deployer.local import environments
 from deployer.local.gateway import Gateway, Options
-from deployer.local.gateway_client import Snapshot
 from deployer.local.processes import Processes, intended
 from deployer.local.state import Record, State
 from deployer.local.supervisor import Supervisor
 from deployer.spec import ModelDeployment
 from gateway import table
+from gateway.contract.state import State as GatewayState
 from tests.support.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
@@ -393,10 +393,12 @@ def test_nothing_is_settled_before_its_table_is_in_force(tmp_path: Path, monkeyp
             Record(deployment="default/digits", version="v1", index=0, identity=identity, ports=ports, ready=True)
         )
         gateway = Gateway(state, Options())
-        gateway._heard = Snapshot(True, "", revision=1)
+        gateway._heard = GatewayState(ready=True, why="", revision=1)
         supervisor = Supervisor(state, gateway, print)
         supervisor.begin()
-        assert supervisor.observe().table.revision == 2
+        observed = supervisor.observe()
+        assert observed is not None
+        assert observed.table.revision == 2
         status = json.loads(state.status("default/digits") or b"{}")
         assert (status["versions"][0]["ready"], status["inForce"], status["settled"]) == (1, False, False)
     finally:

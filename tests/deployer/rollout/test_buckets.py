@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout.buckets import BUCKETS, Buckets, Fresh
+from deployer.rollout.buckets import Buckets, Fresh
+from gateway.contract.evidence import BUCKETS
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.rollout.buckets import BUCKETS, Buckets
-from deployer.rollout.evidence import EPOCHS, SIGNALS, SOURCES, Count, Source, Taken
+from deployer.rollout.buckets import Buckets
+from deployer.rollout.evidence import EPOCHS, SOURCES, Count, Source, Taken
 from deployer.rollout.kept import HISTORY, Failures, Kept, Record, Strikes, read, write
 from deployer.rollout.state import Order
+from gateway.contract.evidence import BUCKETS, SIGNALS
 from tests.deployer.rollout.world import World, declared
 
 RECORD = Record(1, "v1", "v2", "rolled back", "errors: 5 %", 10.0, 20.5, ("errors: 5 %",))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout.buckets import BUCKETS, SATURATED, Fresh
+from deployer.rollout.buckets import SATURATED, Fresh
 from deployer.rollout.verdict import (
     ALPHA,
     RECENT,
@@ -24,6 +24,7 @@ from deployer.rollout.verdict import (
     judge,
     renewed,
 )
+from gateway.contract.evidence import BUCKETS
 
 ERRORS = Objective("errors", 2.0)
 LIMITED = Objective("errors", 2.0, limit=0.05)

@@ -96,7 +96,7 @@ BROKEN = [
     (emptied, "the document is empty"),
     (truncated, "the document: Invalid JSON: EOF"),
     (malformed, "the document: Invalid JSON"),
-    (of_other_shape, "deployment: Extra inputs are not permitted"),
+    (of_other_shape, "deployments: Field required"),
     (not_unicode, "the document: Invalid JSON"),
     (removed, "No such file or directory"),
     (made_a_folder, "Is a directory"),
@@ -143,6 +143,44 @@ def test_another_broken_table_is_told_again(found: TableFile, caplog: pytest.Log
         found.poll()
     assert found.rejected == 3
     assert len(caplog.records) == 3
+
+
+def requiring(table: RouteTable, *features: str) -> bytes:
+    """As a later release writes it: of the table's deployment something is required, and another one is there."""
+    (known,) = table.deployments
+    digits = known.model_copy(update={"requires": features})
+    return write(table.model_copy(update={"deployments": (digits, known.model_copy(update={"name": "letters"}))}))
+
+
+def test_a_deployment_that_cannot_be_served_is_refused_alone(
+    found: TableFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace(found, GOOD)
+    found.poll()
+    for revision in (4, 5):
+        replace(found, requiring(route_table(revision, "v1", "v2"), "mirror"))
+        new = found.poll()
+        assert new is not None
+        assert new.revision == revision
+        assert new.by_key["vision", "digits"] == route_table(3, "v1").deployments[0]
+        assert list(new.by_key["vision", "letters"].by_name) == ["v1", "v2"]
+    why = "it requires what this release does not know: mirror"
+    assert (found.refused, found.rejected, found.rejecting) == ({"vision/digits": why}, 1, True)
+    assert found.problem == f"vision/digits: {why}"
+    (record,) = caplog.records
+    assert (vars(record)["deployment"], vars(record)["reason"]) == ("vision/digits", why)
+
+    after = again(found.path.parent)  # what stands in is kept for a restart
+    assert after.poll() == found.table
+    assert after.refused == found.refused
+
+    replace(found, requiring(route_table(6, "v1", "v2")))
+    new = found.poll()
+    assert new is not None
+    assert list(new.by_key["vision", "digits"].by_name) == ["v1", "v2"]
+    assert not found.refused
+    assert not found.problem
+    assert not found.rejecting
 
 
 def test_a_file_that_comes_back_unchanged_is_read(found: TableFile, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_change_leaves_the_others_the_objects_that_they_were() -> None:
         ({"stable": "v9"}, "status.route: Value error, ns/m: stable is 'v9', but the versions are v1"),
         ({"name": "other"}, "status.route: it is the route of ns/other"),
         ({"namespace": "kube-system"}, "status.route: it is the route of kube-system/m"),
-        ({"new": 1}, "status.route: new: Extra inputs are not permitted"),
+        ({"new": 1, "requires": ["new"]}, "status.route: it requires what this release does not know: new"),
     ],
 )
 def test_a_bad_route_keeps_the_last_good_one_and_breaks_no_other(changes: dict[str, Any], reason: str) -> None:

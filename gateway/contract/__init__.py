@@ -1,0 +1,1 @@
+"""What the gateway and the deployer must agree on. Pure, and imports nothing of ours: both programs read it."""

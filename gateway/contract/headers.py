@@ -1,0 +1,21 @@
+"""Header fields (for gRPC: metadata) that mean something to both programs, by their names in lower case. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OWN: Final = b"x-turnout-"
+"""What begins so is between the gateway and its caller, and goes no further."""
+
+DEPLOYMENT: Final = b"x-turnout-deployment"
+VERSION: Final = b"x-turnout-version"
+ASSIGNMENT: Final = b"x-turnout-assignment"
+TIMEOUT: Final = b"x-turnout-timeout-ms"
+
+SECRET: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
+"""Their values are never remembered from one message to the next."""
+
+FIELD_NAME_PATTERN: Final = r"^[a-z0-9!#$%&'*+.^_`|~-]+$"
+COOKIE_NAME_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+FIELD_VALUE_PATTERN: Final = r"^[ -~]*$"
+"""What a deployment may name to match by, or to find sticky keys by."""
