@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from deployer.local.autoscaler import Autoscaler
 from deployer.local.backoff import Backoff, Trouble
@@ -26,9 +27,9 @@ class Desired:
         """By their keys."""
         self.troubles: dict[Version, Trouble] = {GATEWAY: Trouble()}
 
-    def refresh(self, live: Mapping[Version, int]) -> bool:
-        """Read the documents if they have changed; whether they have. `live` counts the replicas there are: a version
-        that is new to this supervisor keeps those that an earlier one gave it.
+    def refresh(self, live: Iterable[Version]) -> bool:
+        """Read the documents if they have changed; whether they have. `live` names the version of each replica there
+        is: one that is new to this supervisor keeps those that an earlier one gave it.
 
         Raises:
             TurnoutError: one can't be read; what was read before goes on until they change again.
@@ -37,10 +38,11 @@ class Desired:
         if fingerprint == self._fingerprint:
             return False
         self._fingerprint = fingerprint
+        replicas = Counter(live)
         self.documents = {document.key: document for document in self._state.documents()}
         declared = {(d.key, v.name): v for d in self.documents.values() for v in d.spec.versions}
         self._scalers = {
-            version: self._scalers.get(version) or Autoscaler(max(spec.replicas[0], live.get(version, 0)))
+            version: self._scalers.get(version) or Autoscaler(max(spec.replicas[0], replicas[version]))
             for version, spec in declared.items()
         }
         self.troubles = {version: self.troubles.get(version) or Trouble() for version in [GATEWAY, *declared]}

@@ -37,6 +37,7 @@ RATE_WINDOW = 10.0
 """Seconds over which requests are counted for what people see."""
 
 
+_UNASKED = VersionState(deployment="", version="")
 _SILENT = GatewayState(ready=False, why="it has not answered yet")
 
 
@@ -168,4 +169,4 @@ class Gateway:
 
 def _of(state: GatewayState, version: Version) -> VersionState:
     """Without a request yet it isn't told."""
-    return state.by_version.get(version) or VersionState(deployment=version[0], version=version[1])
+    return state.by_version.get(version, _UNASKED)

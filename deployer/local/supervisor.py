@@ -29,8 +29,6 @@ from gateway.table import RouteTable
 
 INTERVAL = 0.1
 """Seconds between rounds: a replica that died leaves the route table within that."""
-REST = ALIVE_EVERY
-"""Seconds at most without a whole round: replicas that have stopped listening are found in them."""
 DRAIN_LIMIT = 70.0
 """Seconds for the last requests to a leaving replica: somewhat more than the gateway's deadline for a request."""
 PATIENCE = 10.0
@@ -74,8 +72,9 @@ class Supervisor:
         self._hurried = False
         self._trouble = ""
         self._orders: object = None
-        self._rests_until = -math.inf
-        """All is as declared, so that until then only news asks for a whole round."""
+        self._at_rest = False
+        """All is as declared, so that only news asks for a whole round."""
+        self._looked = -math.inf
 
     def begin(self) -> None:
         """Take over what an earlier supervisor left. The gateway has a table from the first moment."""
@@ -109,12 +108,11 @@ class Supervisor:
     def observe(self) -> Observed | None:
         """None: all is at rest, and nothing is new since; looking at everything would cost as much each time."""
         now = time.monotonic()
-        if not self._any_news(now) and now < self._rests_until and not self._stopping:
+        if not self._any_news(now) and self._at_rest and not self._stopping:
             return None
-        self._rests_until = -math.inf
+        self._at_rest = False
         self._launches.refresh({document.spec.runtime for document in self._desired.documents.values()}, now)
-        for replica in list(self._replicas.by_name.values()):
-            self._look(replica, now)
+        self._look_at_all(now)
         self._watch_troubles(now)
         serving = any(replica.key == GATEWAY for replica in self._replicas.by_name.values())
         held: set[tuple[str, str]] = set()
@@ -138,9 +136,7 @@ class Supervisor:
         actions += plan(observed.needs, observed.held, observed.seen, observed.now)
         if observed.table is not self._table:
             actions.append(Route(observed.table))
-        ready = all(seen.phase is Phase.READY for seen in observed.seen)
-        if ready and not actions and self._reporter.settled and not self._stopping:
-            self._rests_until = observed.now + REST
+        self._at_rest = not actions and self._reporter.settled and self._all_ready
         return actions
 
     def apply(self, action: Action | Keep | Route) -> None:
@@ -169,21 +165,23 @@ class Supervisor:
                 self._replicas.signal(replica, number, leader_only=gentle)
 
     def _any_news(self, now: float) -> bool:
-        """Whether a document or an order was written, a process has ended, or the gateway says something new."""
+        """Whether a document or an order was written, a process has ended or does not listen any more, or the gateway
+        says something new."""
         news = self._read_documents()
-        resting = now < self._rests_until
-        leaving = not resting and any(r.phase is Phase.LEAVING for r in self._replicas.by_name.values())
+        leaving = not self._at_rest and any(r.phase is Phase.LEAVING for r in self._replicas.by_name.values())
         if self._gateway.look(now, urgent=leaving or self._gateway.revision < self._table.revision):
             self._desired.sample(self._gateway, now)
             news = news or not (self._gateway.idle and self._desired.idle)
+        if self._at_rest and now - self._looked >= ALIVE_EVERY:
+            self._look_at_all(now)
+            news = news or not self._all_ready
         before, self._orders = self._orders, self._state.orders()
         return news or before != self._orders or self._replicas.any_ended()
 
     def _read_documents(self) -> bool:
         """Whether they have changed."""
-        live = Counter(replica.key for replica in self._replicas.by_name.values())
         try:
-            changed = self._desired.refresh(live)
+            changed = self._desired.refresh(replica.key for replica in self._replicas.by_name.values())
         except TurnoutError as error:
             self._say(str(error))
             return True
@@ -198,6 +196,15 @@ class Supervisor:
         if self._stopping:
             return [replace(need, not_before=math.inf) for need in needs] if serving else []
         return [*needs, Need(*GATEWAY, 1, self._desired.troubles[GATEWAY].backoff.not_before, in_place=True)]
+
+    @property
+    def _all_ready(self) -> bool:
+        return all(replica.phase is Phase.READY for replica in self._replicas.by_name.values())
+
+    def _look_at_all(self, now: float) -> None:
+        self._looked = now
+        for replica in list(self._replicas.by_name.values()):
+            self._look(replica, now)
 
     def _look(self, replica: Replica, now: float) -> None:
         """Bring what is known of one process up to date."""

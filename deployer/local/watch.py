@@ -37,17 +37,16 @@ class Watch:
         starting = replica.phase is Phase.STARTING
         if process is None:
             return None
-        if now >= replica.ask_at:
-            replica.ask_at = now + (START_EVERY if starting else ALIVE_EVERY)
-            if starting:
-                self._starting.ask(key, partial(readiness.check, process, START_TIMEOUT))
-            else:
-                self._alive.ask(key, partial(readiness.alive, process, ALIVE_TIMEOUT))
         if not starting:
-            alive = self._alive.answer(key)
-            if alive is not None:
+            if (alive := self._alive.answer(key)) is not None:
                 replica.missed = 0 if alive else replica.missed + 1
+            if now >= replica.ask_at:
+                replica.ask_at = now + ALIVE_EVERY
+                self._alive.ask(key, partial(readiness.alive, process, ALIVE_TIMEOUT))
             return Failed("its ports accept no connections") if replica.missed >= MISSES else None
+        if now >= replica.ask_at:
+            replica.ask_at = now + START_EVERY
+            self._starting.ask(key, partial(readiness.check, process, START_TIMEOUT))
         match self._starting.answer(key):
             case NotYet(reason):
                 replica.reason = reason

@@ -19,8 +19,10 @@ import pytest
 from deployer.local import environments
 from deployer.local.gateway import Gateway, Options
 from deployer.local.processes import Processes, intended
+from deployer.local.replica import Run
 from deployer.local.state import Record, State
 from deployer.local.supervisor import Supervisor
+from deployer.rollout.state import Order
 from deployer.spec import ModelDeployment
 from gateway import table
 from gateway.contract.state import State as GatewayState
@@ -404,3 +406,53 @@ def test_nothing_is_settled_before_its_table_is_in_force(tmp_path: Path, monkeyp
     finally:
         processes.signal(identity, signal.SIGKILL)
         until(lambda: processes.ending(identity) is not None, "the process has ended")
+
+
+def test_at_rest_only_news_asks_for_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
+    monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
+    monkeypatch.setattr(Run, "digest", lambda self: "")
+    state = State(tmp_path / "state")
+    spec = {"runtime": "tfserving", "versions": [{"name": "v1", "model": "/m/1"}], "traffic": {"stable": "v1"}}
+    head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
+    document = ModelDeployment.model_validate(head | {"spec": spec})
+    state.write_document(document)
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+    processes = Processes()
+    ours = [processes.start(intended(), argv, {}, tmp_path, tmp_path / "log") for _ in range(2)]
+    try:
+        gateway = Gateway(state, Options())
+        gateway._heard = GatewayState(ready=True, why="", revision=9)
+        for (deployment, version, ports), identity in zip(
+            (("default/digits", "v1", {"rest": 1, "grpc": 2}), ("", "gateway", gateway.ports)), ours, strict=True
+        ):
+            state.write_record(
+                Record(deployment=deployment, version=version, index=0, identity=identity, ports=ports, ready=True)
+            )
+        supervisor = Supervisor(state, gateway, print)
+        supervisor.begin()
+
+        def rests() -> bool:
+            observed = supervisor.observe()
+            for action in supervisor.plan(observed):
+                supervisor.apply(action)
+            return observed is None
+
+        def wakes() -> bool:
+            return supervisor.observe() is not None
+
+        until(rests, "all is at rest")
+        assert json.loads(state.status("default/digits") or b"{}")["settled"]
+        assert rests()
+        state.write_order("default/digits", Order.PAUSE)
+        assert wakes()
+        until(rests, "all is at rest again")
+        state.write_document(document)
+        assert wakes()
+        until(rests, "all is at rest again")
+        processes.signal(ours[0], signal.SIGKILL)
+        until(wakes, "a process has ended")
+    finally:
+        for identity in ours:
+            processes.signal(identity, signal.SIGKILL)
+        until(lambda: all(processes.ending(identity) for identity in ours), "the processes have ended")
