@@ -213,6 +213,8 @@ class GrpcAttempt(Attempt):
     __slots__ = ("_block", "_message", "exchange", "stream_id")
 
     sink: GrpcSink
+    stream_id: int
+    """While there is an exchange."""
 
     def __init__(self, endpoint: Endpoint, block: bytes, message: bytes, deadline: float, sink: GrpcSink) -> None:
         """`block`: the header block but for `grpc-timeout`, in no table's terms. `message`: with its prefix."""
@@ -221,7 +223,6 @@ class GrpcAttempt(Attempt):
         self.sink = sink
         self.begun = False
         self.exchange: GrpcExchange | None = None
-        self.stream_id = 0
         self._block = block
         self._message = message
 
@@ -259,7 +260,9 @@ class GrpcAttempt(Attempt):
         self.sink.on_trailers_only(trailers)
 
     def on_answer(self, fields: Fields, data: bytes, trailers: Fields) -> None:
-        last = Trailers.of(trailers)
+        last = trailers.note
+        if not isinstance(last, Trailers):  # not by `of`, since this is most answers' way
+            last = Trailers.of(trailers)
         self._answered(last.status)
         self.begun = True
         self.sink.on_answer(fields, data, last)

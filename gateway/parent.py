@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -219,6 +220,6 @@ def _source(settings: Settings) -> Source:
     return TableFile(settings.table_path, settings.poll_interval, saved)
 
 
-def _address(listener: Any) -> str:
+def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -110,7 +110,8 @@ class GrpcFront(asyncio.Protocol):
 
     def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
-        call.on_request(fields, end_stream)
+        if call.on_request(fields):
+            call.gather(end_stream)
 
     def on_oversize(self, stream_id: int) -> None:
         limit = self.forwarder.settings.max_head_bytes
@@ -119,7 +120,8 @@ class GrpcFront(asyncio.Protocol):
 
     def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
-        call.on_whole_request(fields, data)
+        if call.on_request(fields):
+            call.on_request_data(data, True)
 
     def on_answer(self, stream_id: int, fields: Fields, data: bytes, trailers: Fields) -> None:
         """Only clients are told."""

@@ -53,8 +53,6 @@ class GrpcCall(Call):
 
     _message = b""
     _rest = False
-    _gathering: asyncio.TimerHandle | None = None
-    """Ends it at the deadline."""
     _size = 0
     _held = 0
     """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
@@ -63,27 +61,13 @@ class GrpcCall(Call):
         self.forwarder = client.forwarder
         self.client_stream = stream_id
         self._client = client
+        self._gathering: asyncio.TimerHandle | None = None  # ends it at the deadline
         self._body = bytearray()  # not a list: a message may come in pieces of one byte each
 
     # The request.
 
-    def on_whole_request(self, fields: Fields, data: bytes) -> None:
-        if self._read(fields):
-            self.on_request_data(data, True)
-
-    def on_request(self, fields: Fields, end: bool) -> None:
-        """The head of one whose message follows, if this is not the `end`."""
-        if not self._read(fields):
-            return
-        if not end:
-            self._gathering = self._client.loop.call_later(self.deadline - self._client.now, self._time_out)
-        elif self._rest:
-            self._refuse_rest()
-        else:
-            self.turn_away(Refusal(Code.INVALID_ARGUMENT, "malformed_message", "the request has no message"))
-
-    def _read(self, fields: Fields) -> bool:
-        """Take in the head. Whether the call goes on."""
+    def on_request(self, fields: Fields) -> bool:
+        """Take in the head. Whether the rest is wanted: else the call is refused already."""
         head, asked = read(fields)
         self._head = head
         self.before = head.before
@@ -98,6 +82,15 @@ class GrpcCall(Call):
                 return False
         self.deadline = self._client.now + timeout
         return True
+
+    def gather(self, end: bool) -> None:
+        """Wait for the message, if the head was not the `end`."""
+        if not end:
+            self._gathering = self._client.loop.call_later(self.deadline - self._client.now, self._time_out)
+        elif self._rest:
+            self._refuse_rest()
+        else:
+            self.turn_away(Refusal(Code.INVALID_ARGUMENT, "malformed_message", "the request has no message"))
 
     def _time_out(self) -> None:
         if self._rest:
