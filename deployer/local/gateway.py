@@ -67,6 +67,9 @@ class Gateway:
         self._looked = -math.inf
         self._heard = _SILENT
         self._history: deque[tuple[float, GatewayState]] = deque()
+        self._unchanged = False
+        self.idle = False
+        """Nothing has changed in what it says over the time that rates are of, nor had at the look before."""
 
     @property
     def address(self) -> str:
@@ -122,6 +125,9 @@ class Gateway:
                 self._history.append((now, heard))
             while self._history and self._history[0][0] < now - RATE_WINDOW:
                 self._history.popleft()
+            before = self._unchanged
+            self._unchanged = self._span() >= LOOK_EVERY / 2 and self._history[0][1] == heard
+            self.idle = before and self._unchanged
         if now - self._looked >= (LOOK_URGENTLY_EVERY if urgent or not self._heard.ready else LOOK_EVERY):
             self._looked = now
             self._looks.ask("gateway", self._client.read)
@@ -148,19 +154,16 @@ class Gateway:
 
     def rates(self, version: Version) -> tuple[float, float] | None:
         """Requests and failures a second over the last seconds; None while too little was heard."""
-        if len(self._history) < 2:
+        if (seconds := self._span()) < LOOK_EVERY / 2:
             return None
-        (start, first), (end, last) = self._history[0], self._history[-1]
-        if end - start < LOOK_EVERY / 2:
-            return None
+        (_, first), (_, last) = self._history[0], self._history[-1]
         before, after = _of(first, version), _of(last, version)
         requests, failures = after.requests - before.requests, after.failures - before.failures
-        return max(0, requests) / (end - start), max(0, failures) / (end - start)
+        return max(0, requests) / seconds, max(0, failures) / seconds
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing has changed in what it says, over the time that rates are of."""
-        return bool(self._history) and self._history[0][1] == self._heard
+    def _span(self) -> float:
+        """Seconds that rates can be told of."""
+        return self._history[-1][0] - self._history[0][0] if self._history else 0.0
 
     def close(self) -> None:
         """Close the connection to it."""
