@@ -89,7 +89,7 @@ def test_the_page(servers: Servers, start: Start) -> None:
     post(gateway, 20, "x-user: ada")
     told = evidence(gateway)
     assert (told["ready"], told["revision"], set(told["deployments"])) == (True, 3, {"default/m"})
-    assert set(told) == {"source", "ready", "revision", "deployments"}
+    assert set(told) == {"contract", "source", "ready", "revision", "deployments"}
     report = told["deployments"]["default/m"]
     assert set(report) == {"epoch", "counts", "salt", "buckets"}
     assert (report["epoch"], report["salt"]) == (7, SALT)
