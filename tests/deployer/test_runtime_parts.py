@@ -13,12 +13,12 @@ import pytest
 from deployer.document import read
 from deployer.local import environments
 from deployer.runtimes.base import Runtime
-from deployer.runtimes.oip.protocol import PROTOCOL
 from deployer.runtimes.registry import RUNTIMES
 from deployer.spec import Spec
 from tests.support.deployments import CASES
 
 ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference" / "document.md"
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 EXAMPLES = {
     deployment.spec.runtime
@@ -40,7 +40,9 @@ def missing(runtime: Runtime) -> Iterator[str]:
         yield f"{name}: deployer/runtimes/{name}/lock.txt, which `make locks` writes"
     if runtime.section is not None and name not in Spec.model_fields:
         yield f"{name}: its section in deployer/spec.py"
-    if RUNTIMES.get(runtime.protocol.name) is None:
+    if not hasattr(runtime, "protocol"):
+        yield f"{name}: its protocol, which says what a prediction and a signature are"
+    elif runtime.protocol.name not in RUNTIMES:
         yield f"{name}: the runtime {runtime.protocol.name}, which its protocol is called by"
     if name not in EXAMPLES:
         yield f"{name}: an example of it in examples/"
@@ -53,6 +55,8 @@ def missing(runtime: Runtime) -> Iterator[str]:
     ):
         if not re.search(f"^{re.escape(row)}", (ROOT / page).read_text(), re.MULTILINE):
             yield f"{name}: a row in {page} that begins with {row}"
+    if not re.search(rf"^\| `spec\.runtime` \| [^|]*`{name}`", REFERENCE.read_text(), re.MULTILINE):
+        yield f"{name}: a value of spec.runtime in docs/reference/document.md"
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -64,7 +68,6 @@ class Bare(Runtime):
     name: ClassVar[str] = "bare"
     title: ClassVar[str] = "Nothing yet"
     models: ClassVar[str] = "anything"
-    protocol = PROTOCOL
 
 
 def test_what_is_missing_is_named() -> None:
@@ -76,9 +79,11 @@ def test_what_is_missing_is_named() -> None:
         "bare: deployer/runtimes/bare/runtime.py",
         "bare: the dependency group runtime-bare in pyproject.toml",
         "bare: deployer/runtimes/bare/lock.txt, which `make locks` writes",
+        "bare: its protocol, which says what a prediction and a signature are",
         "bare: an example of it in examples/",
         "bare: a deployment of it in tests/support/deployments.py",
         "bare: a row in docs/reference/document.md that begins with | `bare` | Nothing yet | anything |",
         "bare: a row in docs/kubernetes.md that begins with | `bare`",
         "bare: a row in README.md that begins with | `bare` |",
+        "bare: a value of spec.runtime in docs/reference/document.md",
     ]
