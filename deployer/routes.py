@@ -17,12 +17,12 @@ from dataclasses import replace
 from deployer.duration import seconds
 from deployer.rollout.conduct import Roles
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 
 
 def route(
-    before: table.Deployment | None, document: ModelDeployment, ready: Container[str], roles: Roles
-) -> table.Deployment:
+    before: route_table.Deployment | None, document: ModelDeployment, ready: Container[str], roles: Roles
+) -> route_table.Deployment:
     """The route that follows `before`; where its versions answer is left to say.
 
     `ready` has the names of the versions with a replica that answers. A stable version that is no longer declared
@@ -30,7 +30,7 @@ def route(
     """
     traffic, rollout = document.spec.traffic, document.spec.rollout
     runtime, spec = document.runtime, document.spec
-    versions = [table.Version(name=v.name, servable=runtime.servable(spec, v)) for v in spec.versions]
+    versions = [route_table.Version(name=v.name, servable=runtime.servable(spec, v)) for v in spec.versions]
     roles = _answered(before, roles, ready, document.by_name, by_hand=rollout is None)
     if roles.stable not in document.by_name and before is not None:
         held = before.by_name[roles.stable]
@@ -40,7 +40,7 @@ def route(
     known = (before.stable, before.canary, before.weight) if before is not None else None
     epoch = before.epoch if before is not None else -1
     slow = rollout.objectives.slow if rollout is not None else None
-    return table.Deployment(
+    return route_table.Deployment(
         namespace=document.metadata.namespace,
         name=document.metadata.name,
         runtime=runtime.speaks(spec).name,
@@ -50,15 +50,20 @@ def route(
         epoch=epoch if split == known else epoch + 1,
         # Gateways count evidence where there is a salt, sticky or not.
         salt=roles.salt if traffic.sticky is not None or rollout is not None else "",
-        sticky=table.Sticky(**traffic.sticky.model_dump()) if traffic.sticky is not None else None,
-        match=tuple(table.Match(header=match.header, version=match.version) for match in traffic.match),
+        sticky=route_table.Sticky(**traffic.sticky.model_dump()) if traffic.sticky is not None else None,
+        match=tuple(route_table.Match(header=match.header, version=match.version) for match in traffic.match),
         slow=seconds(slow.over) if slow is not None else None,
         versions=tuple(versions),
     )
 
 
 def _answered(
-    before: table.Deployment | None, roles: Roles, ready: Container[str], declared: Container[str], *, by_hand: bool
+    before: route_table.Deployment | None,
+    roles: Roles,
+    ready: Container[str],
+    declared: Container[str],
+    *,
+    by_hand: bool,
 ) -> Roles:
     """The roles, as far as versions are ready for them."""
     if before is not None and before.stable != roles.stable and roles.stable not in ready:

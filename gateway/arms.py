@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway.contract.evidence import BUCKETS, SIGNALS
+from gateway.contract.route_table import Deployment, RouteTable
 from gateway.slots import WORD, Key, Slot, Slots
-from gateway.table import Deployment, RouteTable
 
 log = logging.getLogger(__name__)
 

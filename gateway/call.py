@@ -11,12 +11,12 @@ from gateway import carried, counters, split
 from gateway.attempt import Attempt
 from gateway.carried import Carried
 from gateway.cohort import Values
+from gateway.contract.route_table import Deployment, RouteTable, Runtime, Version
 from gateway.counters import RequestSlot
 from gateway.dialects.address import Address
 from gateway.errors import HTTP_STATUS, Code, Refusal
 from gateway.evidence import Evidence
 from gateway.forwarder import Forwarder
-from gateway.table import Deployment, RouteTable, Runtime, Version
 from gateway.upstream.balance import pick
 from gateway.upstream.endpoint import Endpoint, Upstream
 from gateway.upstream.failure import Failure

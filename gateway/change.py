@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from gateway import table
-from gateway.table import Deployment, RouteTable
+from gateway.contract import route_table
+from gateway.contract.route_table import Deployment, RouteTable
 
 
 class Change(BaseModel):
@@ -44,7 +44,7 @@ def apply(old: RouteTable, change: Change) -> RouteTable:
     before = old.by_key
     keys = tuple(before) if change.keys is None else change.keys
     deployments = tuple(changed.get(key) or before[key] for key in keys)
-    return table.of(change.revision, deployments)
+    return route_table.of(change.revision, deployments)
 
 
 def departed(old: Iterable[Deployment], new: RouteTable) -> list[Deployment]:

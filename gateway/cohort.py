@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from gateway.contract.evidence import BUCKETS
-from gateway.table import Sticky
+from gateway.contract.route_table import Sticky
 
 Values = Mapping[bytes, bytes]
 """A request's header fields (for gRPC: metadata) by lower-case name: of a repeated one the first value, of cookies all,

@@ -14,8 +14,8 @@ from typing import Final
 
 from gateway import arms
 from gateway.arms import Arms, BitmapSlot, EvidenceSlot
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 from gateway.slots import WORD, Area, Key, Slot, Slots
-from gateway.table import Deployment, Endpoint, RouteTable
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "deadline", "cancelled", "unavailable", "refused")
 SUCCESS, CLIENT_ERROR, SERVER_ERROR, DEADLINE, CANCELLED, UNAVAILABLE, REFUSED = range(7)

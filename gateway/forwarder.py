@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable
 from time import monotonic
 
+from gateway.contract.route_table import RouteTable
 from gateway.counters import Counters
 from gateway.errors import Code, Refusal
 from gateway.failures import Sampler
 from gateway.settings import Settings
-from gateway.table import RouteTable
 from gateway.upstream.budget import RetryBudget
 from gateway.upstream.endpoint import Upstreams
 

@@ -16,6 +16,7 @@ from gateway import tallies, totals
 from gateway.admin import Server
 from gateway.change import difference
 from gateway.contract.evidence import Evidence
+from gateway.contract.route_table import Deployment, RouteTable
 from gateway.contract.state import State
 from gateway.control import Message
 from gateway.discovery import access
@@ -27,7 +28,6 @@ from gateway.listen import open_listeners
 from gateway.metrics import View
 from gateway.process import Sent, Worker
 from gateway.settings import Settings
-from gateway.table import Deployment, RouteTable
 from gateway.tallies import Tallies, Tally
 from gateway.tasks import spawn
 from gateway.totals import Snapshot, Sums, Totals

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gateway import counters, tallies, totals
+from gateway.contract.route_table import RouteTable
 from gateway.control import Channel, Message, Start
 from gateway.settings import Settings
-from gateway.table import RouteTable
 from gateway.tallies import Tally
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from gateway import counters, slots
 from gateway.arms import BITMAP_BYTES, is_of_cohorts, is_recent
 from gateway.contract.evidence import SIGNALS, Count, DeploymentEvidence
+from gateway.contract.route_table import Deployment, RouteTable
 from gateway.slots import Key
-from gateway.table import Deployment, RouteTable
 
 Rows = dict[Key, list[int]]
 

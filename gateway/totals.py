@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from gateway import counters, slots
 from gateway.change import departed
+from gateway.contract.route_table import RouteTable
 from gateway.contract.state import VersionState
 from gateway.slots import Key, Reading
-from gateway.table import RouteTable
 
 Row = list[int]
 Rows = dict[Key, Row]

@@ -14,12 +14,12 @@ import uvloop
 
 from gateway import counters, logs
 from gateway.change import apply
+from gateway.contract.route_table import RouteTable
 from gateway.control import Channel, ControlError, Message, Start, first_settings
 from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
 from gateway.settings import Settings
-from gateway.table import RouteTable
 from gateway.tasks import spawn
 
 TABLE_SECONDS = 0.5

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway import table
+from gateway.contract import route_table
 from loadtests import envoy, payloads, tools
 from loadtests.processes import Process, running
 
@@ -51,9 +51,10 @@ def direct(ports: envoy.Ports) -> Iterator[Peer]:
 def turnout(ports: envoy.Ports, cpus: Sequence[int], folder: Path) -> Iterator[Peer]:
     """The gateway as users start it, with one worker."""
     versions = tuple(
-        table.Version(name=name, endpoints=(table.Endpoint(host="127.0.0.1", **ports[name]),)) for name in WEIGHTS
+        route_table.Version(name=name, endpoints=(route_table.Endpoint(host="127.0.0.1", **ports[name]),))
+        for name in WEIGHTS
     )
-    deployment = table.Deployment(
+    deployment = route_table.Deployment(
         namespace="default",
         name=payloads.MODEL,
         runtime="tfserving",
@@ -63,7 +64,7 @@ def turnout(ports: envoy.Ports, cpus: Sequence[int], folder: Path) -> Iterator[P
         versions=versions,
     )
     routes = folder / "routes.json"
-    routes.write_bytes(table.write(table.RouteTable(revision=1, deployments=(deployment,))))
+    routes.write_bytes(route_table.write(route_table.RouteTable(revision=1, deployments=(deployment,))))
     command = [sys.executable, "-m", "gateway.cli", "--port", "0", "--admin-port", "0"]
     command += ["--workers", "1", "--state", str(folder), "--table", str(routes), "--timeout", str(DEADLINE)]
     with running("turnout", command, cpus, folder) as process:

@@ -19,7 +19,7 @@ from deployer.rollout.kept import Kept
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import is_under_way
 from deployer.rollout.status import RolloutStatus, seconds, time
-from gateway import table
+from gateway.contract import route_table
 
 EVIDENCE = 5.0
 """Seconds between two writes of the status that tell new evidence and nothing else."""
@@ -39,7 +39,11 @@ class _Statement(NamedTuple):
 
 
 def as_decided(
-    observed: Observed, decision: Decision, route: table.Deployment, desired: Mapping[Id, Object], changes: Changes
+    observed: Observed,
+    decision: Decision,
+    route: route_table.Deployment,
+    desired: Mapping[Id, Object],
+    changes: Changes,
 ) -> DeploymentStatus:
     """What to say of a spec that is carried out. `changes` are still to be done, so that all is as `desired`."""
     declared, versions, checkpoint = list(observed.document.by_name), observed.versions, decision.checkpoint
@@ -114,7 +118,7 @@ def _without_evidence(status: DeploymentStatus) -> DeploymentStatus:
 def _status(
     observed: Observed,
     phase: Phase,
-    route: table.Deployment | None,
+    route: route_table.Deployment | None,
     declared: Sequence[str],
     versions: Mapping[str, VersionFacts],
     statements: Iterable[_Statement],
@@ -199,7 +203,7 @@ def _degraded(observed: Observed, changes: Changes, named: _Named) -> _Statement
     return _Statement("Degraded", True, troubles[0][0], "; ".join(message for _, message in troubles))
 
 
-def _late(route: table.Deployment, asked: Roles) -> str:
+def _late(route: route_table.Deployment, asked: Roles) -> str:
     """In which way the route is not what the spec or its rollout asks for."""
     if route.stable != asked.stable:
         return f"{route.stable} is stable until {asked.stable} is ready"
@@ -265,7 +269,7 @@ def _condition(statement: _Statement, before: Condition | None, generation: int,
     )
 
 
-def _version(version: VersionFacts, route: table.Deployment | None, declared: Sequence[str]) -> VersionStatus:
+def _version(version: VersionFacts, route: route_table.Deployment | None, declared: Sequence[str]) -> VersionStatus:
     role: Literal["stable", "canary"] | None = None
     share = 0.0
     if route is not None and version.name == route.stable:

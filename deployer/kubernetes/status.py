@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from deployer.fields import Label
 from deployer.kubernetes.kinds import Object
 from deployer.rollout.status import Message, Part, RolloutRecord, RolloutStatus, Time, Weight
-from gateway import table
+from gateway.contract import route_table
 
 MAX_KEPT = 256 * 1024
 """Of an object's 1.5 MB, etcd's limit. Some KiB are usual; see `packed.py`."""
@@ -102,7 +102,7 @@ class DeploymentStatus(Part):
     """The canary's share of requests in percent, as the gateways have it."""
     ready: Annotated[str, Field(max_length=16)] = "0/0"
     """How many versions are ready, of those that the spec has."""
-    route: table.Deployment | None = None
+    route: route_table.Deployment | None = None
     """What gateways go by. The addresses behind each version they take from its Service's EndpointSlices."""
     versions: Annotated[tuple[VersionStatus, ...], Field(max_length=64)] = ()
     """How each version does, those that are leaving included."""

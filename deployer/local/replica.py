@@ -15,7 +15,7 @@ from deployer.local.plan import Phase
 from deployer.local.processes import Identity, Processes, intended, survivors
 from deployer.local.state import Record, State
 from deployer.runtimes.base import HOST, Process
-from gateway.table import Endpoint, RouteTable
+from gateway.contract.route_table import Endpoint, RouteTable
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes. A larger log is put aside at the next start, so that one kept restarting for weeks fills no disk."""

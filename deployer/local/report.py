@@ -14,8 +14,8 @@ from deployer.rollout.conduct import Decision, Roles
 from deployer.rollout.kept import Kept
 from deployer.rollout.state import is_under_way
 from deployer.spec import ModelDeployment
-from gateway import table
-from gateway.table import RouteTable
+from gateway.contract import route_table
+from gateway.contract.route_table import RouteTable
 
 FAILED_AFTER = 2
 """Failures in a row before a version counts as one that can't run, and no longer as one being started again."""
@@ -124,7 +124,7 @@ def changes(before: RouteTable, after: RouteTable) -> Iterator[str]:
         yield f"{key}: out of the route table ({after.revision})"
 
 
-def share(deployment: table.Deployment, version: str) -> float:
+def share(deployment: route_table.Deployment, version: str) -> float:
     """Percent of the requests that ask for no version."""
     if version == deployment.stable:
         return 100 - deployment.weight
@@ -132,7 +132,7 @@ def share(deployment: table.Deployment, version: str) -> float:
 
 
 def _version(
-    name: str, routed: table.Deployment | None, document: ModelDeployment, roles: Roles, facts: VersionFacts
+    name: str, routed: route_table.Deployment | None, document: ModelDeployment, roles: Roles, facts: VersionFacts
 ) -> VersionStatus:
     ready = sum(replica.phase is Phase.READY for replica in facts.replicas)
     condition, reason = _condition(name in document.by_name, ready, facts)
@@ -178,7 +178,7 @@ def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Conditi
 def _message(
     key: str,
     decision: Decision,
-    routed: table.Deployment | None,
+    routed: route_table.Deployment | None,
     versions: Sequence[VersionStatus],
     facts: Facts,
 ) -> str:

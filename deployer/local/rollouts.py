@@ -26,8 +26,8 @@ from deployer.rollout.sight import Sight
 from deployer.rollout.state import AWAITING, Rollout, is_under_way
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.spec import ModelDeployment
-from gateway import table
-from gateway.table import RouteTable
+from gateway.contract import route_table
+from gateway.contract.route_table import RouteTable
 
 EVERY = 1.0
 """Seconds between looks at a rollout where nothing but the time has changed."""
@@ -115,7 +115,7 @@ class Rollouts:
         self,
         documents: Mapping[str, ModelDeployment],
         running: Collection[Version],
-        routes: Mapping[str, table.Deployment],
+        routes: Mapping[str, route_table.Deployment],
     ) -> None:
         """Forget deployments that are gone; of new ones take over what an earlier supervisor kept."""
         self._state.keep_rollouts(set(documents))
@@ -128,7 +128,7 @@ class Rollouts:
             for key in documents
         }
 
-    def _read(self, key: str, running: Collection[Version], route: table.Deployment | None) -> Kept:
+    def _read(self, key: str, running: Collection[Version], route: route_table.Deployment | None) -> Kept:
         text = self._state.rollout(key)
         kept = Kept() if text is None else keeping.read(text)
         rollout = kept.rollout
@@ -143,7 +143,7 @@ class Rollouts:
         document: ModelDeployment,
         desired: Desired,
         ready: Mapping[Version, Sequence[Replica]],
-        route: table.Deployment | None,
+        route: route_table.Deployment | None,
         settled: bool,
     ) -> Sight:
         key, kept = document.key, self._kept[document.key]
@@ -188,7 +188,7 @@ _AGAIN = {
 """For each phase with traffic the one that it begins again with, after all was ended."""
 
 
-def _warming_again(rollout: Rollout, route: table.Deployment | None, now: float) -> Rollout:
+def _warming_again(rollout: Rollout, route: route_table.Deployment | None, now: float) -> Rollout:
     """At its step, and with its evidence; but without traffic until the canary is ready."""
     held = rollout.until is None and rollout.paused != AWAITING
     # Not what was wanted last: killed before that was written, it is a weight that nobody has moved.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from deployer.rollout.conduct import Roles
 from deployer.routes import route
 from deployer.spec import ModelDeployment
-from gateway import table
-from gateway.table import Endpoint, RouteTable
+from gateway.contract import route_table
+from gateway.contract.route_table import Endpoint, RouteTable
 
 Ready = Mapping[tuple[str, str], Sequence[Endpoint]]
 """The endpoints of the ready replicas by deployment (`namespace/name`) and version."""
@@ -38,8 +38,11 @@ def routes(
 
 
 def _deployment(
-    before: table.Deployment | None, document: ModelDeployment, ready: Mapping[str, Sequence[Endpoint]], roles: Roles
-) -> table.Deployment:
+    before: route_table.Deployment | None,
+    document: ModelDeployment,
+    ready: Mapping[str, Sequence[Endpoint]],
+    roles: Roles,
+) -> route_table.Deployment:
     endpoints = {version: tuple(found) for version, found in ready.items() if found}
     after = route(before, document, endpoints, roles)
     versions = tuple(v.model_copy(update={"endpoints": endpoints.get(v.name, ())}) for v in after.versions)

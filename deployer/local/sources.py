@@ -23,7 +23,7 @@ from deployer.rollout.signatures import Told, fetch
 from deployer.rollout.state import Rollout
 from deployer.runtimes.base import HOST
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 
 EVERY = 1.0
 """Seconds between two questions for evidence: a bad version is to lose its traffic within seconds."""
@@ -96,7 +96,7 @@ class Sources:
         return self._metrics.ask(document.key, partial(self._values, document, rollout)) or {}
 
     def signatures(
-        self, document: ModelDeployment, runtime: table.Runtime, ready: Mapping[str, Replica]
+        self, document: ModelDeployment, runtime: route_table.Runtime, ready: Mapping[str, Replica]
     ) -> tuple[dict[str, Signature], set[str]]:
         """Those that are known, by version; and the versions that were asked. `ready`: a replica of each that is."""
         told: dict[str, Told] = {}

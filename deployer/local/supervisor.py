@@ -24,8 +24,8 @@ from deployer.local.routes import routes
 from deployer.local.state import Record, State, stem
 from deployer.local.watch import ALIVE_EVERY, Watch
 from deployer.runtimes.base import ModelMissing
-from gateway import table
-from gateway.table import RouteTable
+from gateway.contract import route_table
+from gateway.contract.route_table import RouteTable
 
 INTERVAL = 0.1
 """Seconds between rounds: a replica that died leaves the route table within that."""
@@ -78,8 +78,8 @@ class Supervisor:
 
     def begin(self) -> None:
         """Take over what an earlier supervisor left. The gateway has a table from the first moment."""
-        with contextlib.suppress(OSError, table.TableError):
-            self._table = table.read(self._state.routes.read_bytes()).table
+        with contextlib.suppress(OSError, route_table.TableError):
+            self._table = route_table.read(self._state.routes.read_bytes()).table
         for replica in self._replicas.adopt(time.monotonic()):
             self._say(f"{replica.name}: taken over, process {replica.record.identity.pid}")
         if self._table.revision == 0:
@@ -145,7 +145,7 @@ class Supervisor:
             case Keep():
                 self._rollouts.keep(action)
             case Route(after):
-                state.replace(self._state.routes, table.write(after))
+                state.replace(self._state.routes, route_table.write(after))
                 for line in report.changes(self._table, after):
                     self._say(line)
                 self._table = after

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deployer.rollout.evidence import Reading
 from deployer.rollout.signature import Signature
 from deployer.rollout.state import Order
-from gateway import table
+from gateway.contract import route_table
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sight:
     """
 
     now: float
-    route: table.Deployment | None
+    route: route_table.Deployment | None
     settled: bool
     ready: Mapping[str, int]
     desired: Mapping[str, int]

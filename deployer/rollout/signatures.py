@@ -9,7 +9,7 @@ import httpx
 
 from deployer.rollout.signature import Signature
 from deployer.runtimes.registry import RUNTIMES
-from gateway import table
+from gateway.contract import route_table
 
 TRIES = 3
 """Questions, before a server counts as one that doesn't tell."""
@@ -27,7 +27,7 @@ class Told:
         return self.signature is not None or self.tries >= TRIES
 
 
-def fetch(protocol: table.Runtime, host: str, port: int, name: str, timeout: float = 2.0) -> Signature | None:
+def fetch(protocol: route_table.Runtime, host: str, port: int, name: str, timeout: float = 2.0) -> Signature | None:
     """The signature of the model `name` that the server at `host`:`port` (REST) has, one version of it as all servers
     here; None where it doesn't answer, or doesn't tell. Blocks for about `timeout` seconds at most.
 

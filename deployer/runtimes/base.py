@@ -16,7 +16,7 @@ from deployer.errors import TurnoutError
 from deployer.fields import Part
 from deployer.kubernetes.cel_rule import Node, Rule
 from deployer.rollout.signature import Signature
-from gateway import table
+from gateway.contract import route_table
 
 if TYPE_CHECKING:
     from deployer.kubernetes.manifests.basics import Object, Options
@@ -140,7 +140,7 @@ Exchange: TypeAlias = Generator[GrpcCall, bytes, Any]
 class ServingProtocol(ABC):
     """What a server's callers speak. It bears the name of the runtime that it came from."""
 
-    name: ClassVar[table.Runtime]
+    name: ClassVar[route_table.Runtime]
 
     @abstractmethod
     def body(self, rows: list[Any]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway import table
+from gateway.contract import route_table
+from gateway.contract.route_table import Deployment, RouteTable, TableError
 from gateway.discovery.saved import Saved
 from gateway.discovery.source import REFUSED, listed
-from gateway.table import Deployment, RouteTable, TableError
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class TableFile:
                 if signature == self._seen:
                     return None
                 self._seen = signature
-                new, refused = table.read(file.read(), self._before)
+                new, refused = route_table.read(file.read(), self._before)
         except OSError as error:
             reason = error.strerror or str(error)
             if reason != self._seen:

@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from gateway.contract.route_table import RouteTable
 from gateway.discovery import probe
 from gateway.discovery.access import Access
 from gateway.discovery.apiserver import Feed
 from gateway.discovery.saved import Saved
 from gateway.discovery.slices import Composer
 from gateway.discovery.source import listed
-from gateway.table import RouteTable
 from gateway.tasks import spawn
 
 log = logging.getLogger(__name__)

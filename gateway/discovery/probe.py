@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from gateway.table import Deployment, Endpoint, RouteTable, Version
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version
 
 AT_ONCE = 100
 """Endpoints that are asked at the same time."""

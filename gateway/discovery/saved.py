@@ -6,8 +6,8 @@ import logging
 import os
 from pathlib import Path
 
-from gateway import table
-from gateway.table import RouteTable, TableError
+from gateway.contract import route_table
+from gateway.contract.route_table import RouteTable, TableError
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Saved:
         """The table from before a restart, and when it was saved in seconds since 1970."""
         try:
             with self.path.open("rb") as file:
-                return table.read(file.read()).table, os.fstat(file.fileno()).st_mtime
+                return route_table.read(file.read()).table, os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return None
         except (OSError, TableError) as error:
@@ -33,7 +33,7 @@ class Saved:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.write(table.write(new))
+                file.write(route_table.write(new))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)

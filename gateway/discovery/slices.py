@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gateway import table
+from gateway.contract import route_table
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, TableError, Version
 from gateway.discovery.source import REFUSED
-from gateway.table import Deployment, Endpoint, RouteTable, TableError, Version
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Composer:
             self._forget(key)
             return
         try:
-            route = table.deployment(found)
+            route = route_table.deployment(found)
             if (route.namespace, route.name) != key:
                 raise TableError(f"it is the route of {route.key}")
         except TableError as error:
@@ -131,7 +131,7 @@ class Composer:
         if self._table is not None and deployments == self._table.deployments:
             return None
         self._revision += 1
-        self._table = table.of(self._revision, deployments)
+        self._table = route_table.of(self._revision, deployments)
         return self._table
 
     def _put(self, key: Key, route: _Route) -> None:

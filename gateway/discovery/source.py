@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from gateway.table import RouteTable
+from gateway.contract.route_table import RouteTable
 
 REFUSED = "a deployment is not served as it was written, what was served of it before is"
 """The line in the log, once for each reason."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway import change, table
+from gateway import change
 from gateway.carried import Carried
+from gateway.contract import route_table
 from gateway.counters import Counters, EndpointSlot, RequestSlot
 from gateway.settings import Settings
 from gateway.upstream.ejection import Ejection
@@ -15,7 +16,7 @@ from gateway.upstream.mark import Mark
 class Endpoint:
     """One model server: its load, its health, and the connections to its two ports."""
 
-    def __init__(self, address: table.Endpoint, slot: EndpointSlot, settings: Settings) -> None:
+    def __init__(self, address: route_table.Endpoint, slot: EndpointSlot, settings: Settings) -> None:
         self.address = address
         self.in_flight = 0
         self.ejection = Ejection()
@@ -59,7 +60,11 @@ class Upstream:
     """A version of the table in force: its endpoints, and where what it does is counted."""
 
     def __init__(
-        self, deployment: table.Deployment, version: table.Version, endpoints: tuple[Endpoint, ...], counters: Counters
+        self,
+        deployment: route_table.Deployment,
+        version: route_table.Version,
+        endpoints: tuple[Endpoint, ...],
+        counters: Counters,
     ) -> None:
         self.version = version
         self.endpoints = endpoints
@@ -94,13 +99,13 @@ class Upstreams:
     def __init__(self, counters: Counters, settings: Settings) -> None:
         self._counters = counters
         self._settings = settings
-        self._endpoints: dict[tuple[str, str, str, table.Endpoint], Endpoint] = {}
+        self._endpoints: dict[tuple[str, str, str, route_table.Endpoint], Endpoint] = {}
         self._upstreams: dict[int, Upstream] = {}
-        self._table = table.RouteTable(revision=0)
-        self._strays: list[table.Deployment] = []
+        self._table = route_table.RouteTable(revision=0)
+        self._strays: list[route_table.Deployment] = []
         """Deployments that had departed when a call that began before was sent on."""
 
-    def swap(self, new: table.RouteTable) -> list[table.Deployment]:
+    def swap(self, new: route_table.RouteTable) -> list[route_table.Deployment]:
         """Let go of the endpoints that are not in `new`; those it adds are made when first asked for.
 
         Returns what has departed. All else costs nothing, however much it is.
@@ -119,7 +124,7 @@ class Upstreams:
         self._strays = []
         return departed
 
-    def of(self, deployment: table.Deployment, version: table.Version) -> Upstream:
+    def of(self, deployment: route_table.Deployment, version: route_table.Version) -> Upstream:
         # By identity: hashing a version hashes all its endpoints. The upstream keeps it from being another's.
         upstream = self._upstreams.get(id(version))
         if upstream is None:
@@ -130,7 +135,9 @@ class Upstreams:
                 self._strays.append(deployment)
         return upstream
 
-    def _endpoint(self, deployment: table.Deployment, version: table.Version, address: table.Endpoint) -> Endpoint:
+    def _endpoint(
+        self, deployment: route_table.Deployment, version: route_table.Version, address: route_table.Endpoint
+    ) -> Endpoint:
         key = (deployment.namespace, deployment.name, version.name, address)
         endpoint = self._endpoints.get(key)
         if endpoint is None:

@@ -14,7 +14,7 @@ from deployer.document import dump, read
 from deployer.kubernetes import resource
 from deployer.kubernetes.crd import crd
 from deployer.kubernetes.status import Condition, DeploymentStatus, VersionStatus
-from gateway import table
+from gateway.contract import route_table
 from tests.cluster.bad_documents import (
     ALLOWED,
     ANSWERED,
@@ -122,7 +122,7 @@ def test_the_status_is_stored_and_shown(defined: Cluster, made: list[str]) -> No
         VersionStatus(name="v2", role="canary", share=12.5, ready=0, desired=2, message="m" * 2000),
     )
     condition = Condition(type="Ready", status="False", reason="Replicas", last_transition_time="2026-01-02T03:04:05Z")
-    route = table.Deployment(
+    route = route_table.Deployment(
         namespace="default",
         name="told",
         runtime="tfserving",
@@ -130,7 +130,7 @@ def test_the_status_is_stored_and_shown(defined: Cluster, made: list[str]) -> No
         canary="v2",
         weight=12.5,
         epoch=3,
-        versions=tuple(table.Version(name=f"v{n}", servable=n, service=f"told-v{n}") for n in (1, 2)),
+        versions=tuple(route_table.Version(name=f"v{n}", servable=n, service=f"told-v{n}") for n in (1, 2)),
     )
     status = DeploymentStatus(
         observed_generation=1,

@@ -9,7 +9,7 @@ import pytest
 from deployer.rollout.conduct import Roles
 from deployer.routes import route
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 from tests.support.deployments import deployment
 
 
@@ -38,21 +38,21 @@ def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | 
 
 
 def made(
-    before: table.Deployment | None,
+    before: route_table.Deployment | None,
     roles: Roles,
     ready: set[str],
     *versions: str,
     rollout: bool = True,
     traffic: dict[str, Any] | None = None,
     **more: Any,
-) -> table.Deployment:
+) -> route_table.Deployment:
     spec: dict[str, Any] = {"rollout": {"objectives": {"slow": {"over": "50ms"}}}} if rollout else {}
     named = [{"name": name, "image": "team/digits"} for name in versions or ("v1", "v2")]
     document = deployment("oip", *named, traffic={"stable": named[0]["name"], **(traffic or {})}, **spec, **more)
     return route(before, document, ready, roles)
 
 
-def split(route: table.Deployment) -> tuple[str, str | None, float, int]:
+def split(route: route_table.Deployment) -> tuple[str, str | None, float, int]:
     return route.stable, route.canary, route.weight, route.epoch
 
 
@@ -95,8 +95,8 @@ def test_keys_rules_and_limits_are_told() -> None:
     traffic = {"sticky": {"header": "x-user"}, "match": [{"header": {"x-cohort": "beta"}, "version": "v2"}]}
     told = made(None, Roles("v1", "v2", 5, "default/digits v1 v2 1"), {"v1", "v2"}, traffic=traffic)
     assert told.salt == "default/digits v1 v2 1"
-    assert told.sticky == table.Sticky(header="x-user")
-    assert told.match == (table.Match(header={"x-cohort": "beta"}, version="v2"),)
+    assert told.sticky == route_table.Sticky(header="x-user")
+    assert told.match == (route_table.Match(header={"x-cohort": "beta"}, version="v2"),)
     assert told.slow == 0.05
 
 

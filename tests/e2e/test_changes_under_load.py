@@ -23,7 +23,7 @@ import httpx
 import pytest
 from google.protobuf.message import Message
 
-from gateway.table import Endpoint, RouteTable
+from gateway.contract.route_table import Endpoint, RouteTable
 from protos import tfs_pb2
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import PREDICT as REST_PREDICT

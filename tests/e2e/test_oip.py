@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deployer.runtimes.oip import tensors as oip_tensors
-from gateway import table
-from gateway.table import Endpoint, RouteTable
+from gateway.contract import route_table
+from gateway.contract.route_table import Endpoint, RouteTable
 from tests.support.gateway import Gateway, deployment
 from tests.support.oip_client import GATEWAYS, asked
 from tests.support.servers import Peer, Server, answer
@@ -41,7 +41,7 @@ def turnout(tmp_path_factory: pytest.TempPathFactory, demo_models: Path) -> Iter
 
 def endpoint(turnout: Turnout, version: str) -> Endpoint:
     """Of the version's own server."""
-    routed = table.read((turnout.state.root / "routes.json").read_bytes()).table.find(NAME)
+    routed = route_table.read((turnout.state.root / "routes.json").read_bytes()).table.find(NAME)
     assert routed is not None
     return routed.by_name[version].endpoints[0]
 

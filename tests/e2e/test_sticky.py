@@ -17,7 +17,7 @@ import uvloop
 from scipy import stats
 
 from gateway.cohort import cohort
-from gateway.table import Endpoint, RouteTable, Sticky
+from gateway.contract.route_table import Endpoint, RouteTable, Sticky
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import PREDICT, GatewayProcess, deployment
 

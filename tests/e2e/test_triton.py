@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from examples.demo.seldon.Centroids import Centroids
 from examples.demo.seldon.Network import Network
-from gateway import table
+from gateway.contract import route_table
 from tests.support.oip_client import GATEWAYS, asked
 from tests.support.turnout import Turnout
 
@@ -53,7 +53,7 @@ def test_the_example_is_valid_and_renders(turnout: Turnout, document: Path) -> N
 
 @pytest.mark.parametrize("transport", ["rest", "grpc"])
 def test_the_gateway_passes_on_what_each_server_answers(turnout: Turnout, transport: str) -> None:
-    routed = table.read((turnout.state.root / "routes.json").read_bytes()).table.find(NAME)
+    routed = route_table.read((turnout.state.root / "routes.json").read_bytes()).table.find(NAME)
     assert routed is not None
     direct: dict[str, dict[str, Any]] = {}
     for version, number in NUMBERS.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.table import RouteTable
+from gateway.contract.route_table import RouteTable
 from tests.support import grpc_servers as grpc
 from tests.support.gateway import Gateway
 from tests.support.loop import LoopThread

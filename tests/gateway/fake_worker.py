@@ -10,14 +10,15 @@ import socket
 import sys
 import time
 
-from gateway import change, control, counters, table
+from gateway import change, control, counters
+from gateway.contract import route_table
 
 
 class Worker:
     def __init__(self, start: control.Start) -> None:
         self.start = start
         self.counters = counters.Counters(counters.attach(start.counters))
-        self.table: table.RouteTable | None = None
+        self.table: route_table.RouteTable | None = None
         self.held = 0
         self.idle = asyncio.Condition()
         self.draining = asyncio.Event()

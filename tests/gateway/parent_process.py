@@ -14,8 +14,8 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import TypeAdapter
 
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version, write
 from gateway.settings import Settings
-from gateway.table import Deployment, Endpoint, RouteTable, Version, write
 
 HERE = Path(__file__).parent
 T = TypeVar("T")

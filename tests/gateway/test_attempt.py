@@ -9,8 +9,9 @@ from time import monotonic
 import pytest
 
 from gateway import attempt as attempts
-from gateway import counters, table
+from gateway import counters
 from gateway.attempt import Attempt, GrpcAttempt, RestAttempt, Trailers
+from gateway.contract import route_table
 from gateway.counters import Counters
 from gateway.dialects.grpc_message import frame
 from gateway.errors import Code
@@ -82,7 +83,9 @@ class Wire(ABC):
         self.loop = loop
         self.attempt: Attempt
 
-    def start(self, at: table.Endpoint, *, seconds: float = HOUR, gives_up: bool = False, cancel: bool = False) -> None:
+    def start(
+        self, at: route_table.Endpoint, *, seconds: float = HOUR, gives_up: bool = False, cancel: bool = False
+    ) -> None:
         """`cancel`: at once, before there can be a connection."""
         slot = Counters(bytearray(counters.SIZE)).endpoint("default", "m", "v1", at)
 
@@ -115,19 +118,19 @@ class Wire(ABC):
     @abstractmethod
     def make(self, deadline: float, gives_up: bool) -> Attempt: ...
     @abstractmethod
-    def answering(self) -> table.Endpoint: ...
+    def answering(self) -> route_table.Endpoint: ...
     @abstractmethod
-    def busy(self) -> table.Endpoint: ...
+    def busy(self) -> route_table.Endpoint: ...
     @abstractmethod
-    def resetting(self) -> table.Endpoint: ...
+    def resetting(self) -> route_table.Endpoint: ...
     @abstractmethod
-    def breaking(self) -> table.Endpoint:
+    def breaking(self) -> route_table.Endpoint:
         """It resets once `break_now` is called, after a part of the answer."""
 
     @abstractmethod
     def break_now(self) -> None: ...
     @abstractmethod
-    def silent(self) -> table.Endpoint: ...
+    def silent(self) -> route_table.Endpoint: ...
     @abstractmethod
     def heard(self) -> None:
         """Returns once the silent server has the request."""
@@ -146,7 +149,7 @@ class Rest(Wire):
         super().__init__(loop)
         self._servers = servers
 
-    def _serve(self, script: Callable[[Peer], object]) -> table.Endpoint:
+    def _serve(self, script: Callable[[Peer], object]) -> route_table.Endpoint:
         self._server = self._servers(script)
         return self._server.endpoint
 
@@ -155,16 +158,16 @@ class Rest(Wire):
         request: list[bytes | bytearray] = [b"POST / HTTP/1.1\r\nHost: m\r\nContent-Length: 4\r\n\r\n", b"as", b"ks"]
         return RestAttempt(self.endpoint, request, deadline, sink)
 
-    def answering(self) -> table.Endpoint:
+    def answering(self) -> route_table.Endpoint:
         return self._serve(always(answer(b"{}")))
 
-    def busy(self) -> table.Endpoint:
+    def busy(self) -> route_table.Endpoint:
         return self._serve(always(answer(b"", "503 Service Unavailable")))
 
-    def resetting(self) -> table.Endpoint:
+    def resetting(self) -> route_table.Endpoint:
         return self._serve(resetting)
 
-    def breaking(self) -> table.Endpoint:
+    def breaking(self) -> route_table.Endpoint:
         async def script(peer: Peer) -> None:
             await peer.request()
             await peer.send(answer(b"1234567")[:-3])
@@ -176,7 +179,7 @@ class Rest(Wire):
     def break_now(self) -> None:
         self._server.open_gate()
 
-    def silent(self) -> table.Endpoint:
+    def silent(self) -> route_table.Endpoint:
         return self._serve(silent)
 
     def heard(self) -> None:
@@ -194,7 +197,7 @@ class Grpc(Wire):
         super().__init__(loop)
         self._servers = servers
 
-    def _serve(self, script: grpc.Script) -> table.Endpoint:
+    def _serve(self, script: grpc.Script) -> route_table.Endpoint:
         self._server = self._servers(script)
         return self._server.endpoint
 
@@ -203,16 +206,16 @@ class Grpc(Wire):
         block = encode_all((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/s/m"), (b"te", b"trailers"))
         return GrpcAttempt(self.endpoint, block, frame(b"asks"), deadline, sink)
 
-    def answering(self) -> table.Endpoint:
+    def answering(self) -> route_table.Endpoint:
         return self._serve(grpc.answering(b"{}"))
 
-    def busy(self) -> table.Endpoint:
+    def busy(self) -> route_table.Endpoint:
         return self._serve(grpc.failing(Code.UNAVAILABLE))
 
-    def resetting(self) -> table.Endpoint:
+    def resetting(self) -> route_table.Endpoint:
         return self._serve(grpc.dying)
 
-    def breaking(self) -> table.Endpoint:
+    def breaking(self) -> route_table.Endpoint:
         def script(call: grpc.ServerCall) -> None:
             call.head()
             call.data(frame(b"1234"))
@@ -222,7 +225,7 @@ class Grpc(Wire):
     def break_now(self) -> None:
         self._server.call(self._server.calls[0].peer.die)
 
-    def silent(self) -> table.Endpoint:
+    def silent(self) -> route_table.Endpoint:
         return self._serve(grpc.silent)
 
     def heard(self) -> None:
@@ -319,7 +322,7 @@ def test_cancelled_before_there_is_a_connection_it_is_never_sent(wire: Wire) -> 
 
 def test_no_server_means_that_nothing_was_sent(wire: Wire) -> None:
     port = unused_port()
-    wire.start(table.Endpoint(host="127.0.0.1", rest=port, grpc=port))
+    wire.start(route_table.Endpoint(host="127.0.0.1", rest=port, grpc=port))
     assert wire.told(1) == [("failed", Failure.CONNECT, False)]
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.change import Change, apply, departed, difference
-from gateway.table import Deployment, Endpoint, RouteTable, Version
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version
 
 names = st.sampled_from("abcde")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.table import write
+from gateway.contract.route_table import write
 from tests.gateway.parent_process import HERE, eventually, route_table
 
 ROOT = HERE.parent.parent

@@ -13,7 +13,7 @@ from scipy import stats
 
 from gateway.cohort import cohort, key
 from gateway.contract.evidence import BUCKETS
-from gateway.table import Sticky
+from gateway.contract.route_table import Sticky
 
 SALT = "lab/digits v1 v2 1"
 

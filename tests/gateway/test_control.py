@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway import control
 from gateway.change import difference
+from gateway.contract.route_table import RouteTable
 from gateway.control import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
-from gateway.table import RouteTable
 from tests.gateway.parent_process import route_table
 
 MESSAGES = [

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import counters, totals
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version
 from gateway.contract.state import VersionState
 from gateway.counters import Counters
-from gateway.table import Deployment, Endpoint, RouteTable, Version
 from gateway.totals import BUCKETS, CAUSES, FINISHED_US, IN_FLIGHT, OPEN_US, OUTCOMES, Sums, Totals
 
 KEY = ("vision", "digits", "v1", "tfserving-rest", "split")

@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from gateway import counters, totals
 from gateway.contract.evidence import SIGNALS
+from gateway.contract.route_table import Endpoint
 from gateway.counters import Counters
 from gateway.metrics import View, exposition
-from gateway.table import Endpoint
 from gateway.totals import Totals
 from tests.gateway.parent_process import ParentProcess, eventually, route_table
 

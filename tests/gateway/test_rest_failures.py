@@ -12,7 +12,7 @@ from types import TracebackType
 import pytest
 
 from gateway import totals
-from gateway.table import Endpoint, RouteTable
+from gateway.contract.route_table import Endpoint, RouteTable
 from gateway.upstream import http1
 from tests.gateway.parent_process import eventually
 from tests.support.client import Answer, Broken, request

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
+from gateway.contract.route_table import RouteTable, write
 from gateway.contract.skew import CONTRACT
 from gateway.contract.state import State
-from gateway.table import RouteTable, write
 from tests.gateway.parent_process import eventually
 from tests.support.client import Broken, request
 from tests.support.gateway import PREDICT, SELDON, GatewayProcess, table

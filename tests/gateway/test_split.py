@@ -13,9 +13,9 @@ from scipy import stats
 
 from gateway import split
 from gateway.cohort import cohort
+from gateway.contract.route_table import Deployment, Match, RouteTable, Sticky, Version
 from gateway.errors import Refusal
 from gateway.split import Assignment, Pin, assign, find
-from gateway.table import Deployment, Match, RouteTable, Sticky, Version
 
 LAST = math.nextafter(1.0, 0.0)
 """The largest that random.random() gives."""

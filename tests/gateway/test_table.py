@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.table import Deployment, Endpoint, RouteTable, TableError, Version, read, write
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, TableError, Version, read, write
 
 ENDPOINT = {"host": "10.0.0.1", "rest": 8501, "grpc": 8500}
 

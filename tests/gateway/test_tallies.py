@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from gateway import arms, counters, tallies, totals
 from gateway.arms import ERRORS, REJECTIONS, SLOW
 from gateway.contract.evidence import BUCKETS, SIGNALS, Count, DeploymentEvidence
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Sticky
 from gateway.counters import Counters
-from gateway.table import Deployment, Endpoint, RouteTable, Sticky
 from gateway.tallies import Tallies, Tally
 from tests.support.gateway import deployment
 

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import counters, tallies, totals
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version, write
 from gateway.counters import Counters
 from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
 from gateway.settings import Settings
-from gateway.table import Deployment, Endpoint, RouteTable, Version, write
 from tests.gateway.parent_process import ParentProcess, eventually
 from tests.support.client import Client
 from tests.support.grpc_client import GrpcClient

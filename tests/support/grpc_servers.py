@@ -16,9 +16,9 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
+from gateway.contract.route_table import Endpoint
 from gateway.dialects.grpc_message import frame
 from gateway.errors import Code
-from gateway.table import Endpoint
 from gateway.wire import frames
 from gateway.wire.fields import Fields, encode_all
 from gateway.wire.frames import ErrorCode

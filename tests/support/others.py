@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deployer.local import environments
-from gateway import table
-from gateway.table import Endpoint
+from gateway.contract import route_table
+from gateway.contract.route_table import Endpoint
 from tests.support.needs import needed
 from tests.support.turnout import Turnout
 
@@ -40,7 +40,7 @@ def served(folder: Path, runtime: str, name: str, versions: Mapping[str, dict[st
 
 def endpoint(turnout: Turnout, name: str, version: str) -> Endpoint:
     """Of the version's own server."""
-    deployment = table.read((turnout.state.root / "routes.json").read_bytes()).table.find(name)
+    deployment = route_table.read((turnout.state.root / "routes.json").read_bytes()).table.find(name)
     assert deployment is not None
     return deployment.by_name[version].endpoints[0]
 

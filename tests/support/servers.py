@@ -20,7 +20,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from gateway.table import Endpoint
+from gateway.contract.route_table import Endpoint
 from tests.support.loop import LoopThread
 
 

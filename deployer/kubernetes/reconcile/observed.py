@@ -19,7 +19,7 @@ from deployer.rollout.evidence import Reading
 from deployer.rollout.signature import Signature
 from deployer.rollout.state import Order
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Observed:
         return read_status(self.resource["status"]) if "status" in self.resource else None
 
     @property
-    def route(self) -> table.Deployment | None:
+    def route(self) -> route_table.Deployment | None:
         """As gateways were given it last."""
         return self.status.route if self.status is not None else None
 

@@ -26,7 +26,7 @@ from deployer.rollout.sight import Sight
 from deployer.rollout.state import Phase
 from deployer.routes import route
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 
 _AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 
@@ -141,7 +141,7 @@ def _observation(observed: Observed) -> Sight:
     )
 
 
-def _route(observed: Observed, decision: Decision) -> table.Deployment:
+def _route(observed: Observed, decision: Decision) -> route_table.Deployment:
     """The route that follows. Nobody is sent to the addresses behind a Service that is not ours."""
     ready = {version.name for version in observed.versions.values() if _carries(observed, version)}
     after = route(observed.route, observed.document, ready, decision.roles)

@@ -18,7 +18,7 @@ from deployer.kubernetes.kinds import Key, Object
 from deployer.kubernetes.lookout import Lookout
 from deployer.kubernetes.queue import Queue
 from deployer.rollout.state import Phase
-from gateway.table import RouteTable
+from gateway.contract.route_table import RouteTable
 from tests.deployer.kubernetes.known import KnownSlices, KnownStore, piece
 from tests.deployer.kubernetes.rolling import ROLLOUT, RollingWorld
 from tests.deployer.kubernetes.test_rollout import rolling

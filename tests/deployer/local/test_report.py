@@ -19,7 +19,7 @@ from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import Rollout, Trial
 from deployer.rollout_spec import Rollout as RolloutSpec
 from deployer.spec import ModelDeployment
-from gateway.table import Endpoint, RouteTable
+from gateway.contract.route_table import Endpoint, RouteTable
 
 KEY = "default/digits"
 DOCUMENT = ModelDeployment.model_validate(

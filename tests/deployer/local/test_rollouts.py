@@ -24,7 +24,7 @@ from deployer.local.state import State
 from deployer.local.supervisor import Route, Supervisor
 from deployer.rollout import kept as keeping
 from deployer.rollout.state import Phase
-from gateway import table
+from gateway.contract import route_table
 from tests.support.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
@@ -263,9 +263,9 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
     assert kept.rollout is not None
     with_traffic = replace(kept.rollout, phase=phase, weight=50.0, before=50.0, since=1.0, reason="as it was")
     state.write_rollout(KEY, keeping.write(replace(kept, rollout=with_traffic)))
-    routes = table.read(state.routes.read_bytes()).table
+    routes = route_table.read(state.routes.read_bytes()).table
     routed = routes.deployments[0].model_copy(update={"weight": 50.0})
-    state.routes.write_bytes(table.write(routes.model_copy(update={"deployments": (routed,)})))
+    state.routes.write_bytes(route_table.write(routes.model_copy(update={"deployments": (routed,)})))
 
     second = Supervisor(state, Gateway(state, Options()), print)
     second.begin()

@@ -10,7 +10,7 @@ import deployer.local.routes as local
 from deployer.local.routes import Ready
 from deployer.rollout.conduct import Roles
 from deployer.spec import ModelDeployment
-from gateway.table import Deployment, Endpoint, RouteTable
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 
 EMPTY = RouteTable(revision=7)
 

@@ -24,7 +24,7 @@ from deployer.local.state import Record, State
 from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Order
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 from gateway.contract.state import State as GatewayState
 from tests.support.turnout import Load, Turnout, until
 
@@ -383,9 +383,11 @@ def test_nothing_is_settled_before_its_table_is_in_force(tmp_path: Path, monkeyp
     spec = {"runtime": "tfserving", "versions": [{"name": "v1", "model": "/m/1"}], "traffic": {"stable": "v1"}}
     head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
     state.write_document(ModelDeployment.model_validate(head | {"spec": spec}))
-    version = table.Version(name="v1", servable=1)
-    digits = table.Deployment(namespace="default", name="digits", runtime="tfserving", stable="v1", versions=(version,))
-    state.routes.write_bytes(table.write(table.RouteTable(revision=1, deployments=(digits,))))
+    version = route_table.Version(name="v1", servable=1)
+    digits = route_table.Deployment(
+        namespace="default", name="digits", runtime="tfserving", stable="v1", versions=(version,)
+    )
+    state.routes.write_bytes(route_table.write(route_table.RouteTable(revision=1, deployments=(digits,))))
     argv = [sys.executable, "-c", "import time; time.sleep(600)"]
     processes = Processes()
     identity = processes.start(intended(), argv, {}, tmp_path, tmp_path / "log")

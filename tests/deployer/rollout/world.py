@@ -15,7 +15,7 @@ from deployer.rollout.sight import Sight
 from deployer.rollout.state import Order, Phase, Rollout
 from deployer.routes import route
 from deployer.spec import ModelDeployment
-from gateway import table
+from gateway.contract import route_table
 from tests.support.deployments import deployment
 
 ROLLOUT: dict[str, Any] = {"steps": [5, 25], "interval": "10s", "deadline": "10m", "bake": "20s"}
@@ -39,7 +39,7 @@ class World:
         self.rates: dict[str, float] = {}
         self.ready: dict[str, int] | None = None
         self.now = 1_000_000.0
-        self.route: table.Deployment | None = None
+        self.route: route_table.Deployment | None = None
         self.kept: str | None = None
         self.floors: dict[str, int] = {}
         self.told: list[Happening] = []

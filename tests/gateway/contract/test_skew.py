@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gateway import table
+from gateway.contract import route_table
 from gateway.contract.evidence import DeploymentEvidence, Evidence
 from gateway.contract.skew import CONTRACT, check
 from gateway.contract.state import State
@@ -47,10 +47,10 @@ def document(revision: int, *deployments: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize(("changes", "why"), WRITTEN)
 def test_a_table_in_a_file(changes: dict[str, Any], why: str | None) -> None:
-    before = table.read(document(1, deployment(weight=9), deployment("other"))).table
+    before = route_table.read(document(1, deployment(weight=9), deployment("other"))).table
     written = document(2, deployment(**changes), deployment("other", weight=6))
     for known, weights in ((before.by_key, {"m": 9, "other": 6}), ({}, {"other": 6})):
-        found = table.read(written, known)
+        found = route_table.read(written, known)
         assert found.refused == ({} if why is None else {"ns/m": why})
         assert found.table.revision == 2
         expected = weights if why else {"m": 5, "other": 6}

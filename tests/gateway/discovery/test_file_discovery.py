@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.contract.route_table import RouteTable, write
 from gateway.discovery.file import TableFile
 from gateway.discovery.saved import Saved
-from gateway.table import RouteTable, write
 from gateway.tasks import spawn
 from tests.gateway.parent_process import route_table
 

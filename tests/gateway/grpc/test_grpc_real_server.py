@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from gateway import counters
+from gateway.contract.route_table import Endpoint
 from gateway.errors import Code
-from gateway.table import Endpoint
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import PREDICT, predict

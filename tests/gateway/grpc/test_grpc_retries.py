@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 from gateway import totals
+from gateway.contract.route_table import Endpoint
 from gateway.errors import Code
-from gateway.table import Endpoint
 from gateway.upstream import http2
 from gateway.wire import frames
 from gateway.wire.frames import ErrorCode
