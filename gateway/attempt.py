@@ -10,8 +10,8 @@ from typing import Protocol
 
 from gateway.contract.headers import OWN
 from gateway.dialects import deadline as deadlines
-from gateway.errors import HTTP_STATUS, Code
 from gateway.evidence import PATIENCE
+from gateway.refusal import HTTP_STATUS, Code
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
 from gateway.upstream.http1 import RestExchange

@@ -14,9 +14,9 @@ from gateway.cohort import Values
 from gateway.contract.route_table import Deployment, RouteTable, Runtime, Version
 from gateway.counters import RequestSlot
 from gateway.dialects.address import Address
-from gateway.errors import HTTP_STATUS, Code, Refusal
 from gateway.evidence import Evidence
 from gateway.forwarder import Forwarder
+from gateway.refusal import HTTP_STATUS, Code, Refusal
 from gateway.upstream.balance import pick
 from gateway.upstream.endpoint import Endpoint, Upstream
 from gateway.upstream.failure import Failure

@@ -9,8 +9,8 @@ from time import monotonic
 
 from gateway.contract.route_table import RouteTable
 from gateway.counters import Counters
-from gateway.errors import Code, Refusal
 from gateway.failures import Sampler
+from gateway.refusal import Code, Refusal
 from gateway.settings import Settings
 from gateway.upstream.budget import RetryBudget
 from gateway.upstream.endpoint import Upstreams

@@ -14,20 +14,20 @@ from typing import Any
 
 from gateway import tallies, totals
 from gateway.admin import Server
-from gateway.change import difference
 from gateway.contract.evidence import Evidence
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.contract.state import State
-from gateway.control import Message
 from gateway.discovery import access
 from gateway.discovery.file import TableFile
 from gateway.discovery.kubernetes import KubernetesTables
 from gateway.discovery.saved import Saved
 from gateway.discovery.source import Source
+from gateway.ipc import Message
 from gateway.listen import open_listeners
 from gateway.metrics import View
 from gateway.process import Sent, Worker
 from gateway.settings import Settings
+from gateway.table_delta import difference
 from gateway.tallies import Tallies, Tally
 from gateway.tasks import spawn
 from gateway.totals import Snapshot, Sums, Totals

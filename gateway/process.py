@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gateway import counters, tallies, totals
 from gateway.contract.route_table import RouteTable
-from gateway.control import Channel, Message, Start
+from gateway.ipc import Channel, Message, Start
 from gateway.settings import Settings
 from gateway.tallies import Tally
 

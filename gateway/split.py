@@ -11,7 +11,7 @@ from gateway import carried
 from gateway.carried import Carried
 from gateway.cohort import Values, cohort, key
 from gateway.contract.route_table import Deployment, RouteTable, Version
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 _MOST_COMPARED = 50
 """Names that a wrong one is compared with: each costs up to 0.1 ms."""

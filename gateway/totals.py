@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway import counters, slots
-from gateway.change import departed
 from gateway.contract.route_table import RouteTable
 from gateway.contract.state import VersionState
 from gateway.slots import Key, Reading
+from gateway.table_delta import departed
 
 Row = list[int]
 Rows = dict[Key, Row]

@@ -13,13 +13,13 @@ from time import monotonic
 import uvloop
 
 from gateway import counters, logs
-from gateway.change import apply
 from gateway.contract.route_table import RouteTable
-from gateway.control import Channel, ControlError, Message, Start, first_settings
 from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.port import Front
+from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
+from gateway.table_delta import apply
 from gateway.tasks import spawn
 
 TABLE_SECONDS = 0.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from gateway.dialects.text import shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 _GRPC = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}

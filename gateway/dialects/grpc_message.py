@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 ACCEPT_ENCODING = b"identity,deflate,gzip"
 """The `grpc-accept-encoding` that an answer bears whose refusal was "unknown_encoding"."""

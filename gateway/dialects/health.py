@@ -17,7 +17,7 @@ from gateway.dialects import oip_grpc, oip_rest, seldon_grpc, tfserving_grpc
 from gateway.dialects.address import Address
 from gateway.dialects.protobuf import values
 from gateway.dialects.text import shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 _PREFIX = b"/grpc.health.v1.Health/"
 _CHECK = _PREFIX + b"Check"

@@ -13,7 +13,7 @@ from gateway.dialects.address import Address
 from gateway.dialects.protobuf import values
 from gateway.dialects.seldon_grpc import named
 from gateway.dialects.text import shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.split import Pin
 
 SERVICE = "inference.GRPCInferenceService"

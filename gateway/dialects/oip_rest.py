@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from gateway.dialects.address import Address
 from gateway.dialects.text import decoded, shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.split import Pin
 
 LIVE, READY = "server_live", "server_ready"

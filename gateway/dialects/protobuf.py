@@ -5,7 +5,7 @@ https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 MAX_FIELDS = 10_000
 """Above what any request holds; without it, a message of two-byte fields would keep a data loop busy for seconds."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from gateway.dialects.address import Address
 from gateway.dialects.text import shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 SERVICES = ("seldon.protos.Seldon", "seldon.protos.Model")
 """Of a deployment, and of its model alone: the Python microservice serves both."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from gateway.dialects.address import Address
 from gateway.dialects.text import decoded, shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 # The long paths are those of Seldon's service, the short ones of its Python microservice.
 _PATH = re.compile(

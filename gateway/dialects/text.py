@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 
 def decoded(raw: bytes) -> str:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from gateway.dialects.address import Address
 from gateway.dialects.protobuf import values
 from gateway.dialects.text import shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.split import Pin
 from protos.tfs_pb2 import ModelSpec
 

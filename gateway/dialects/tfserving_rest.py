@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from gateway.dialects.address import Address
 from gateway.dialects.text import decoded, shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.split import Pin
 
 _PREFIX = rb"(?:/seldon/([^/:]+)(?:/([^/:]+))?)?"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from gateway.dialects import oip_grpc, seldon_grpc, tfserving_grpc
 from gateway.dialects.address import Address
 from gateway.dialects.text import shown
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 
 class UnknownRest:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from gateway.errors import Code, Refusal
 from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.grpc_call import GrpcCall
+from gateway.refusal import Code, Refusal
 from gateway.wire.fields import Fields
 from gateway.wire.http2 import Connection, Limits
 

@@ -7,10 +7,10 @@ from collections import deque
 from time import monotonic
 
 from gateway import dialects
-from gateway.errors import Code, Refusal
 from gateway.forwarder import Forwarder
 from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
 from gateway.front.rest_call import RestCall, error_answer
+from gateway.refusal import Code, Refusal
 from gateway.wire.heads import CONTINUE, Head
 from gateway.wire.http1 import RequestReader
 

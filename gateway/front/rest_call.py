@@ -13,8 +13,8 @@ from gateway.call import Call
 from gateway.cohort import Values
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
 from gateway.dialects import deadline, health
-from gateway.errors import Code, Refusal
 from gateway.forwarder import Forwarder
+from gateway.refusal import Code, Refusal
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.mark import Mark, Marked
 from gateway.wire.heads import LAST_CHUNK, Head, chunk, first_values, request_head

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import change
+from gateway import table_delta
 from gateway.carried import Carried
 from gateway.contract import route_table
 from gateway.counters import Counters, EndpointSlot, RequestSlot
@@ -110,7 +110,7 @@ class Upstreams:
 
         Returns what has departed. All else costs nothing, however much it is.
         """
-        departed = change.departed((*self._table.deployments, *self._strays), new)
+        departed = table_delta.departed((*self._table.deployments, *self._strays), new)
         for deployment in departed:
             after = new.by_key.get((deployment.namespace, deployment.name))
             for version in deployment.versions:

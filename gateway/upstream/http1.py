@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 from gateway.counters import EndpointSlot
-from gateway.errors import Refusal
+from gateway.refusal import Refusal
 from gateway.settings import Settings
 from gateway.tasks import spawn
 from gateway.upstream.failure import Failure

@@ -15,7 +15,7 @@ from typing import Protocol
 import httptools
 
 from gateway.contract.headers import OWN, SECRET
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.wire.heads import Head, origin_form
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from gateway.errors import Code
+from gateway.refusal import Code
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import PREDICT as REST_PREDICT
 from tests.support.gateway import GatewayProcess, table

@@ -10,12 +10,12 @@ import socket
 import sys
 import time
 
-from gateway import change, control, counters
+from gateway import counters, ipc, table_delta
 from gateway.contract import route_table
 
 
 class Worker:
-    def __init__(self, start: control.Start) -> None:
+    def __init__(self, start: ipc.Start) -> None:
         self.start = start
         self.counters = counters.Counters(counters.attach(start.counters))
         self.table: route_table.RouteTable | None = None
@@ -25,18 +25,18 @@ class Worker:
 
     async def run(self) -> None:
         end = socket.socket(fileno=self.start.control)
-        self.channel = channel = control.Channel(self.heard, self.draining.set)
+        self.channel = channel = ipc.Channel(self.heard, self.draining.set)
         await channel.open(end)
         server = await asyncio.start_server(self.serve, sock=socket.socket(fileno=self.start.listen))
-        channel.send(control.Message(ready=True))
+        channel.send(ipc.Message(ready=True))
         await self.draining.wait()
         server.close()
         async with self.idle:
             await self.idle.wait_for(lambda: self.held == 0)
-        channel.send(control.Message(drained=True))
+        channel.send(ipc.Message(drained=True))
         channel.close()
 
-    def heard(self, message: control.Message) -> None:
+    def heard(self, message: ipc.Message) -> None:
         if message.table is not None or message.change is not None:
             before = () if self.table is None else self.table.deployments
             if message.table is not None:
@@ -44,9 +44,9 @@ class Worker:
             else:
                 assert message.change is not None
                 assert self.table is not None
-                self.table = change.apply(self.table, message.change)
+                self.table = table_delta.apply(self.table, message.change)
             self.counters.retain(self.table, before)
-            self.channel.send(control.Message(in_force=self.table.revision))
+            self.channel.send(ipc.Message(in_force=self.table.revision))
         if message.drain:
             self.draining.set()
 
@@ -72,4 +72,4 @@ class Worker:
                 self.idle.notify_all()
 
 
-asyncio.run(Worker(control.Start.parse(sys.argv[1])).run())
+asyncio.run(Worker(ipc.Start.parse(sys.argv[1])).run())

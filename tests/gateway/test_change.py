@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.change import Change, apply, departed, difference
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version
+from gateway.table_delta import Change, apply, departed, difference
 
 names = st.sampled_from("abcde")
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import control
-from gateway.change import difference
+from gateway import ipc
 from gateway.contract.route_table import RouteTable
-from gateway.control import Channel, ControlError, Message, Start, first_settings
+from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
+from gateway.table_delta import difference
 from tests.gateway.parent_process import route_table
 
 MESSAGES = [
@@ -131,7 +131,7 @@ def test_a_worker_without_settings_ends_and_says_why(sent: bytes, said: str) -> 
 
 
 def test_a_worker_waits_for_settings_no_longer_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "SETTINGS_SECONDS", 0.01)
+    monkeypatch.setattr(ipc, "SETTINGS_SECONDS", 0.01)
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(ControlError, match=r"no settings within 0\.01 s"):
         first_settings(theirs)

@@ -16,8 +16,8 @@ from gateway.arms import ERRORS, REJECTIONS
 from gateway.cohort import cohort
 from gateway.contract.route_table import Endpoint, Match, RouteTable, Sticky
 from gateway.counters import Counters
-from gateway.errors import HTTP_STATUS, Code
 from gateway.evidence import Evidence
+from gateway.refusal import HTTP_STATUS, Code
 from tests.gateway.parent_process import eventually
 from tests.support import grpc_client
 from tests.support.client import Broken, Client, request

@@ -14,7 +14,7 @@ from scipy import stats
 from gateway import split
 from gateway.cohort import cohort
 from gateway.contract.route_table import Deployment, Match, RouteTable, Sticky, Version
-from gateway.errors import Refusal
+from gateway.refusal import Refusal
 from gateway.split import Assignment, Pin, assign, find
 
 LAST = math.nextafter(1.0, 0.0)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.wire.fields import Field, Fields, encode_all
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Connection, Limits

@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 
 from gateway.contract.route_table import Endpoint
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.wire import frames
 from gateway.wire.fields import Fields, encode_all
 from gateway.wire.frames import ErrorCode

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import dialects
 from gateway.dialects import Address, with_headers
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.split import Pin
 
 DIGITS = Address("tfserving-grpc", None, "digits", None, b"/x", "predict", True)

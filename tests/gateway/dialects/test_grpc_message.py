@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.grpc_message import ACCEPT_ENCODING, frame, payload
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 LIMIT = 1 << 20
 

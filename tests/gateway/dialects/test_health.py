@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway import dialects
 from gateway.dialects import health
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 CHECK = b"/grpc.health.v1.Health/Check"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import dialects
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.split import Pin
 from protos.oip_pb2 import ModelInferRequest, ModelMetadataRequest, ModelReadyRequest
 

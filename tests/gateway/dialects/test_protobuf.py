@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.dialects.protobuf import MAX_FIELDS, values
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from protos.tfs_pb2 import BytesList, PredictRequest
 
 

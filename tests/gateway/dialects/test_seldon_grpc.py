@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import dialects
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 
 PREDICT = b"/seldon.protos.Seldon/Predict"
 

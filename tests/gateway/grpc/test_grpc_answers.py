@@ -8,7 +8,7 @@ import pytest
 
 from gateway import totals
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.wire.frames import ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table

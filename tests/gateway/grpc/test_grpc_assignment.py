@@ -13,7 +13,7 @@ from hpack import Encoder
 from gateway.cohort import cohort
 from gateway.contract.route_table import Match, RouteTable, Sticky
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.wire import blocks
 from gateway.wire.fields import encode
 from tests.support.gateway import Gateway, deployment

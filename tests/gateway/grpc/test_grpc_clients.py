@@ -11,7 +11,7 @@ import pytest
 
 from gateway import counters
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.wire import frames
 from gateway.wire.frames import ErrorCode
 from gateway.wire.http2 import Limits

@@ -7,7 +7,7 @@ from time import monotonic
 
 from gateway import counters
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.wire import frames
 from gateway.wire.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode
 from gateway.wire.http2 import Limits

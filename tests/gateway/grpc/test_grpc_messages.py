@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.dialects.grpc_message import frame
-from gateway.errors import Code
+from gateway.refusal import Code
 from protos.tfs_pb2 import PredictRequest, TensorProto
 from tests.support.gateway import Gateway
 from tests.support.grpc_client import PREDICT, SELDON_PREDICT, GrpcClient, field, predict, spec

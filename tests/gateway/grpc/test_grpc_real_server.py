@@ -13,7 +13,7 @@ import pytest
 
 from gateway import counters
 from gateway.contract.route_table import Endpoint
-from gateway.errors import Code
+from gateway.refusal import Code
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import PREDICT, predict

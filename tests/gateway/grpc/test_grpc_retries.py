@@ -11,7 +11,7 @@ import pytest
 
 from gateway import totals
 from gateway.contract.route_table import Endpoint
-from gateway.errors import Code
+from gateway.refusal import Code
 from gateway.upstream import http2
 from gateway.wire import frames
 from gateway.wire.frames import ErrorCode

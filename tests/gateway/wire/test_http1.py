@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.wire import http1
 from gateway.wire.heads import Head, chunk, request_head
 from gateway.wire.http1 import AnswerReader, RequestReader

@@ -17,9 +17,9 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway.change import Change
 from gateway.contract.route_table import RouteTable
 from gateway.settings import Settings
+from gateway.table_delta import Change
 
 SETTINGS_SECONDS = 10.0
 """How long a worker waits for its settings: they are sent while it is being started."""
