@@ -7,16 +7,17 @@ import asyncio
 from abc import ABC, abstractmethod
 from time import monotonic, monotonic_ns
 
-from gateway import carried, counters, split
+from gateway import counters
 from gateway.attempt import Attempt
-from gateway.carried import Carried
-from gateway.cohort import Values
 from gateway.contract.route_table import Deployment, RouteTable, Runtime, Version
 from gateway.counters import RequestSlot
 from gateway.dialects.address import Address
 from gateway.evidence import Evidence
 from gateway.forwarder import Forwarder
 from gateway.refusal import HTTP_STATUS, Code, Refusal
+from gateway.routing import assignment_header, router
+from gateway.routing.assignment_header import Carried
+from gateway.routing.sticky import Values
 from gateway.upstream.balance import pick
 from gateway.upstream.endpoint import Endpoint, Upstream
 from gateway.upstream.failure import Failure
@@ -83,7 +84,7 @@ class Call(ABC):
     """Where the random split chose, until the first attempt is over."""
     tried: tuple[Endpoint, ...] = ()
     attempts = 0
-    before: Carried = carried.NONE
+    before: Carried = assignment_header.NONE
     """What earlier calls were assigned, as the request says."""
     mark: Mark | None = None
     """Of the version that answers, once it is chosen."""
@@ -122,12 +123,12 @@ class Call(ABC):
         try:
             if table is None:
                 raise Refusal(Code.UNAVAILABLE, "no_table", "this gateway has no route table yet")
-            deployment = split.find(table, address.name, address.namespace)
+            deployment = router.find(table, address.name, address.namespace)
             if deployment.runtime != _DIALECT_OF[address.dialect]:
                 spoken = _SPOKEN[deployment.runtime]
                 message = f"{deployment.key} speaks {spoken}'s dialects, the request is {address.dialect}"
                 raise Refusal(Code.UNIMPLEMENTED, "other_dialect", message)
-            version, self.how, self.epoch, bucket = split.assign(
+            version, self.how, self.epoch, bucket = router.assign(
                 deployment, address.pin, forwarder.random(), self.values, self.before
             )
         except Refusal as refusal:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.dialects.text import shown
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 
 
 class Address(NamedTuple):

@@ -14,7 +14,7 @@ from gateway.dialects.protobuf import values
 from gateway.dialects.seldon_grpc import named
 from gateway.dialects.text import shown
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 
 SERVICE = "inference.GRPCInferenceService"
 

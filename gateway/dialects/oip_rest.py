@@ -14,7 +14,7 @@ from functools import lru_cache
 from gateway.dialects.address import Address
 from gateway.dialects.text import decoded, shown
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 
 LIVE, READY = "server_live", "server_ready"
 """The methods that the gateway answers itself where no deployment is named: see `health`."""

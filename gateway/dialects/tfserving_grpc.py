@@ -14,7 +14,7 @@ from gateway.dialects.address import Address
 from gateway.dialects.protobuf import values
 from gateway.dialects.text import shown
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 from protos.tfs_pb2 import ModelSpec
 
 SERVICES = (

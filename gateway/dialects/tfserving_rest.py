@@ -12,7 +12,7 @@ from functools import lru_cache
 from gateway.dialects.address import Address
 from gateway.dialects.text import decoded, shown
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 
 _PREFIX = rb"(?:/seldon/([^/:]+)(?:/([^/:]+))?)?"
 _PIN = rb"(?:/versions/(\d+)|/labels/([^/:]+))?"

@@ -8,11 +8,11 @@ from typing import Protocol
 from gateway import dialects
 from gateway.attempt import GrpcAttempt, Trailers, onward
 from gateway.call import Call
-from gateway.cohort import Values
 from gateway.dialects import deadline, grpc_message, grpc_status, health
 from gateway.forwarder import Forwarder
 from gateway.front.grpc_head import RequestHead, read
 from gateway.refusal import Code, Refusal
+from gateway.routing.sticky import Values
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.mark import Mark, Marked
 from gateway.wire.fields import Fields, encode, encode_all

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway import carried, dialects
+from gateway import dialects
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, OWN, SECRET, VERSION
 from gateway.dialects import health
+from gateway.routing import assignment_header
 from gateway.wire.blocks import NEVER_INDEXED
 from gateway.wire.fields import Field, Fields
 from gateway.wire.note import Note
@@ -34,7 +35,7 @@ class RequestHead:
         self.needs_message = self.dialect.needs_message(self.path)
         self.deployment = meta.get(DEPLOYMENT)
         self.version = meta.get(VERSION)
-        self.before = carried.read(meta.get(ASSIGNMENT))
+        self.before = assignment_header.read(meta.get(ASSIGNMENT))
 
 
 class _Known(dict[bytes, RequestHead], Note):

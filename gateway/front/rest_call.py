@@ -7,14 +7,15 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
 
-from gateway import carried, dialects
+from gateway import dialects
 from gateway.attempt import RestAttempt
 from gateway.call import Call
-from gateway.cohort import Values
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
 from gateway.dialects import deadline, health
 from gateway.forwarder import Forwarder
 from gateway.refusal import Code, Refusal
+from gateway.routing import assignment_header
+from gateway.routing.sticky import Values
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.mark import Mark, Marked
 from gateway.wire.heads import LAST_CHUNK, Head, chunk, first_values, request_head
@@ -54,7 +55,7 @@ class _Route(Note):
         self.address = address
         self.timeout = None if asked is None else deadline.from_milliseconds(asked)
         """Seconds, where the client says how long it waits."""
-        self.before = carried.read(own.get(ASSIGNMENT))
+        self.before = assignment_header.read(own.get(ASSIGNMENT))
         self._forwarded: tuple[int, Mark, bytes] | None = None
 
     def forwarded(self, head: Head, size: int, mark: Mark) -> bytes:

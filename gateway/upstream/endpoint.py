@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway import table_delta
-from gateway.carried import Carried
 from gateway.contract import route_table
 from gateway.counters import Counters, EndpointSlot, RequestSlot
+from gateway.routing.assignment_header import Carried
 from gateway.settings import Settings
 from gateway.upstream.ejection import Ejection
 from gateway.upstream.http1 import RestPool

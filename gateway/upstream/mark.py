@@ -3,9 +3,9 @@ goes to the model server, so that further calls can agree."""
 
 from __future__ import annotations
 
-from gateway import carried
-from gateway.carried import Carried
 from gateway.contract.headers import ASSIGNMENT, VERSION
+from gateway.routing import assignment_header
+from gateway.routing.assignment_header import Carried
 from gateway.wire.fields import encode
 from gateway.wire.note import Note
 
@@ -17,7 +17,7 @@ class Mark:
 
     def __init__(self, version: str, assigned: Carried) -> None:
         """`assigned`: to `version`, and by earlier calls."""
-        value = carried.write(assigned)
+        value = assignment_header.write(assigned)
         self.request_line = b"%b: %b\r\n" % (ASSIGNMENT, value) if value else b""
         self.request_field = encode(ASSIGNMENT, value) if value else b""
         name = version.encode()

@@ -16,8 +16,8 @@ import pytest
 import uvloop
 from scipy import stats
 
-from gateway.cohort import cohort
 from gateway.contract.route_table import Endpoint, RouteTable, Sticky
+from gateway.routing.sticky import cohort
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import PREDICT, GatewayProcess, deployment
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.carried import MAX_BYTES, read, write
+from gateway.routing.assignment_header import MAX_BYTES, read, write
 
 NAMES = st.from_regex(r"[a-z0-9.-]{1,20}", fullmatch=True)
 KEYS = st.builds("{}/{}".format, NAMES, NAMES)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gateway.cohort import cohort, key
 from gateway.contract.evidence import BUCKETS
 from gateway.contract.route_table import Sticky
+from gateway.routing.sticky import cohort, key
 
 SALT = "lab/digits v1 v2 1"
 
@@ -36,7 +36,7 @@ def test_a_cohort_is_two_halves_of_a_digest(salt: str, value: bytes, digest: str
 
 def test_another_process_hashes_alike() -> None:
     """Unlike Python's own `hash`."""
-    program = "from gateway.cohort import cohort; print([cohort('s', b'%d' % n) for n in range(100)])"
+    program = "from gateway.routing.sticky import cohort; print([cohort('s', b'%d' % n) for n in range(100)])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str([cohort("s", b"%d" % number) for number in range(100)])
 
@@ -58,7 +58,7 @@ def test_the_largest_digest_is_below_1(monkeypatch: pytest.MonkeyPatch) -> None:
         def digest(self) -> bytes:
             return b"\xff" * self.size
 
-    monkeypatch.setattr("gateway.cohort.blake2b", Largest)
+    monkeypatch.setattr("gateway.routing.sticky.blake2b", Largest)
     assert cohort("", b"x").share * 100 < 100
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from gateway import arms, counters, tallies
 from gateway.arms import ERRORS, REJECTIONS
-from gateway.cohort import cohort
 from gateway.contract.route_table import Endpoint, Match, RouteTable, Sticky
 from gateway.counters import Counters
 from gateway.evidence import Evidence
 from gateway.refusal import HTTP_STATUS, Code
+from gateway.routing.sticky import cohort
 from tests.gateway.parent_process import eventually
 from tests.support import grpc_client
 from tests.support.client import Broken, Client, request

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cohort import cohort
 from gateway.contract.route_table import RouteTable, Sticky
+from gateway.routing.sticky import cohort
 from tests.gateway.parent_process import eventually
 from tests.support.client import request
 from tests.support.gateway import PREDICT, GatewayProcess, deployment

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cohort import cohort
 from gateway.contract.route_table import Match, RouteTable, Sticky
+from gateway.routing.sticky import cohort
 from gateway.wire import http1
 from tests.support.client import Answer, Client, request
 from tests.support.gateway import PREDICT, Gateway, deployment

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gateway import split
-from gateway.cohort import cohort
 from gateway.contract.route_table import Deployment, Match, RouteTable, Sticky, Version
 from gateway.refusal import Refusal
-from gateway.split import Assignment, Pin, assign, find
+from gateway.routing import router
+from gateway.routing.router import Assignment, Pin, assign, find
+from gateway.routing.sticky import cohort
 
 LAST = math.nextafter(1.0, 0.0)
 """The largest that random.random() gives."""
@@ -302,9 +302,9 @@ def test_nothing_is_known_where_there_is_nothing() -> None:
 
 def test_what_is_asked_for_in_vain_again_and_again_is_compared_once() -> None:
     """To compare with hundreds of like names takes tens of milliseconds, in which a data loop does nothing else."""
-    split._near.cache_clear()
+    router._near.cache_clear()
     many = RouteTable(revision=1, deployments=tuple(deployment(name=f"some-model-{n}") for n in range(1_000)))
     for _ in range(3):
         with pytest.raises(Refusal, match=r"known: some-model-.* and 995 more"):
             find(many, "some-modell-7", None)
-    assert split._near.cache_info()[:2] == (2, 1)
+    assert router._near.cache_info()[:2] == (2, 1)

@@ -12,7 +12,7 @@ import pytest
 from deployer.rollout.evidence import Count, Reading
 from deployer.rollout.sight import Sight
 from deployer.rollout.state import Phase
-from gateway.cohort import Cohort, cohort
+from gateway.routing.sticky import Cohort, cohort
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 
 USERS = 4000

@@ -14,8 +14,8 @@ import pytest
 from deployer.rollout import gateways
 from deployer.rollout.evidence import Arms, Count, Taken, taken
 from deployer.rollout.gateways import Gateways
-from gateway.cohort import cohort
 from gateway.contract.route_table import RouteTable, Sticky
+from gateway.routing.sticky import cohort
 from tests.support.gateway import PREDICT, GatewayProcess, deployment
 from tests.support.servers import Peer, Script, Server, always, answer, silent
 from tests.support.turnout import free_port

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway import dialects
 from gateway.dialects import Address, with_headers
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 
 DIGITS = Address("tfserving-grpc", None, "digits", None, b"/x", "predict", True)
 VISION = Address("seldon-rest", "vision", "digits", None, b"/x", "predict", True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import dialects
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 from protos.oip_pb2 import ModelInferRequest, ModelMetadataRequest, ModelReadyRequest
 
 SERVICE = b"/inference.GRPCInferenceService/"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import dialects
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 from protos.tfs_pb2 import ModelSpec, PredictRequest
 
 PREDICTION = "/tensorflow.serving.PredictionService/"

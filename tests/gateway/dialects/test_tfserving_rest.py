@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import dialects
 from gateway.refusal import Code, Refusal
-from gateway.split import Pin
+from gateway.routing.router import Pin
 
 NAME = "tfserving-rest"
 

@@ -10,10 +10,10 @@ import grpc
 import pytest
 from hpack import Encoder
 
-from gateway.cohort import cohort
 from gateway.contract.route_table import Match, RouteTable, Sticky
 from gateway.dialects.grpc_message import frame
 from gateway.refusal import Code
+from gateway.routing.sticky import cohort
 from gateway.wire import blocks
 from gateway.wire.fields import encode
 from tests.support.gateway import Gateway, deployment

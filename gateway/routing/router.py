@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from gateway import carried
-from gateway.carried import Carried
-from gateway.cohort import Values, cohort, key
 from gateway.contract.route_table import Deployment, RouteTable, Version
 from gateway.refusal import Code, Refusal
+from gateway.routing import assignment_header
+from gateway.routing.assignment_header import Carried
+from gateway.routing.sticky import Values, cohort, key
 
 _MOST_COMPARED = 50
 """Names that a wrong one is compared with: each costs up to 0.1 ms."""
@@ -59,7 +59,7 @@ def assign(
     pin: Pin | None,
     u: float,
     values: Callable[[], Values] = dict,
-    before: Carried = carried.NONE,
+    before: Carried = assignment_header.NONE,
 ) -> Assignment:
     """The version for one request.
 
