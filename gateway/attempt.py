@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Protocol
 
 from gateway.contract.headers import OWN
-from gateway.dialects import deadline as deadlines
 from gateway.evidence import PATIENCE
+from gateway.protocols import deadlines
 from gateway.refusal import HTTP_STATUS, Code
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure

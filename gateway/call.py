@@ -11,9 +11,9 @@ from gateway import counters
 from gateway.attempt import Attempt
 from gateway.contract.route_table import Deployment, RouteTable, Runtime, Version
 from gateway.counters import RequestSlot
-from gateway.dialects.address import Address
 from gateway.evidence import Evidence
 from gateway.forwarder import Forwarder
+from gateway.protocols.base import Address
 from gateway.refusal import HTTP_STATUS, Code, Refusal
 from gateway.routing import assignment_header, router
 from gateway.routing.assignment_header import Carried

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from gateway import dialects
 from gateway.attempt import GrpcAttempt, Trailers, onward
 from gateway.call import Call
-from gateway.dialects import deadline, grpc_message, grpc_status, health
 from gateway.forwarder import Forwarder
 from gateway.front.grpc_head import RequestHead, read
+from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
 from gateway.upstream.endpoint import Endpoint
@@ -76,7 +75,7 @@ class GrpcCall(Call):
         timeout = self.forwarder.settings.timeout
         if asked is not None and head.grpc:
             try:
-                timeout = min(timeout, deadline.from_grpc(asked))
+                timeout = min(timeout, deadlines.from_grpc(asked))
             except Refusal as refusal:
                 self.turn_away(refusal)
                 return False
@@ -131,7 +130,7 @@ class GrpcCall(Call):
             payload = grpc_message.payload(self._message, head.meta.get(b"grpc-encoding"), limit)
         address = head.dialect.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
-            address = dialects.with_headers(address, head.deployment, head.version)
+            address = registry.with_headers(address, head.deployment, head.version)
         self.admit(address, self.deadline)
 
     def release(self) -> None:

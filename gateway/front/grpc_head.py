@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway import dialects
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, OWN, SECRET, VERSION
-from gateway.dialects import health
+from gateway.protocols import health, registry
 from gateway.routing import assignment_header
 from gateway.wire.blocks import NEVER_INDEXED
 from gateway.wire.fields import Field, Fields
@@ -31,7 +30,7 @@ class RequestHead:
         self.path = meta[b":path"]
         self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"
         self.health = health.asked(self.path, meta)
-        self.dialect = dialects.grpc(self.path)
+        self.dialect = registry.grpc(self.path)
         self.needs_message = self.dialect.needs_message(self.path)
         self.deployment = meta.get(DEPLOYMENT)
         self.version = meta.get(VERSION)

@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from gateway import dialects
 from gateway.forwarder import Forwarder
 from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
 from gateway.front.rest_call import RestCall, error_answer
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.wire.heads import CONTINUE, Head
 from gateway.wire.http1 import RequestReader
@@ -174,7 +174,7 @@ class RestFront(asyncio.Protocol):
         """What came can't be read on."""
         self._forget()
         request = self._reader.latest
-        dialect = dialects.rest(request.target)
+        dialect = registry.rest(request.target)
         self.forwarder.refused(dialect.name, refusal)
         self.transport.write(error_answer(dialect, refusal, request, True))
         self._close()

@@ -7,12 +7,11 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
 
-from gateway import dialects
 from gateway.attempt import RestAttempt
 from gateway.call import Call
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
-from gateway.dialects import deadline, health
 from gateway.forwarder import Forwarder
+from gateway.protocols import deadlines, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
 from gateway.routing.sticky import Values
@@ -46,14 +45,14 @@ class _Route(Note):
     def __init__(self, head: Head) -> None:
         """Raises Refusal."""
         own = head.own
-        address = dialects.rest(head.target).address(head.method, head.target)
+        address = registry.rest(head.target).address(head.method, head.target)
         deployment, asked = own.get(DEPLOYMENT), own.get(TIMEOUT)
         self.health = deployment is None and health.asked_over_rest(address)
         """Whether the gateway answers itself."""
         if not self.health:
-            address = dialects.with_headers(address, deployment, own.get(VERSION))
+            address = registry.with_headers(address, deployment, own.get(VERSION))
         self.address = address
-        self.timeout = None if asked is None else deadline.from_milliseconds(asked)
+        self.timeout = None if asked is None else deadlines.from_milliseconds(asked)
         """Seconds, where the client says how long it waits."""
         self.before = assignment_header.read(own.get(ASSIGNMENT))
         self._forwarded: tuple[int, Mark, bytes] | None = None
@@ -90,7 +89,7 @@ class RestCall(Call):
             try:
                 route = head.note = _Route(head)
             except Refusal as refusal:
-                self.forwarder.refused(dialects.rest(head.target).name, refusal)
+                self.forwarder.refused(registry.rest(head.target).name, refusal)
                 self.refuse(refusal)
                 return
         if route.health:
@@ -177,7 +176,7 @@ class RestCall(Call):
 
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._client.ending
-        dialect = dialects.rest(self._head.target)
+        dialect = registry.rest(self._head.target)
         self._client.transport.write(error_answer(dialect, refusal, self._head, self._close, self.mark))
         self._client.answered(close=self._close)
 
@@ -193,7 +192,7 @@ class RestCall(Call):
 
 
 def error_answer(
-    dialect: dialects.RestDialect, refusal: Refusal, request: Head, close: bool, mark: Mark | None = None
+    dialect: registry.RestDialect, refusal: Refusal, request: Head, close: bool, mark: Mark | None = None
 ) -> bytes:
     """A whole answer that says what was wrong in the caller's dialect."""
     content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)

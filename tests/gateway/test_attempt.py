@@ -13,7 +13,7 @@ from gateway import counters
 from gateway.attempt import Attempt, GrpcAttempt, RestAttempt, Trailers
 from gateway.contract import route_table
 from gateway.counters import Counters
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.settings import Settings
 from gateway.upstream.endpoint import Endpoint

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from gateway import dialects
+from gateway.protocols import registry
 from protos import methods
 from protos.methods import PREDICT, SELDON_PREDICT, Method
 from protos.seldon_pb2 import SeldonMessage
@@ -19,7 +19,7 @@ ALL = [value for value in vars(methods).values() if isinstance(value, Method)]
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.path)
 def test_each_belongs_to_a_dialect(method: Method[PredictRequest, PredictResponse]) -> None:
     path = method.path.encode()
-    dialect = dialects.grpc(path)
+    dialect = registry.grpc(path)
     message = PredictRequest(model_spec=ModelSpec(name="digits")).SerializeToString()
     assert dialect.address(path, {b"seldon": b"digits"}, message).name == "digits"
 

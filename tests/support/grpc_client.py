@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire.fields import Field, Fields, encode_all
 from gateway.wire.frames import ErrorCode

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from gateway.contract.route_table import Endpoint
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire import frames
 from gateway.wire.fields import Fields, encode_all

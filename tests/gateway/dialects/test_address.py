@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
-from gateway.dialects import Address, with_headers
+from gateway.protocols import registry
+from gateway.protocols.registry import Address, with_headers
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 
@@ -108,12 +108,12 @@ def test_nothing_but_a_refusal_is_raised(address: Address, deployment: bytes | N
     ],
 )
 def test_dialect_of_a_target(target: bytes, name: str) -> None:
-    assert dialects.rest(target).name == name
-    assert name in dialects.NAMES
+    assert registry.rest(target).name == name
+    assert name in registry.NAMES
 
 
 def test_a_path_of_no_dialect_is_told_the_known_ones() -> None:
-    dialect = dialects.rest(b"/nowhere")
+    dialect = registry.rest(b"/nowhere")
     with pytest.raises(Refusal) as caught:
         dialect.address(b"GET", b"/nowhere")
     assert caught.value.status == 404
@@ -136,12 +136,12 @@ def test_a_path_of_no_dialect_is_told_the_known_ones() -> None:
     ],
 )
 def test_dialect_of_a_grpc_path(path: bytes, name: str) -> None:
-    assert dialects.grpc(path).name == name
-    assert name in dialects.NAMES
+    assert registry.grpc(path).name == name
+    assert name in registry.NAMES
 
 
 def test_a_grpc_path_of_no_dialect_is_told_the_known_services() -> None:
-    dialect = dialects.grpc(b"/a.B/C")
+    dialect = registry.grpc(b"/a.B/C")
     assert not dialect.needs_message(b"/a.B/C")
     with pytest.raises(
         Refusal, match=r"/a\.B/C.*tensorflow\.serving\.PredictionService.*seldon\.protos\.Seldon"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects import deadline
+from gateway.protocols import deadlines
 from gateway.refusal import Code, Refusal
 
 
@@ -26,7 +26,7 @@ from gateway.refusal import Code, Refusal
     ],
 )
 def test_from_grpc(value: bytes, seconds: float) -> None:
-    assert deadline.from_grpc(value) == pytest.approx(seconds)
+    assert deadlines.from_grpc(value) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -34,27 +34,27 @@ def test_from_grpc(value: bytes, seconds: float) -> None:
 )
 def test_malformed_grpc_timeouts(value: bytes) -> None:
     with pytest.raises(Refusal, match=r"^grpc-timeout: ") as caught:
-        deadline.from_grpc(value)
+        deadlines.from_grpc(value)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 def test_from_milliseconds() -> None:
-    assert deadline.from_milliseconds(b"250") == 0.25
-    assert deadline.from_milliseconds(b"0") == 0
+    assert deadlines.from_milliseconds(b"250") == 0.25
+    assert deadlines.from_milliseconds(b"0") == 0
 
 
 @pytest.mark.parametrize("value", [b"", b"1.5", b"-1", b"1s", b"+1", b"1_0", b"123456789", b"\xb2"])
 def test_malformed_milliseconds(value: bytes) -> None:
     with pytest.raises(Refusal, match=r"^x-turnout-timeout-ms: ") as caught:
-        deadline.from_milliseconds(value)
+        deadlines.from_milliseconds(value)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 @given(st.floats(-10, 1e12))
 def test_to_grpc_is_legal_and_never_longer_than_what_is_left(seconds: float) -> None:
-    value = deadline.to_grpc(seconds)
+    value = deadlines.to_grpc(seconds)
     assert re.fullmatch(rb"[1-9][0-9]{0,7}[umS]", value)
     if 1e-6 <= seconds < 99_999_999:
-        said = deadline.from_grpc(value)
+        said = deadlines.from_grpc(value)
         assert said <= seconds * (1 + 1e-9)
         assert said >= seconds * 0.999 - 1e-6

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.grpc_message import ACCEPT_ENCODING, frame, payload
+from gateway.protocols.grpc_message import ACCEPT_ENCODING, frame, payload
 from gateway.refusal import Code, Refusal
 
 LIMIT = 1 << 20

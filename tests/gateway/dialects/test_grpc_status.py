@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects import grpc_status
+from gateway.protocols import grpc_status
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
-from gateway.dialects import health
+from gateway.protocols import health, registry
 from gateway.refusal import Code, Refusal
 
 CHECK = b"/grpc.health.v1.Health/Check"
@@ -74,11 +73,11 @@ def test_a_servers_health_over_grpc(fields: dict[bytes, bytes]) -> None:
     ],
 )
 def test_open_inference_over_rest(target: bytes, serving: bool, status: int, body: bytes) -> None:
-    address = dialects.rest(target).address(b"GET", target)
+    address = registry.rest(target).address(b"GET", target)
     assert health.asked_over_rest(address)
     assert health.rest_answer(address.method, serving) == (status, body)
 
 
 @pytest.mark.parametrize("target", [b"/seldon/ns/d/v2/health/ready", b"/v2", b"/v2/models/d/ready"])
 def test_what_is_for_a_server_over_rest(target: bytes) -> None:
-    assert not health.asked_over_rest(dialects.rest(target).address(b"GET", target))
+    assert not health.asked_over_rest(registry.rest(target).address(b"GET", target))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 from protos.oip_pb2 import ModelInferRequest, ModelMetadataRequest, ModelReadyRequest
@@ -17,9 +17,9 @@ SERVICE = b"/inference.GRPCInferenceService/"
 INFER = SERVICE + b"ModelInfer"
 
 
-def address(path: bytes, message: bytes | None, **metadata: bytes) -> dialects.Address:
+def address(path: bytes, message: bytes | None, **metadata: bytes) -> registry.Address:
     fields = {name.encode(): value for name, value in metadata.items()}
-    return dialects.grpc(path).address(path, fields, message)
+    return registry.grpc(path).address(path, fields, message)
 
 
 def field(number: int, value: bytes) -> bytes:
@@ -39,8 +39,8 @@ def test_methods_of_a_model(
     method: bytes, message: ModelInferRequest | ModelReadyRequest | ModelMetadataRequest, label: str
 ) -> None:
     path = SERVICE + method
-    assert dialects.grpc(path).needs_message(path)
-    wanted = dialects.Address("oip-grpc", None, "d", Pin("version", "v2"), path, label, True)
+    assert registry.grpc(path).needs_message(path)
+    wanted = registry.Address("oip-grpc", None, "d", Pin("version", "v2"), path, label, True)
     assert address(path, message.SerializeToString()) == wanted
 
 
@@ -50,8 +50,8 @@ def test_methods_of_a_model(
 )
 def test_methods_of_a_server(method: bytes, label: str) -> None:
     path = SERVICE + method
-    assert not dialects.grpc(path).needs_message(path)
-    assert address(path, None) == dialects.Address("oip-grpc", None, "", None, path, label, True)
+    assert not registry.grpc(path).needs_message(path)
+    assert address(path, None) == registry.Address("oip-grpc", None, "", None, path, label, True)
     assert address(path, None, seldon=b"d", namespace=b"ns").name == "d"
 
 
@@ -125,7 +125,7 @@ def test_a_long_name_is_found_too() -> None:
     ],
 )
 def test_methods_that_are_refused(path: bytes, code: Code, said: str) -> None:
-    assert not dialects.grpc(path).needs_message(path)
+    assert not registry.grpc(path).needs_message(path)
     with pytest.raises(Refusal, match=said) as caught:
         address(path, None)
     assert caught.value.code is code

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 
@@ -48,8 +48,8 @@ V2 = Pin("version", "v2")
 def test_address(
     method: str, target: str, namespace: str | None, name: str, pin: Pin | None, upstream: str, label: str
 ) -> None:
-    wanted = dialects.Address("oip-rest", namespace, name, pin, upstream.encode(), label, True)
-    assert dialects.rest(target.encode()).address(method.encode(), target.encode()) == wanted
+    wanted = registry.Address("oip-rest", namespace, name, pin, upstream.encode(), label, True)
+    assert registry.rest(target.encode()).address(method.encode(), target.encode()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_address(
 )
 def test_a_wrong_method(method: str, target: str, takes: str) -> None:
     with pytest.raises(Refusal, match=f"takes {takes}, not {method}$") as caught:
-        dialects.rest(target.encode()).address(method.encode(), target.encode())
+        registry.rest(target.encode()).address(method.encode(), target.encode())
     assert caught.value.status == 405
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_method(method: str, target: str, takes: str) -> None:
 )
 def test_an_unknown_path(target: str) -> None:
     with pytest.raises(Refusal, match=r"No such path: .*known: /v2/models/<deployment>") as caught:
-        dialects.rest(target.encode()).address(b"GET", target.encode())
+        registry.rest(target.encode()).address(b"GET", target.encode())
     assert caught.value.code is Code.NOT_FOUND
 
 
@@ -99,19 +99,19 @@ def test_an_unknown_path(target: str) -> None:
 )
 def test_servers_are_not_reconfigured_through_the_gateway(target: str) -> None:
     with pytest.raises(Refusal, match="ModelDeployment") as caught:
-        dialects.rest(target.encode()).address(b"POST", target.encode())
+        registry.rest(target.encode()).address(b"POST", target.encode())
     assert caught.value.code is Code.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize("target", ["/v2/models/%ff/infer", "/v2/models/d/versions/%ff/infer"])
 def test_names_that_are_not_utf8(target: str) -> None:
     with pytest.raises(Refusal, match="not UTF-8") as caught:
-        dialects.rest(target.encode()).address(b"POST", target.encode())
+        registry.rest(target.encode()).address(b"POST", target.encode())
     assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 def test_error_body() -> None:
-    kind, body = dialects.rest(b"/v2/models/d").error(Code.UNAVAILABLE, 503, 'no "endpoint"')
+    kind, body = registry.rest(b"/v2/models/d").error(Code.UNAVAILABLE, 503, 'no "endpoint"')
     assert kind == b"application/json"
     assert json.loads(body) == {"error": 'no "endpoint"'}
 
@@ -126,7 +126,7 @@ PARTS = b"/v2 /models /d /versions /infer /ready /health /live /repository / ?".
 )
 def test_nothing_but_a_refusal_is_raised(method: bytes, prefix: bytes, parts: list[bytes]) -> None:
     target = prefix + b"".join(parts)
-    dialect = dialects.rest(target)
+    dialect = registry.rest(target)
     try:
         address = dialect.address(method, target)
     except Refusal as refusal:

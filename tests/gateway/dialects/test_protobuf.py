@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.dialects.protobuf import MAX_FIELDS, values
+from gateway.protocols.protobuf_scan import MAX_FIELDS, values
 from gateway.refusal import Code, Refusal
 from protos.tfs_pb2 import BytesList, PredictRequest
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 
 PREDICT = b"/seldon.protos.Seldon/Predict"
 
 
-def address(path: bytes, fields: dict[bytes, bytes]) -> dialects.Address:
-    dialect = dialects.grpc(path)
+def address(path: bytes, fields: dict[bytes, bytes]) -> registry.Address:
+    dialect = registry.grpc(path)
     assert not dialect.needs_message(path)
     return dialect.address(path, fields, None)
 
@@ -31,7 +31,7 @@ def address(path: bytes, fields: dict[bytes, bytes]) -> dialects.Address:
     ],
 )
 def test_methods(path: bytes, label: str, repeatable: bool) -> None:
-    wanted = dialects.Address("seldon-grpc", "vision", "digits", None, path, label, repeatable)
+    wanted = registry.Address("seldon-grpc", "vision", "digits", None, path, label, repeatable)
     assert address(path, {b"seldon": b"digits", b"namespace": b"vision"}) == wanted
 
 
@@ -53,7 +53,7 @@ def test_no_metadata_at_all_is_refused_with_what_to_send() -> None:
     with pytest.raises(
         Refusal, match="seldon: <deployment> and namespace: <namespace>, or x-turnout-deployment"
     ) as caught:
-        dialects.with_headers(address(PREDICT, {}), None, None)
+        registry.with_headers(address(PREDICT, {}), None, None)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 
 NAME = "seldon-rest"
@@ -45,8 +45,8 @@ NAME = "seldon-rest"
     ],
 )
 def test_address(method: str, target: str, namespace: str | None, name: str, upstream: str, label: str) -> None:
-    wanted = dialects.Address(NAME, namespace, name, None, upstream.encode(), label, label != "feedback")
-    assert dialects.rest(target.encode()).address(method.encode(), target.encode()) == wanted
+    wanted = registry.Address(NAME, namespace, name, None, upstream.encode(), label, label != "feedback")
+    assert registry.rest(target.encode()).address(method.encode(), target.encode()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_address(method: str, target: str, namespace: str | None, name: str, ups
 )
 def test_a_wrong_method(method: str, target: str) -> None:
     with pytest.raises(Refusal, match=f"not {method}$") as caught:
-        dialects.rest(target.encode()).address(method.encode(), target.encode())
+        registry.rest(target.encode()).address(method.encode(), target.encode())
     assert caught.value.status == 405
 
 
@@ -69,12 +69,12 @@ def test_a_wrong_method(method: str, target: str) -> None:
 )
 def test_an_unknown_path(target: str) -> None:
     with pytest.raises(Refusal, match="No such path: ") as caught:
-        dialects.rest(target.encode()).address(b"POST", target.encode())
+        registry.rest(target.encode()).address(b"POST", target.encode())
     assert caught.value.code is Code.NOT_FOUND
 
 
 def test_error_body() -> None:
-    kind, body = dialects.rest(b"/seldon/ns/d/predict").error(Code.UNAVAILABLE, 503, "no endpoint")
+    kind, body = registry.rest(b"/seldon/ns/d/predict").error(Code.UNAVAILABLE, 503, "no endpoint")
     assert kind == b"application/json"
     assert json.loads(body) == {"status": {"code": 503, "info": "no endpoint", "status": "FAILURE"}}
 
@@ -99,7 +99,7 @@ def test_error_body() -> None:
     ).map(lambda parts: b"/seldon/" + b"".join(parts)),
 )
 def test_nothing_but_a_refusal_is_raised(method: bytes, target: bytes) -> None:
-    dialect = dialects.rest(target)
+    dialect = registry.rest(target)
     try:
         address = dialect.address(method, target)
     except Refusal as refusal:

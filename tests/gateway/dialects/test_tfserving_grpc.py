@@ -9,7 +9,7 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 from protos.tfs_pb2 import ModelSpec, PredictRequest
@@ -19,8 +19,8 @@ PREDICT = PREDICTION.encode() + b"Predict"
 MULTI_INFERENCE = PREDICTION.encode() + b"MultiInference"
 
 
-def address(path: bytes, message: bytes | None) -> dialects.Address:
-    return dialects.grpc(path).address(path, {}, message)
+def address(path: bytes, message: bytes | None) -> registry.Address:
+    return registry.grpc(path).address(path, {}, message)
 
 
 def field(number: int, value: bytes) -> bytes:
@@ -50,8 +50,8 @@ def spec(name: str = "digits", version: int | None = None, label: str | None = N
 )
 def test_methods(path: str, label: str, repeatable: bool) -> None:
     raw = path.encode()
-    assert dialects.grpc(raw).needs_message(raw)
-    wanted = dialects.Address("tfserving-grpc", None, "digits", None, raw, label, repeatable)
+    assert registry.grpc(raw).needs_message(raw)
+    wanted = registry.Address("tfserving-grpc", None, "digits", None, raw, label, repeatable)
     assert address(raw, field(1, spec())) == wanted
 
 
@@ -106,7 +106,7 @@ def task(raw: bytes) -> bytes:
 def test_multi_inference() -> None:
     other_signature = ModelSpec(name="digits", version=Int64Value(value=2), signature_name="other").SerializeToString()
     message = task(spec(version=2)) + field(2, b"input") + task(other_signature)
-    assert address(MULTI_INFERENCE, message) == dialects.Address(
+    assert address(MULTI_INFERENCE, message) == registry.Address(
         "tfserving-grpc", None, "digits", Pin("servable", "2"), MULTI_INFERENCE, "multi_inference", True
     )
 
@@ -131,7 +131,7 @@ def test_multi_inference_for_several_models(message: bytes, said: str) -> None:
 
 def test_servers_are_not_reconfigured_through_the_gateway() -> None:
     path = b"/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-    assert not dialects.grpc(path).needs_message(path)
+    assert not registry.grpc(path).needs_message(path)
     with pytest.raises(Refusal, match="ModelDeployment") as caught:
         address(path, None)
     assert caught.value.code is Code.PERMISSION_DENIED
@@ -141,7 +141,7 @@ def test_servers_are_not_reconfigured_through_the_gateway() -> None:
     "path", [PREDICT + b"Stream", b"/tensorflow.serving.PredictionService/", b"/tensorflow.serving.X/Predict"]
 )
 def test_an_unknown_method(path: bytes) -> None:
-    assert not dialects.grpc(path).needs_message(path)
+    assert not registry.grpc(path).needs_message(path)
     with pytest.raises(Refusal, match=r"known: /tensorflow\.serving\.PredictionService/Predict, ") as caught:
         address(path, None)
     assert caught.value.code is Code.UNIMPLEMENTED

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway import dialects
+from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 
@@ -43,8 +43,8 @@ def test_address(
     method: str, target: str, namespace: str | None, name: str, pin: Pin | None, upstream: str | None, label: str
 ) -> None:
     raw = target.encode()
-    wanted = dialects.Address(NAME, namespace, name, pin, upstream.encode() if upstream else raw, label, True)
-    assert dialects.rest(raw).address(method.encode(), raw) == wanted
+    wanted = registry.Address(NAME, namespace, name, pin, upstream.encode() if upstream else raw, label, True)
+    assert registry.rest(raw).address(method.encode(), raw) == wanted
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_address(
 )
 def test_malformed_request(method: str, target: str) -> None:
     with pytest.raises(Refusal) as caught:
-        dialects.rest(target.encode()).address(method.encode(), target.encode())
+        registry.rest(target.encode()).address(method.encode(), target.encode())
     assert (caught.value.code, caught.value.status) == (Code.INVALID_ARGUMENT, 400)
     assert caught.value.message == f"Malformed request: {method} {target}"
 
@@ -74,27 +74,27 @@ def test_malformed_request(method: str, target: str) -> None:
 @pytest.mark.parametrize("target", [b"/v1/models", b"/v1/models?x", b"/v1/models/versions/1"])
 def test_a_model_must_be_named(target: bytes) -> None:
     with pytest.raises(Refusal, match=r"^Missing model name in request\.$") as caught:
-        dialects.rest(target).address(b"GET", target)
+        registry.rest(target).address(b"GET", target)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("target", [b"/v1/models/%ff:predict", b"/v1/models/d/labels/%c3:predict"])
 def test_a_name_must_be_utf8(target: bytes) -> None:
     with pytest.raises(Refusal, match="is not UTF-8") as caught:
-        dialects.rest(target).address(b"POST", target)
+        registry.rest(target).address(b"POST", target)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 def test_what_is_shown_is_bounded_and_printable() -> None:
     target = b"/v1/models/\x00\x1b\xff\n" + b"a" * 60_000
     with pytest.raises(Refusal) as caught:
-        dialects.rest(target).address(b"POST", target)
+        registry.rest(target).address(b"POST", target)
     assert len(caught.value.message) < 1000
     assert caught.value.message.isprintable()
 
 
 def test_error_body() -> None:
-    kind, body = dialects.rest(b"/v1/models/m").error(Code.NOT_FOUND, 404, 'no "model"\n\udcff')
+    kind, body = registry.rest(b"/v1/models/m").error(Code.NOT_FOUND, 404, 'no "model"\n\udcff')
     assert kind == b"application/json"
     assert json.loads(body) == {"error": 'no "model"\n\udcff'}
 
@@ -112,7 +112,7 @@ def test_error_body() -> None:
 )
 @example(b"POST", b"/v1/models/d/versions/" + b"9" * 5000 + b":predict")
 def test_nothing_but_a_refusal_is_raised(method: bytes, target: bytes) -> None:
-    dialect = dialects.rest(target)
+    dialect = registry.rest(target)
     try:
         address = dialect.address(method, target)
     except Refusal as refusal:

@@ -11,7 +11,7 @@ import pytest
 from hpack import Encoder
 
 from gateway.contract.route_table import Match, RouteTable, Sticky
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.routing.sticky import cohort
 from gateway.wire import blocks

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway import counters
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire import frames
 from gateway.wire.frames import ErrorCode

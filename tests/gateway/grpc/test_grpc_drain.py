@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from gateway import counters
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire import frames
 from gateway.wire.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from protos.tfs_pb2 import PredictRequest, TensorProto
 from tests.support.gateway import Gateway

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.dialects.grpc_message import frame
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire.frames import ErrorCode
 from tests.gateway.parent_process import eventually

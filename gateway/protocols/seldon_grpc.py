@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.dialects.address import Address
-from gateway.dialects.text import shown
+from gateway.protocols.base import Address
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 
 SERVICES = ("seldon.protos.Seldon", "seldon.protos.Model")

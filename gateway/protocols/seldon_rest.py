@@ -12,8 +12,8 @@ import json
 import re
 from functools import lru_cache
 
-from gateway.dialects.address import Address
-from gateway.dialects.text import decoded, shown
+from gateway.protocols.base import Address
+from gateway.protocols.text import decoded, shown
 from gateway.refusal import Code, Refusal
 
 # The long paths are those of Seldon's service, the short ones of its Python microservice.

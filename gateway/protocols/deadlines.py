@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.dialects.text import shown
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 
 _GRPC = re.compile(rb"([0-9]{1,8})([HMSmun])")

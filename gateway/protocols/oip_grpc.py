@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from gateway.dialects.address import Address
-from gateway.dialects.protobuf import values
-from gateway.dialects.seldon_grpc import named
-from gateway.dialects.text import shown
+from gateway.protocols.base import Address
+from gateway.protocols.protobuf_scan import values
+from gateway.protocols.seldon_grpc import named
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from gateway.dialects.text import shown
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from gateway.dialects import oip_grpc, seldon_grpc, tfserving_grpc
-from gateway.dialects.address import Address
-from gateway.dialects.text import shown
+from gateway.protocols import oip_grpc, seldon_grpc, tfserving_grpc
+from gateway.protocols.base import Address
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from gateway.dialects.address import Address, GrpcDialect, RestDialect, with_headers
-from gateway.dialects.oip_grpc import OipGrpc
-from gateway.dialects.oip_rest import OipRest
-from gateway.dialects.seldon_grpc import SeldonGrpc
-from gateway.dialects.seldon_rest import SeldonRest
-from gateway.dialects.tfserving_grpc import TfservingGrpc
-from gateway.dialects.tfserving_rest import TfservingRest
-from gateway.dialects.unknown import UnknownGrpc, UnknownRest
+from gateway.protocols.base import Address, GrpcDialect, RestDialect, with_headers
+from gateway.protocols.oip_grpc import OipGrpc
+from gateway.protocols.oip_rest import OipRest
+from gateway.protocols.seldon_grpc import SeldonGrpc
+from gateway.protocols.seldon_rest import SeldonRest
+from gateway.protocols.tfserving_grpc import TfservingGrpc
+from gateway.protocols.tfserving_rest import TfservingRest
+from gateway.protocols.unknown import UnknownGrpc, UnknownRest
 
 __all__ = ["NAMES", "Address", "GrpcDialect", "RestDialect", "grpc", "rest", "with_headers"]
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
-from gateway.dialects.address import Address
-from gateway.dialects.protobuf import values
-from gateway.dialects.text import shown
+from gateway.protocols.base import Address
+from gateway.protocols.protobuf_scan import values
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 from protos.tfs_pb2 import ModelSpec

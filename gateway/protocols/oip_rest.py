@@ -11,8 +11,8 @@ import json
 import re
 from functools import lru_cache
 
-from gateway.dialects.address import Address
-from gateway.dialects.text import decoded, shown
+from gateway.protocols.base import Address
+from gateway.protocols.text import decoded, shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 

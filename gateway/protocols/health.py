@@ -13,10 +13,10 @@ import json
 from collections.abc import Mapping
 
 from gateway.contract.headers import DEPLOYMENT
-from gateway.dialects import oip_grpc, oip_rest, seldon_grpc, tfserving_grpc
-from gateway.dialects.address import Address
-from gateway.dialects.protobuf import values
-from gateway.dialects.text import shown
+from gateway.protocols import oip_grpc, oip_rest, seldon_grpc, tfserving_grpc
+from gateway.protocols.base import Address
+from gateway.protocols.protobuf_scan import values
+from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 
 _PREFIX = b"/grpc.health.v1.Health/"
