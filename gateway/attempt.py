@@ -16,8 +16,8 @@ from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
 from gateway.upstream.http1 import RestExchange
 from gateway.upstream.http2 import GrpcExchange
-from gateway.wire.fields import Field, Fields, encode
-from gateway.wire.heads import Head
+from gateway.wire.http1.heads import Head
+from gateway.wire.http2.fields import Field, Fields, encode
 from gateway.wire.note import Note
 
 _TIMEOUT = encode(b"grpc-timeout", b"")[:-1]

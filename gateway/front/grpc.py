@@ -9,8 +9,8 @@ from gateway.forwarder import Forwarder
 from gateway.front.clients import Clients
 from gateway.front.grpc_call import GrpcCall
 from gateway.refusal import Code, Refusal
-from gateway.wire.fields import Fields
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import Fields
 
 
 class GrpcFront(asyncio.Protocol):

@@ -14,8 +14,8 @@ from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.mark import Mark, Marked
-from gateway.wire.fields import Fields, encode, encode_all
-from gateway.wire.http2 import LOW_MARK, Connection
+from gateway.wire.http2.connection import LOW_MARK, Connection
+from gateway.wire.http2.fields import Fields, encode, encode_all
 
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, OWN, SECRET, VERSION
 from gateway.protocols import health, registry
 from gateway.routing import assignment_header
-from gateway.wire.blocks import NEVER_INDEXED
-from gateway.wire.fields import Field, Fields
+from gateway.wire.http2.fields import Field, Fields
+from gateway.wire.http2.header_blocks import NEVER_INDEXED
 from gateway.wire.note import Note
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))

@@ -13,7 +13,7 @@ from gateway.forwarder import Forwarder
 from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
 from gateway.front.grpc import GrpcFront
 from gateway.front.rest import RestFront
-from gateway.wire.frames import PREFACE
+from gateway.wire.http2.frames import PREFACE
 
 
 class Front(asyncio.Protocol):

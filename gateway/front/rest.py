@@ -11,8 +11,8 @@ from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
 from gateway.front.rest_call import RestCall, error_answer
 from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
-from gateway.wire.heads import CONTINUE, Head
-from gateway.wire.http1 import RequestReader
+from gateway.wire.http1.heads import CONTINUE, Head
+from gateway.wire.http1.reader import RequestReader
 
 _MOST_WAITING = 32
 """Pipelined requests that are taken in before their turn. While more wait nothing is read, so a client that has gone is

@@ -17,7 +17,7 @@ from gateway.routing import assignment_header
 from gateway.routing.sticky import Values
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.mark import Mark, Marked
-from gateway.wire.heads import LAST_CHUNK, Head, chunk, first_values, request_head
+from gateway.wire.http1.heads import LAST_CHUNK, Head, chunk, first_values, request_head
 from gateway.wire.note import Note
 
 

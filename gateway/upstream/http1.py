@@ -12,8 +12,8 @@ from gateway.refusal import Refusal
 from gateway.settings import Settings
 from gateway.tasks import spawn
 from gateway.upstream.failure import Failure
-from gateway.wire.heads import Head
-from gateway.wire.http1 import AnswerReader
+from gateway.wire.http1.heads import Head
+from gateway.wire.http1.reader import AnswerReader
 
 
 class RestExchange(Protocol):

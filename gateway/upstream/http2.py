@@ -12,9 +12,9 @@ from gateway.counters import EndpointSlot
 from gateway.settings import Settings
 from gateway.tasks import spawn
 from gateway.upstream.failure import Failure
-from gateway.wire.fields import Fields
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import Fields
+from gateway.wire.http2.frames import ErrorCode
 
 STREAM_WINDOW = 256 << 10
 """What an answer that its client does not take may hold of this gateway's memory."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from gateway.contract.headers import ASSIGNMENT, VERSION
 from gateway.routing import assignment_header
 from gateway.routing.assignment_header import Carried
-from gateway.wire.fields import encode
+from gateway.wire.http2.fields import encode
 from gateway.wire.note import Note
 
 

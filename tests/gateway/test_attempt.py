@@ -18,8 +18,8 @@ from gateway.refusal import Code
 from gateway.settings import Settings
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
-from gateway.wire.fields import Fields, encode_all
-from gateway.wire.heads import Head
+from gateway.wire.http1.heads import Head
+from gateway.wire.http2.fields import Fields, encode_all
 from tests.gateway.parent_process import eventually
 from tests.support import grpc_servers as grpc
 from tests.support.loop import LoopThread

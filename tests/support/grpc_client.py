@@ -15,9 +15,9 @@ from types import TracebackType
 
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
-from gateway.wire.fields import Field, Fields, encode_all
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import Field, Fields, encode_all
+from gateway.wire.http2.frames import ErrorCode
 from protos.tfs_pb2 import ModelSpec, PredictRequest
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

@@ -19,10 +19,10 @@ from typing import TypeVar, cast
 from gateway.contract.route_table import Endpoint
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
-from gateway.wire import frames
-from gateway.wire.fields import Fields, encode_all
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import Fields, encode_all
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.loop import LoopThread
 

@@ -14,8 +14,8 @@ from gateway.contract.route_table import Match, RouteTable, Sticky
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.routing.sticky import cohort
-from gateway.wire import blocks
-from gateway.wire.fields import encode
+from gateway.wire.http2 import header_blocks
+from gateway.wire.http2.fields import encode
 from tests.support.gateway import Gateway, deployment
 from tests.support.grpc_client import PREDICT, Answer, GrpcClient, predict
 from tests.support.grpc_servers import GrpcServer, answering, failing
@@ -140,7 +140,7 @@ def test_secrets_that_are_keys_are_not_remembered(start: Callable[..., GrpcClien
     value = "user=hunter2" if name == "cookie" else "hunter2"
     for metadata in ({name: value}, {"grpc-timeout": "1S", name: value}) * 3:
         assert client.call(PREDICT, predict(), metadata).code == Code.OK
-    assert not [known for known in (*blocks._known_blocks, *blocks._known_fields) if b"hunter2" in known]
+    assert not [known for known in (*header_blocks._known_blocks, *header_blocks._known_fields) if b"hunter2" in known]
 
 
 def test_rules(start: Callable[..., GrpcClient]) -> None:

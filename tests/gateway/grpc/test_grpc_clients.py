@@ -12,9 +12,9 @@ import pytest
 from gateway import counters
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
-from gateway.wire import frames
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Limits
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, at_rest, table
 from tests.support.grpc_client import PREDICT, GrpcClient, predict

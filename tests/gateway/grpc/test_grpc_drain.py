@@ -8,9 +8,9 @@ from time import monotonic
 from gateway import counters
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
-from gateway.wire import frames
-from gateway.wire.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode
-from gateway.wire.http2 import Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Limits
+from gateway.wire.http2.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import HEALTH, PREDICT, GrpcClient, predict

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.front.grpc_head import RequestHead, read
-from gateway.wire.blocks import Decoder
-from gateway.wire.fields import Fields, encode, encode_all
+from gateway.wire.http2.fields import Fields, encode, encode_all
+from gateway.wire.http2.header_blocks import Decoder
 
 BEGIN = encode_all(
     (b":method", b"POST"),

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
-from gateway.wire.frames import ErrorCode
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import HEALTH, PREDICT, SELDON_PREDICT, STATUS, Answer, GrpcClient, field, predict, spec

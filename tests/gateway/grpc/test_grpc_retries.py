@@ -13,9 +13,9 @@ from gateway import totals
 from gateway.contract.route_table import Endpoint
 from gateway.refusal import Code
 from gateway.upstream import http2
-from gateway.wire import frames
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Limits
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import PREDICT, SELDON_FEEDBACK, SELDON_PREDICT, predict

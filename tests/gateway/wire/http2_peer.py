@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.wire import frames
-from gateway.wire.fields import Fields, encode_all
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import Fields, encode_all
 
 FIELDS = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C"), (b"te", b"trailers")]
 REQUEST = encode_all(*FIELDS)

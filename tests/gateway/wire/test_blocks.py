@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from gateway.wire import blocks
-from gateway.wire.blocks import MAX_EXPANSION, OVERSIZE, Decoder, FieldError
-from gateway.wire.fields import Field, encode, encode_all, kind
+from gateway.wire.http2 import header_blocks
+from gateway.wire.http2.fields import Field, encode, encode_all, kind
+from gateway.wire.http2.header_blocks import MAX_EXPANSION, OVERSIZE, Decoder, FieldError
 
 Pair = tuple[bytes, bytes]
 
@@ -27,8 +27,8 @@ PAIRS = st.lists(st.tuples(NAMES, VALUES), max_size=8)
 @pytest.fixture(autouse=True)
 def _forget() -> None:
     """What other tests left in memory must not decide."""
-    blocks._known_fields.clear()
-    blocks._known_blocks.clear()
+    header_blocks._known_fields.clear()
+    header_blocks._known_blocks.clear()
 
 
 def fast(limit: int = LIMIT) -> Decoder:
@@ -219,28 +219,28 @@ def test_secrets_are_never_remembered() -> None:
     block = encode_all((b"x-seen", b"1"), *secret) + encode(b"x-key", b"hunter2", never_index=True)
     for _ in range(3):
         decoder.decode(block)
-    assert {field.name for field in blocks._known_fields.values()} == {b"x-seen"}
-    assert not blocks._known_blocks
+    assert {field.name for field in header_blocks._known_fields.values()} == {b"x-seen"}
+    assert not header_blocks._known_blocks
 
 
 def test_malformed_fields_are_never_remembered() -> None:
     block = encode_all((b"X-Upper", b"1"), (b"x-a", b"a\nb"))
     fast().decode(block)
     fast().decode(block)
-    assert not blocks._known_fields
-    assert not blocks._known_blocks
+    assert not header_blocks._known_fields
+    assert not header_blocks._known_blocks
 
 
 def test_what_is_remembered_is_bounded() -> None:
     decoder = fast()
-    for number in range(blocks.MAX_KNOWN_FIELDS + 10):
+    for number in range(header_blocks.MAX_KNOWN_FIELDS + 10):
         block = encode(b"x-a", b"%d" % number)
         decoder.decode(block)
         decoder.decode(block)
-    decoder.decode(encode(b"x-a", b"v" * blocks.MAX_KNOWN_BYTES))
-    assert 0 < len(blocks._known_fields) <= blocks.MAX_KNOWN_FIELDS
-    assert 0 < len(blocks._known_blocks) <= blocks.MAX_KNOWN_BLOCKS
-    assert max(map(len, blocks._known_fields)) < 20
+    decoder.decode(encode(b"x-a", b"v" * header_blocks.MAX_KNOWN_BYTES))
+    assert 0 < len(header_blocks._known_fields) <= header_blocks.MAX_KNOWN_FIELDS
+    assert 0 < len(header_blocks._known_blocks) <= header_blocks.MAX_KNOWN_BLOCKS
+    assert max(map(len, header_blocks._known_fields)) < 20
 
 
 def test_what_is_remembered_is_what_was_decoded() -> None:

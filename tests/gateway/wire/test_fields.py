@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire import fields
-from gateway.wire.fields import Field, encode, encode_all, kind, shape
+from gateway.wire.http2 import fields
+from gateway.wire.http2.fields import Field, encode, encode_all, kind, shape
 
 TEXT = st.binary(max_size=300)
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.refusal import Code, Refusal
-from gateway.wire import http1
-from gateway.wire.heads import Head, chunk, request_head
-from gateway.wire.http1 import AnswerReader, RequestReader
+from gateway.wire.http1 import reader as http1
+from gateway.wire.http1.heads import Head, chunk, request_head
+from gateway.wire.http1.reader import AnswerReader, RequestReader
 
 LIMIT = 1024
 POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"

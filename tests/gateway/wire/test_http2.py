@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.wire import frames
-from gateway.wire.fields import encode
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import encode
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.wire.http2_peer import (
     ANSWER,
     FIELDS,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.wire import frames
-from gateway.wire.fields import encode, encode_all
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Limits
+from gateway.wire.http2.fields import encode, encode_all
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.wire.http2_peer import ANSWER, FIELDS, REQUEST, TRAILERS, client, data, head, rst, server
 
 # Messages that are not what they ought to be.

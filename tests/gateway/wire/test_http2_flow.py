@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.wire import frames
-from gateway.wire.frames import ErrorCode
-from gateway.wire.http2 import LOW_MARK, Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import LOW_MARK, Limits
+from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.wire.http2_peer import (
     ANSWER,
     REQUEST,

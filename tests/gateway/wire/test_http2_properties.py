@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, DrawFn
 
-from gateway.wire import frames
-from gateway.wire.fields import Fields, encode, encode_all
-from gateway.wire.http2 import Connection, Limits
+from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.fields import Fields, encode, encode_all
 from tests.gateway.wire.http2_peer import ANSWER, REQUEST, TRAILERS, Recorder, client, data, frames_of, head, server
 
 BLOCKS = st.one_of(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.wire import frames
-from gateway.wire.fields import encode, encode_all
+from gateway.wire.http2 import frames
+from gateway.wire.http2.fields import encode, encode_all
 from tests.gateway.wire.http2_peer import Side, client, server
 
 REQUEST = encode_all(

@@ -8,7 +8,7 @@ from hpack.huffman_table import decode_huffman
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.huffman import decode
+from gateway.wire.http2.huffman import decode
 
 _encoder = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 

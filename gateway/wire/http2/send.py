@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from gateway.wire import frames
-from gateway.wire.frames import MAX_PAYLOAD, ErrorCode, write_head
-from gateway.wire.handler import Handler, Limits
-from gateway.wire.stream import Stream
+from gateway.wire.http2 import frames
+from gateway.wire.http2.frames import MAX_PAYLOAD, ErrorCode, write_head
+from gateway.wire.http2.handler import Handler, Limits
+from gateway.wire.http2.stream import Stream
 
 LOW_MARK = 65_536
 """on_writable comes when a stream's queue has been longer than this many bytes, and no longer is."""

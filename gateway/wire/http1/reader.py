@@ -16,7 +16,7 @@ import httptools
 
 from gateway.contract.headers import OWN, SECRET
 from gateway.refusal import Code, Refusal
-from gateway.wire.heads import Head, origin_form
+from gateway.wire.http1.heads import Head, origin_form
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
 _HOP = frozenset(

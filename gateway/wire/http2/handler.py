@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from gateway.wire.fields import Fields
+from gateway.wire.http2.fields import Fields
 
 
 class Limits(NamedTuple):

@@ -13,8 +13,8 @@ from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
 from gateway.contract.headers import SECRET
-from gateway.wire import huffman
-from gateway.wire.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
+from gateway.wire.http2 import huffman
+from gateway.wire.http2.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
 
 OVERSIZE = 0x100
 """A bit of a block's shape beside those of its fields: they were more than the limit, and are dropped."""

@@ -18,14 +18,14 @@ and to end its own streams when the transport is lost or the connection is close
 
 from __future__ import annotations
 
-from gateway.wire import fields as kinds
-from gateway.wire import frames
-from gateway.wire.blocks import FieldError
-from gateway.wire.frames import HEAD_SIZE, MAX_PAYLOAD, ErrorCode, read_head, write_head
-from gateway.wire.framewise import REQUESTS, Framewise
-from gateway.wire.handler import Handler, Limits
-from gateway.wire.sending import ENDED, LOW_MARK, TABLE_OFF
-from gateway.wire.stream import Stream
+from gateway.wire.http2 import fields as kinds
+from gateway.wire.http2 import frames
+from gateway.wire.http2.frames import HEAD_SIZE, MAX_PAYLOAD, ErrorCode, read_head, write_head
+from gateway.wire.http2.handler import Handler, Limits
+from gateway.wire.http2.header_blocks import FieldError
+from gateway.wire.http2.receive import REQUESTS, Framewise
+from gateway.wire.http2.send import ENDED, LOW_MARK, TABLE_OFF
+from gateway.wire.http2.stream import Stream
 
 __all__ = ["LOW_MARK", "Connection", "ErrorCode", "Handler", "Limits"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.wire import frames
-from gateway.wire.blocks import Decoder
-from gateway.wire.frames import MAX_PAYLOAD, MAX_STREAM_ID, MAX_WINDOW, ErrorCode
-from gateway.wire.handler import Handler, Limits
-from gateway.wire.sending import RESET_HERE, RESET_THERE, Sending
-from gateway.wire.stream import Stream
+from gateway.wire.http2 import frames
+from gateway.wire.http2.frames import MAX_PAYLOAD, MAX_STREAM_ID, MAX_WINDOW, ErrorCode
+from gateway.wire.http2.handler import Handler, Limits
+from gateway.wire.http2.header_blocks import Decoder
+from gateway.wire.http2.send import RESET_HERE, RESET_THERE, Sending
+from gateway.wire.http2.stream import Stream
 
 FLOOD_BURST = 10_000
 """What a peer may cost beyond FLOOD_PER_SECOND before it is told to calm down. A cheap frame that carries no message

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from gateway.wire import fields as kinds
-from gateway.wire import frames
-from gateway.wire.blocks import OVERSIZE, FieldError
-from gateway.wire.control import Control
-from gateway.wire.fields import Field, Fields
-from gateway.wire.frames import HEAD_SIZE, MAX_PAYLOAD, MAX_STREAM_ID, ErrorCode
-from gateway.wire.handler import Handler, Limits
-from gateway.wire.sending import ENDED, RESET_HERE, RESET_THERE
-from gateway.wire.stream import Stream
+from gateway.wire.http2 import fields as kinds
+from gateway.wire.http2 import frames
+from gateway.wire.http2.control import Control
+from gateway.wire.http2.fields import Field, Fields
+from gateway.wire.http2.frames import HEAD_SIZE, MAX_PAYLOAD, MAX_STREAM_ID, ErrorCode
+from gateway.wire.http2.handler import Handler, Limits
+from gateway.wire.http2.header_blocks import OVERSIZE, FieldError
+from gateway.wire.http2.send import ENDED, RESET_HERE, RESET_THERE
+from gateway.wire.http2.stream import Stream
 
 BLOCK_FACTOR = 4
 """A header block this many times the limit of a header list is not even followed to its end: a connection error."""
