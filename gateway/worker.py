@@ -14,9 +14,9 @@ import uvloop
 
 from gateway import counters, logs
 from gateway.contract.route_table import RouteTable
+from gateway.downstream.connections import Clients
+from gateway.downstream.listener import Front
 from gateway.forwarder import Forwarder
-from gateway.front.clients import Clients
-from gateway.front.port import Front
 from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
 from gateway.table_delta import apply

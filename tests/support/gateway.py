@@ -22,9 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import counters, tallies, totals
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version, write
 from gateway.counters import Counters
+from gateway.downstream.connections import Clients
+from gateway.downstream.listener import Front
 from gateway.forwarder import Forwarder
-from gateway.front.clients import Clients
-from gateway.front.port import Front
 from gateway.settings import Settings
 from tests.gateway.parent_process import ParentProcess, eventually
 from tests.support.client import Client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.front.grpc_head import RequestHead, read
+from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.wire.http2.fields import Fields, encode, encode_all
 from gateway.wire.http2.header_blocks import Decoder
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from gateway.attempt import GrpcAttempt, Trailers, onward
 from gateway.call import Call
+from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.forwarder import Forwarder
-from gateway.front.grpc_head import RequestHead, read
 from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values

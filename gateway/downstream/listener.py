@@ -9,10 +9,10 @@ import asyncio
 from time import monotonic
 from typing import cast
 
+from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
+from gateway.downstream.grpc_connection import GrpcFront
+from gateway.downstream.rest_connection import RestFront
 from gateway.forwarder import Forwarder
-from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
-from gateway.front.grpc import GrpcFront
-from gateway.front.rest import RestFront
 from gateway.wire.http2.frames import PREFACE
 
 

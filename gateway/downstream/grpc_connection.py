@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+from gateway.downstream.connections import Clients
+from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
-from gateway.front.clients import Clients
-from gateway.front.grpc_call import GrpcCall
 from gateway.refusal import Code, Refusal
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields

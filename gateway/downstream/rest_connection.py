@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from time import monotonic
 
+from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
+from gateway.downstream.rest_call import RestCall, error_answer
 from gateway.forwarder import Forwarder
-from gateway.front.clients import DRAIN_IDLE_SECONDS, Clients
-from gateway.front.rest_call import RestCall, error_answer
 from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import CONTINUE, Head
