@@ -14,8 +14,8 @@ from gateway.protocols import deadlines
 from gateway.refusal import HTTP_STATUS, Code
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
-from gateway.upstream.http1 import RestExchange
-from gateway.upstream.http2 import GrpcExchange
+from gateway.upstream.grpc_pool import GrpcExchange
+from gateway.upstream.rest_pool import RestExchange
 from gateway.wire.http1.heads import Head
 from gateway.wire.http2.fields import Field, Fields, encode
 from gateway.wire.note import Note

@@ -18,10 +18,10 @@ from gateway.refusal import HTTP_STATUS, Code, Refusal
 from gateway.routing import assignment_header, router
 from gateway.routing.assignment_header import Carried
 from gateway.routing.sticky import Values
-from gateway.upstream.balance import pick
+from gateway.upstream.assignment_fields import Mark
 from gateway.upstream.endpoint import Endpoint, Upstream
 from gateway.upstream.failure import Failure
-from gateway.upstream.mark import Mark
+from gateway.upstream.policy.load_balancer import pick
 
 MAX_ATTEMPTS = 3
 """Of one call at one version; a canary's may be followed by stable's."""

@@ -12,8 +12,8 @@ from gateway.counters import Counters
 from gateway.failures import Sampler
 from gateway.refusal import Code, Refusal
 from gateway.settings import Settings
-from gateway.upstream.budget import RetryBudget
 from gateway.upstream.endpoint import Upstreams
+from gateway.upstream.policy.retry_budget import RetryBudget
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from gateway.forwarder import Forwarder
 from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
+from gateway.upstream.assignment_fields import Mark, Marked
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.mark import Mark, Marked
 from gateway.wire.http2.connection import LOW_MARK, Connection
 from gateway.wire.http2.fields import Fields, encode, encode_all
 

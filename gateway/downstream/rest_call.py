@@ -15,8 +15,8 @@ from gateway.protocols import deadlines, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
 from gateway.routing.sticky import Values
+from gateway.upstream.assignment_fields import Mark, Marked
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.mark import Mark, Marked
 from gateway.wire.http1.heads import LAST_CHUNK, Head, chunk, first_values, request_head
 from gateway.wire.note import Note
 

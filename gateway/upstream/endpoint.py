@@ -7,10 +7,10 @@ from gateway.contract import route_table
 from gateway.counters import Counters, EndpointSlot, RequestSlot
 from gateway.routing.assignment_header import Carried
 from gateway.settings import Settings
-from gateway.upstream.ejection import Ejection
-from gateway.upstream.http1 import RestPool
-from gateway.upstream.http2 import GrpcPool
-from gateway.upstream.mark import Mark
+from gateway.upstream.assignment_fields import Mark
+from gateway.upstream.grpc_pool import GrpcPool
+from gateway.upstream.policy.outlier_detection import Ejection
+from gateway.upstream.rest_pool import RestPool
 
 
 class Endpoint:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway import totals
 from gateway.contract.route_table import Endpoint, RouteTable
-from gateway.upstream import http1
+from gateway.upstream import rest_pool
 from tests.gateway.parent_process import eventually
 from tests.support.client import Answer, Broken, request
 from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
@@ -126,14 +126,14 @@ def test_a_host_that_is_no_name_is_as_one_that_is_not_there(start_gateway: Start
 def test_a_connection_that_comes_in_the_moment_its_time_is_over(
     servers: Servers, start_gateway: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = http1._Connection.connection_made
+    made = rest_pool._Connection.connection_made
 
-    def slowly(self: http1._Connection, transport: asyncio.BaseTransport) -> None:
+    def slowly(self: rest_pool._Connection, transport: asyncio.BaseTransport) -> None:
         made(self, transport)
         monkeypatch.undo()
         time.sleep(0.2)  # as whatever else the loop has to do in that turn
 
-    monkeypatch.setattr(http1._Connection, "connection_made", slowly)
+    monkeypatch.setattr(rest_pool._Connection, "connection_made", slowly)
     gateway = start_gateway(table(v1=[servers(OK)]), connect_timeout=0.1, timeout=5)
     assert gateway.client().post(PREDICT).status == 200
     assert gateway.retries("v1") == {"reset": 1}

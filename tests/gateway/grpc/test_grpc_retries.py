@@ -12,7 +12,7 @@ import pytest
 from gateway import totals
 from gateway.contract.route_table import Endpoint
 from gateway.refusal import Code
-from gateway.upstream import http2
+from gateway.upstream import grpc_pool
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import ErrorCode
@@ -152,14 +152,14 @@ def test_stable_answers_for_a_dead_canary(
 def test_connection_that_comes_in_the_moment_its_time_is_over(
     start_gateway: StartGateway, grpc_servers: GrpcServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = http2._Connection.connection_made
+    made = grpc_pool._Connection.connection_made
 
-    def slowly(self: http2._Connection, transport: asyncio.BaseTransport) -> None:
+    def slowly(self: grpc_pool._Connection, transport: asyncio.BaseTransport) -> None:
         made(self, transport)
         monkeypatch.undo()
         time.sleep(0.2)  # as whatever else the loop has to do in that turn
 
-    monkeypatch.setattr(http2._Connection, "connection_made", slowly)
+    monkeypatch.setattr(grpc_pool._Connection, "connection_made", slowly)
     gateway = start_gateway(table(v1=[grpc_servers(answering(b"second"))]), connect_timeout=0.1)
     assert gateway.grpc_client().call(PREDICT, predict()).message == b"second"
     assert gateway.endpoints(totals.ENDPOINT_CONNECTIONS).popitem()[1] == 1

@@ -8,8 +8,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.balance import pick
-from gateway.upstream.ejection import Ejection
+from gateway.upstream.policy.load_balancer import pick
+from gateway.upstream.policy.outlier_detection import Ejection
 
 
 class Loaded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.budget import RetryBudget
+from gateway.upstream.policy.retry_budget import RetryBudget
 
 
 def drained(budget: RetryBudget, now: float) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream import ejection
-from gateway.upstream.ejection import Ejection
+from gateway.upstream.policy import outlier_detection
+from gateway.upstream.policy.outlier_detection import Ejection
 
 
 def test_five_failures_in_a_row_eject() -> None:
@@ -50,8 +50,8 @@ def test_each_time_is_longer_up_to_a_bound() -> None:
 
     assert times(False)[:6] == [30, 60, 120, 240, 300, 300]
     assert times(True)[:7] == [0.5, 1, 2, 4, 8, 10, 10]
-    assert max(times(False)) == ejection.MAX_SECONDS
-    assert max(times(True)) == ejection.MAX_REFUSED_SECONDS
+    assert max(times(False)) == outlier_detection.MAX_SECONDS
+    assert max(times(True)) == outlier_detection.MAX_REFUSED_SECONDS
 
 
 def test_a_success_after_it_forgets_how_often() -> None:
@@ -74,5 +74,5 @@ def test_it_never_lasts_longer_than_it_may(events: list[tuple[float, str]]) -> N
         else:
             ejected = one.failed(now, refused=event == "refused")
             assert not ejected or one.until > now
-        assert one.until <= now + ejection.MAX_SECONDS
+        assert one.until <= now + outlier_detection.MAX_SECONDS
         assert one.troubled or one.until == 0

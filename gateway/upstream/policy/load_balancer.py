@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.upstream.ejection import Ejection
+from gateway.upstream.policy.outlier_detection import Ejection
 
 
 class Loaded(Protocol):
