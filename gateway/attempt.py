@@ -9,9 +9,9 @@ from time import monotonic
 from typing import Protocol
 
 from gateway.contract.headers import OWN
-from gateway.evidence import PATIENCE
 from gateway.protocols import deadlines
 from gateway.refusal import HTTP_STATUS, Code
+from gateway.stats.evidence_recorder import PATIENCE
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
 from gateway.upstream.grpc_pool import GrpcExchange

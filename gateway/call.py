@@ -7,17 +7,17 @@ import asyncio
 from abc import ABC, abstractmethod
 from time import monotonic, monotonic_ns
 
-from gateway import counters
 from gateway.attempt import Attempt
 from gateway.contract.route_table import Deployment, RouteTable, Runtime, Version
-from gateway.counters import RequestSlot
-from gateway.evidence import Evidence
 from gateway.forwarder import Forwarder
 from gateway.protocols.base import Address
 from gateway.refusal import HTTP_STATUS, Code, Refusal
 from gateway.routing import assignment_header, router
 from gateway.routing.assignment_header import Carried
 from gateway.routing.sticky import Values
+from gateway.stats import counters
+from gateway.stats.counters import RequestSlot
+from gateway.stats.evidence_recorder import Evidence
 from gateway.upstream.assignment_fields import Mark
 from gateway.upstream.endpoint import Endpoint, Upstream
 from gateway.upstream.failure import Failure

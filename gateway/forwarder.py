@@ -8,10 +8,10 @@ from collections.abc import Callable
 from time import monotonic
 
 from gateway.contract.route_table import RouteTable
-from gateway.counters import Counters
-from gateway.failures import Sampler
 from gateway.refusal import Code, Refusal
 from gateway.settings import Settings
+from gateway.stats.counters import Counters
+from gateway.stats.log_sampler import Sampler
 from gateway.upstream.endpoint import Upstreams
 from gateway.upstream.policy.retry_budget import RetryBudget
 

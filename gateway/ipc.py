@@ -67,7 +67,7 @@ class Start:
     listen: int
     """A bound socket that listens already; the parent keeps it open, so a worker's death resets no connection in it."""
     counters: int
-    """`gateway.counters.attach` maps it."""
+    """`gateway.stats.counters.attach` maps it."""
     control: int
     """The worker's end of the socket pair."""
 

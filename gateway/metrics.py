@@ -20,11 +20,11 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from gateway import arms, counters, totals
 from gateway.contract.evidence import SIGNALS
-from gateway.slots import Key
-from gateway.tallies import Rows
-from gateway.totals import Sums
+from gateway.stats import counters, evidence_slots, totals
+from gateway.stats.evidence_totals import Rows
+from gateway.stats.shared_slots import Key
+from gateway.stats.totals import Sums
 
 VERSION = ("namespace", "deployment", "version")
 REQUEST = (*VERSION, "dialect", "assignment")
@@ -154,7 +154,8 @@ def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
         "turnout_evidence_requests",
         "Requests that the random split assigned to a version of a deployment with a rollout or with sticky keys, once "
         "something is known of them, by the epoch that they were assigned in, of which the last "
-        f"{arms.EPOCHS_KEPT} are kept. What had no room is counted under `_other`, and no rollout is decided by it.",
+        f"{evidence_slots.EPOCHS_KEPT} are kept. "
+        "What had no room is counted under `_other`, and no rollout is decided by it.",
         labels=EVIDENCE,
     )
     bad = CounterMetricFamily(

@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from gateway import tallies, totals
 from gateway.admin import Server
 from gateway.contract.evidence import Evidence
 from gateway.contract.route_table import Deployment, RouteTable
@@ -27,10 +26,11 @@ from gateway.listen import open_listeners
 from gateway.metrics import View
 from gateway.process import Sent, Worker
 from gateway.settings import Settings
+from gateway.stats import evidence_totals, totals
+from gateway.stats.evidence_totals import Tallies, Tally
+from gateway.stats.totals import Snapshot, Sums, Totals
 from gateway.table_delta import difference
-from gateway.tallies import Tallies, Tally
 from gateway.tasks import spawn
-from gateway.totals import Snapshot, Sums, Totals
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,9 @@ class Parent:
     def evidence(self, keys: Collection[str]) -> Evidence:
         given = () if self._given is None else self._given.deployments
         asked = [deployment for deployment in given if not keys or deployment.key in keys]
-        reports = tallies.reports(self._evidence(), ((deployment, self._epoch(deployment)) for deployment in asked))
+        reports = evidence_totals.reports(
+            self._evidence(), ((deployment, self._epoch(deployment)) for deployment in asked)
+        )
         return Evidence(
             source=self._name,
             ready=self.readiness()[0],

@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gateway import counters, tallies, totals
 from gateway.contract.route_table import RouteTable
 from gateway.ipc import Channel, Message, Start
 from gateway.settings import Settings
-from gateway.tallies import Tally
+from gateway.stats import counters, evidence_totals, totals
+from gateway.stats.evidence_totals import Tally
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Worker:
 
     def evidence(self) -> Tally | None:
         """The same, of evidence."""
-        return None if self._memory is None else tallies.read(self._memory)
+        return None if self._memory is None else evidence_totals.read(self._memory)
 
     @property
     def oldest(self) -> RouteTable | None:

@@ -12,13 +12,14 @@ from time import monotonic
 
 import uvloop
 
-from gateway import counters, logs
+from gateway import logs
 from gateway.contract.route_table import RouteTable
 from gateway.downstream.connections import Clients
 from gateway.downstream.listener import Front
 from gateway.forwarder import Forwarder
 from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
+from gateway.stats import counters
 from gateway.table_delta import apply
 from gateway.tasks import spawn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.counters import WorkerSlot
+from gateway.stats.counters import WorkerSlot
 
 DRAIN_IDLE_SECONDS = 1.0
 """How long a connection without a request stays open once draining: a client may be sending one, which is answered."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway import table_delta
 from gateway.contract import route_table
-from gateway.counters import Counters, EndpointSlot, RequestSlot
 from gateway.routing.assignment_header import Carried
 from gateway.settings import Settings
+from gateway.stats.counters import Counters, EndpointSlot, RequestSlot
 from gateway.upstream.assignment_fields import Mark
 from gateway.upstream.grpc_pool import GrpcPool
 from gateway.upstream.policy.outlier_detection import Ejection

@@ -8,8 +8,8 @@ from collections import deque
 from time import monotonic
 from typing import Protocol, cast
 
-from gateway.counters import EndpointSlot
 from gateway.settings import Settings
+from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.failure import Failure
 from gateway.wire.http2.connection import Connection, Limits

@@ -7,9 +7,9 @@ from collections import deque
 from time import monotonic
 from typing import Protocol, cast
 
-from gateway.counters import EndpointSlot
 from gateway.refusal import Refusal
 from gateway.settings import Settings
+from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.failure import Failure
 from gateway.wire.http1.heads import Head

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from deployer.kubernetes.metrics import Metrics
 from gateway.metrics import View, exposition
-from gateway.totals import Totals
+from gateway.stats.totals import Totals
 from loadtests import tools
 
 ROOT = Path(__file__).resolve().parents[2]

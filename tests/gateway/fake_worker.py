@@ -10,8 +10,9 @@ import socket
 import sys
 import time
 
-from gateway import counters, ipc, table_delta
+from gateway import ipc, table_delta
 from gateway.contract import route_table
+from gateway.stats import counters
 
 
 class Worker:

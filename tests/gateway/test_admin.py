@@ -12,7 +12,7 @@ from gateway.contract.evidence import DeploymentEvidence, Evidence
 from gateway.contract.skew import CONTRACT
 from gateway.contract.state import State
 from gateway.metrics import View
-from gateway.totals import Totals
+from gateway.stats.totals import Totals
 
 
 class Gateway:

@@ -9,13 +9,13 @@ from time import monotonic
 import pytest
 
 from gateway import attempt as attempts
-from gateway import counters
 from gateway.attempt import Attempt, GrpcAttempt, RestAttempt, Trailers
 from gateway.contract import route_table
-from gateway.counters import Counters
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.settings import Settings
+from gateway.stats import counters
+from gateway.stats.counters import Counters
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
 from gateway.wire.http1.heads import Head

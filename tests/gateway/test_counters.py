@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import counters, totals
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version
 from gateway.contract.state import VersionState
-from gateway.counters import Counters
-from gateway.totals import BUCKETS, CAUSES, FINISHED_US, IN_FLIGHT, OPEN_US, OUTCOMES, Sums, Totals
+from gateway.stats import counters, totals
+from gateway.stats.counters import Counters
+from gateway.stats.totals import BUCKETS, CAUSES, FINISHED_US, IN_FLIGHT, OPEN_US, OUTCOMES, Sums, Totals
 
 KEY = ("vision", "digits", "v1", "tfserving-rest", "split")
 ADDRESS = Endpoint(host="127.0.0.1", rest=8501, grpc=8500)

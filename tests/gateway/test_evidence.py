@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway import arms, counters, tallies
-from gateway.arms import ERRORS, REJECTIONS
 from gateway.contract.route_table import Endpoint, Match, RouteTable, Sticky
-from gateway.counters import Counters
-from gateway.evidence import Evidence
 from gateway.refusal import HTTP_STATUS, Code
 from gateway.routing.sticky import cohort
+from gateway.stats import counters, evidence_slots, evidence_totals
+from gateway.stats.counters import Counters
+from gateway.stats.evidence_recorder import Evidence
+from gateway.stats.evidence_slots import ERRORS, REJECTIONS
 from tests.gateway.parent_process import eventually
 from tests.support import grpc_client
 from tests.support.client import Broken, Client, request
@@ -319,7 +319,7 @@ def test_nothing_is_slow_once_the_first_attempt_is_over(
         await later.wait()
 
     asyncio.run(time_passes())
-    assert [row for row in tallies.read(buffer).counts.values() if row[0]] == rows
+    assert [row for row in evidence_totals.read(buffer).counts.values() if row[0]] == rows
 
 
 # To which weight it belongs.
@@ -356,11 +356,11 @@ def test_old_epochs_are_let_go(servers: Servers, start_gateway: Start) -> None:
     stable, canary = servers(OK), servers(held)
     gateway = start_gateway(routes(stable, canary), random=to_canary)
     client = waiting(gateway, canary)
-    for epoch in range(8, 7 + 3 * arms.EPOCHS_KEPT):
+    for epoch in range(8, 7 + 3 * evidence_slots.EPOCHS_KEPT):
         gateway.swap(routes(stable, canary, 0, epoch=epoch, revision=epoch))
         assert gateway.client().post(PREDICT).version == "v1"
         epochs = {int(key[3]) for key in gateway.tally().counts}
-        assert epochs == set(range(max(7, epoch - arms.EPOCHS_KEPT + 1), epoch + 1))
+        assert epochs == set(range(max(7, epoch - evidence_slots.EPOCHS_KEPT + 1), epoch + 1))
     before = gateway.tally()
     canary.open_gate()
     assert client.answer().status == 200  # what it was assigned to is gone: nobody else's counts change

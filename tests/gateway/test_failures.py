@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.failures import Sampler
+from gateway.stats.log_sampler import Sampler
 
 
 def test_a_burst_passes_and_then_the_rate_holds() -> None:

@@ -13,12 +13,12 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from gateway import counters, totals
 from gateway.contract.evidence import SIGNALS
 from gateway.contract.route_table import Endpoint
-from gateway.counters import Counters
 from gateway.metrics import View, exposition
-from gateway.totals import Totals
+from gateway.stats import counters, totals
+from gateway.stats.counters import Counters
+from gateway.stats.totals import Totals
 from tests.gateway.parent_process import ParentProcess, eventually, route_table
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

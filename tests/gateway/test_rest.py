@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from gateway import counters
+from gateway.stats import counters
 from tests.support.client import Answer, request
 from tests.support.gateway import PREDICT, SELDON, Gateway, table
 from tests.support.needs import needed

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import totals
+from gateway.stats import totals
 from tests.gateway.parent_process import eventually
 from tests.support.client import Answer, Broken, request
 from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, table

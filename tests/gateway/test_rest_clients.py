@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import counters
+from gateway.stats import counters
 from tests.gateway.parent_process import eventually
 from tests.support.client import Client, request
 from tests.support.gateway import PREDICT, Gateway, at_rest, table

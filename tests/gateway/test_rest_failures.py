@@ -11,8 +11,8 @@ from types import TracebackType
 
 import pytest
 
-from gateway import totals
 from gateway.contract.route_table import Endpoint, RouteTable
+from gateway.stats import totals
 from gateway.upstream import rest_pool
 from tests.gateway.parent_process import eventually
 from tests.support.client import Answer, Broken, request

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.slots import LABEL_BYTES, Area, Slot, Slots, read
+from gateway.stats.shared_slots import LABEL_BYTES, Area, Slot, Slots, read
 
 CAPACITY = 5
 AREA = Area(0, CAPACITY, 2)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import arms, counters, tallies, totals
-from gateway.arms import ERRORS, REJECTIONS, SLOW
 from gateway.contract.evidence import BUCKETS, SIGNALS, Count, DeploymentEvidence
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Sticky
-from gateway.counters import Counters
-from gateway.tallies import Tallies, Tally
+from gateway.stats import counters, evidence_slots, evidence_totals, totals
+from gateway.stats.counters import Counters
+from gateway.stats.evidence_slots import ERRORS, REJECTIONS, SLOW
+from gateway.stats.evidence_totals import Tallies, Tally
 from tests.support.gateway import deployment
 
 SALT = "default/m v1 v2 1"
@@ -60,7 +60,7 @@ class Worker:
 
     @property
     def tally(self) -> Tally:
-        return tallies.read(self.memory)
+        return evidence_totals.read(self.memory)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_epochs_are_forgotten_by_the_number_of_changes_since(total: Tallies) -> 
     dead = Worker(digits())
     dead.count("v2", ERRORS)
     total.fold(dead.tally)
-    last = 7 + arms.EPOCHS_KEPT - 1
+    last = 7 + evidence_slots.EPOCHS_KEPT - 1
     total.follow(table(digits(epoch=last)))
     assert total.sum([]).counts[key("v2")] == [1, 1, 0, 0]
     assert total.sum([dead.tally]).counts[key("v2")] == [2, 2, 0, 0]
@@ -144,7 +144,9 @@ def test_another_deployments_evidence_is_left_alone() -> None:
 def test_deployments_are_told_with_their_epoch() -> None:
     worker = Worker(digits())
     worker.count("v2", ERRORS, REJECTIONS, bucket=10)
-    told = tallies.reports(worker.tally, [(digits(), 6), (digits(name="idle", salt="", canary=None, weight=0), 1)])
+    told = evidence_totals.reports(
+        worker.tally, [(digits(), 6), (digits(name="idle", salt="", canary=None, weight=0), 1)]
+    )
     assert told["default/idle"] == DeploymentEvidence(epoch=1, counts=())
     report = told["default/m"]
     assert (report.epoch, report.salt) == (6, SALT)
@@ -191,7 +193,7 @@ def test_full_areas_are_apart() -> None:
             if bitmap is not None:
                 bitmap.bad(REJECTIONS, BUCKETS - 1)
     assert totals.read(memory, 0) == before
-    tally = tallies.read(memory)
+    tally = evidence_totals.read(memory)
     bits = 1 << BUCKETS - 1
     assert len(tally.buckets) == counters.BITMAPS.capacity
     assert all(row in ([0, 0, 0, bits], [0, 0, 0, 0]) for row in tally.buckets.values())

@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import counters, tallies, totals
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version, write
-from gateway.counters import Counters
 from gateway.downstream.connections import Clients
 from gateway.downstream.listener import Front
 from gateway.forwarder import Forwarder
 from gateway.settings import Settings
+from gateway.stats import counters, evidence_totals, totals
+from gateway.stats.counters import Counters
 from tests.gateway.parent_process import ParentProcess, eventually
 from tests.support.client import Client
 from tests.support.grpc_client import GrpcClient
@@ -157,14 +157,14 @@ class Gateway:
         counts = self.tally().counts
         return {key[2:]: row for key, row in counts.items() if row[0]}
 
-    def tally(self) -> tallies.Tally:
-        return self.call(lambda: tallies.read(self._memory))
+    def tally(self) -> evidence_totals.Tally:
+        return self.call(lambda: evidence_totals.read(self._memory))
 
     def refusals(self) -> dict[tuple[str, ...], int]:
         return {key: row[0] for key, row in self.snapshot().refusals.items()}
 
     def endpoints(self, column: int) -> dict[str, int]:
-        """A column of `gateway.totals` by address, such as ENDPOINT_UP."""
+        """A column of `gateway.stats.totals` by address, such as ENDPOINT_UP."""
         return {key[3]: row[column] for key, row in self.snapshot().endpoints.items()}
 
     def ejected(self) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import totals
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
+from gateway.stats import totals
 from gateway.wire.http2.frames import ErrorCode
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import counters
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
+from gateway.stats import counters
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import ErrorCode

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from gateway import counters
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
+from gateway.stats import counters
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode

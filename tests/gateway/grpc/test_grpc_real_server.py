@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway import counters
 from gateway.contract.route_table import Endpoint
 from gateway.refusal import Code
+from gateway.stats import counters
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import Gateway, table
 from tests.support.grpc_client import PREDICT, predict

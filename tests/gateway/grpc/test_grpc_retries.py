@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from gateway import totals
 from gateway.contract.route_table import Endpoint
 from gateway.refusal import Code
+from gateway.stats import totals
 from gateway.upstream import grpc_pool
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits

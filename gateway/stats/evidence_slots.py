@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.contract.evidence import BUCKETS, SIGNALS
 from gateway.contract.route_table import Deployment, RouteTable
-from gateway.slots import WORD, Key, Slot, Slots
+from gateway.stats.shared_slots import WORD, Key, Slot, Slots
 
 log = logging.getLogger(__name__)
 

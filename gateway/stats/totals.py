@@ -1,4 +1,5 @@
-"""What all workers counted, living and dead: the reader's side of `gateway/counters.py`. Pure: time is passed in."""
+"""What all workers counted, living and dead: the reader's side of `gateway/stats/counters.py`. Pure: time is passed
+in."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ import mmap
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gateway import counters, slots
 from gateway.contract.route_table import RouteTable
 from gateway.contract.state import VersionState
-from gateway.slots import Key, Reading
+from gateway.stats import counters, shared_slots
+from gateway.stats.shared_slots import Key, Reading
 from gateway.table_delta import departed
 
 Row = list[int]
@@ -53,11 +54,11 @@ class Sums(NamedTuple):
 def read(buffer: mmap.mmap | bytearray, now_us: int) -> Snapshot:
     """One worker's counters as they are now."""
     found = Snapshot({}, {}, {}, memoryview(buffer).cast("B").cast("q")[: counters.WORKER_WORDS].tolist())
-    for slot in slots.read(buffer, counters.REQUESTS):
+    for slot in shared_slots.read(buffer, counters.REQUESTS):
         _add(found.requests, slot.key, _request(slot, now_us + counters.EPOCH_US))
-    for slot in slots.read(buffer, counters.ENDPOINTS):
+    for slot in shared_slots.read(buffer, counters.ENDPOINTS):
         _add(found.endpoints, slot.key, _endpoint(slot))
-    for slot in slots.read(buffer, counters.REFUSALS):
+    for slot in shared_slots.read(buffer, counters.REFUSALS):
         _add(found.refusals, slot.key, slot.words)
     return found
 

@@ -1,4 +1,5 @@
-"""What all workers counted as evidence, living and dead: the reader's side of `gateway/evidence.py`. Pure."""
+"""What all workers counted as evidence, living and dead: the reader's side of `gateway/stats/evidence_recorder.py`.
+Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from collections.abc import Callable, Iterable
 from operator import add, or_
 from typing import NamedTuple
 
-from gateway import counters, slots
-from gateway.arms import BITMAP_BYTES, is_of_cohorts, is_recent
 from gateway.contract.evidence import SIGNALS, Count, DeploymentEvidence
 from gateway.contract.route_table import Deployment, RouteTable
-from gateway.slots import Key
+from gateway.stats import counters, shared_slots
+from gateway.stats.evidence_slots import BITMAP_BYTES, is_of_cohorts, is_recent
+from gateway.stats.shared_slots import Key
 
 Rows = dict[Key, list[int]]
 
@@ -30,8 +31,8 @@ class Tally(NamedTuple):
 def read(buffer: mmap.mmap | bytearray) -> Tally:
     """One worker's as it is now."""
     return Tally(
-        {slot.key: slot.words for slot in slots.read(buffer, counters.EVIDENCE)},
-        {slot.key: _bitmaps(slot.words) for slot in slots.read(buffer, counters.BITMAPS)},
+        {slot.key: slot.words for slot in shared_slots.read(buffer, counters.EVIDENCE)},
+        {slot.key: _bitmaps(slot.words) for slot in shared_slots.read(buffer, counters.BITMAPS)},
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.arms import ERRORS, REJECTIONS, SLOW, Arm
+from gateway.stats.evidence_slots import ERRORS, REJECTIONS, SLOW, Arm
 
 PATIENCE = 1.0
 """Seconds without a byte after which a server was too slow for whoever gives up then: a client, or its deadline."""

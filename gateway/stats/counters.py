@@ -1,7 +1,7 @@
 """What a worker counts, in memory that the parent reads while the worker goes on: 64-bit integers, one writer each.
 
 Times are microseconds of the monotonic clock, which all processes of a machine share. The layout is a few words of the
-worker's own, then an area of slots for each kind of thing counted. `gateway/totals.py` reads it.
+worker's own, then an area of slots for each kind of thing counted. `gateway/stats/totals.py` reads it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from gateway import arms
-from gateway.arms import Arms, BitmapSlot, EvidenceSlot
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable
-from gateway.slots import WORD, Area, Key, Slot, Slots
+from gateway.stats import evidence_slots
+from gateway.stats.evidence_slots import Arms, BitmapSlot, EvidenceSlot
+from gateway.stats.shared_slots import WORD, Area, Key, Slot, Slots
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "deadline", "cancelled", "unavailable", "refused")
 SUCCESS, CLIENT_ERROR, SERVER_ERROR, DEADLINE, CANCELLED, UNAVAILABLE, REFUSED = range(7)
@@ -47,8 +47,8 @@ OPEN_CONNECTIONS, ACCEPTED, GATHERED, WORKER_WORDS = range(4)
 REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,000 versions that a table may have
 ENDPOINTS: Final = Area(REQUESTS.end, 16384, ENDPOINT_WORDS)
 REFUSALS: Final = Area(ENDPOINTS.end, 256, 1)  # dialects times reasons, both fixed sets
-EVIDENCE: Final = Area(REFUSALS.end, 32768, arms.EVIDENCE_WORDS)  # of 1024 deployments with all they may have
-BITMAPS: Final = Area(EVIDENCE.end, 4096, arms.BITMAP_WORDS)
+EVIDENCE: Final = Area(REFUSALS.end, 32768, evidence_slots.EVIDENCE_WORDS)  # of 1024 deployments with all they may have
+BITMAPS: Final = Area(EVIDENCE.end, 4096, evidence_slots.BITMAP_WORDS)
 SIZE: Final = BITMAPS.end * WORD
 
 
