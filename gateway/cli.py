@@ -10,8 +10,8 @@ import uvloop
 
 from gateway import logs
 from gateway.discovery.access import ConfigError
-from gateway.listen import PortUnavailable
-from gateway.parent import Parent
+from gateway.parent.listeners import PortUnavailable
+from gateway.parent.parent import Parent
 from gateway.settings import Settings
 
 _DEFAULT = Settings()

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from deployer.kubernetes.metrics import Metrics
-from gateway.metrics import View, exposition
+from gateway.parent.exposition import View, exposition
 from gateway.stats.totals import Totals
 from loadtests import tools
 

@@ -133,7 +133,7 @@ def test_its_programs_run(image: Image) -> None:
 
 
 def test_it_has_what_the_operator_needs(image: Image) -> None:
-    image.run("python", "-c", "import deployer.kubernetes.operator, gateway.parent, gateway.worker")
+    image.run("python", "-c", "import deployer.kubernetes.operator, gateway.parent.parent, gateway.worker")
 
 
 def test_it_has_all_our_files_and_no_tool_to_install_more(image: Image) -> None:

@@ -8,7 +8,7 @@ import uvloop
 from pydantic import TypeAdapter
 
 from gateway import logs
-from gateway.parent import Parent
+from gateway.parent.parent import Parent
 from gateway.settings import Settings
 
 

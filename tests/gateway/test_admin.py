@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.admin import application
 from gateway.contract.evidence import DeploymentEvidence, Evidence
 from gateway.contract.skew import CONTRACT
 from gateway.contract.state import State
-from gateway.metrics import View
+from gateway.parent.admin import application
+from gateway.parent.exposition import View
 from gateway.stats.totals import Totals
 
 

@@ -9,7 +9,7 @@ from gateway.logs import KeyValue
 
 
 def line(message: str, *arguments: object, **extra: object) -> str:
-    record = logging.LogRecord("gateway.parent", logging.WARNING, "file", 1, message, arguments, None)
+    record = logging.LogRecord("gateway.parent.parent", logging.WARNING, "file", 1, message, arguments, None)
     record.created = 0.0
     vars(record).update(extra)
     return KeyValue("worker-0").format(record)
@@ -17,7 +17,7 @@ def line(message: str, *arguments: object, **extra: object) -> str:
 
 def test_the_parts_of_a_line() -> None:
     assert line("died %d", 3, worker=0, reason="it's gone") == (
-        "time=1970-01-01T00:00:00.000Z level=warning process=worker-0 logger=gateway.parent "
+        "time=1970-01-01T00:00:00.000Z level=warning process=worker-0 logger=gateway.parent.parent "
         'message="died 3" worker=0 reason="it\'s gone"'
     )
 

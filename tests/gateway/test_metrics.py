@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from gateway.contract.evidence import SIGNALS
 from gateway.contract.route_table import Endpoint
-from gateway.metrics import View, exposition
+from gateway.parent.exposition import View, exposition
 from gateway.stats import counters, totals
 from gateway.stats.counters import Counters
 from gateway.stats.totals import Totals

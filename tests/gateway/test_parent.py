@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from gateway.listen import PortUnavailable, open_listeners
+from gateway.parent.listeners import PortUnavailable, open_listeners
 from tests.gateway.parent_process import ParentProcess, eventually, route_table
 
 Start = Callable[..., ParentProcess]

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from gateway.contract.evidence import Evidence
 from gateway.contract.state import State
-from gateway.metrics import View, exposition
+from gateway.parent.exposition import View, exposition
 
 
 class Gateway(Protocol):

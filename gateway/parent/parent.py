@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from gateway.admin import Server
 from gateway.contract.evidence import Evidence
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.contract.state import State
@@ -22,9 +21,10 @@ from gateway.discovery.kubernetes import KubernetesTables
 from gateway.discovery.saved import Saved
 from gateway.discovery.source import Source
 from gateway.ipc import Message
-from gateway.listen import open_listeners
-from gateway.metrics import View
-from gateway.process import Sent, Worker
+from gateway.parent.admin import Server
+from gateway.parent.exposition import View
+from gateway.parent.listeners import open_listeners
+from gateway.parent.worker_process import Sent, Worker
 from gateway.settings import Settings
 from gateway.stats import evidence_totals, totals
 from gateway.stats.evidence_totals import Tallies, Tally
