@@ -9,7 +9,7 @@ import click
 import uvloop
 
 from gateway import logs
-from gateway.discovery.access import ConfigError
+from gateway.discovery.credentials import ConfigError
 from gateway.parent.listeners import PortUnavailable
 from gateway.parent.parent import Parent
 from gateway.settings import Settings

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.contract import route_table
 from gateway.contract.route_table import Deployment, RouteTable, TableError
-from gateway.discovery.saved import Saved
+from gateway.discovery.snapshot import Saved
 from gateway.discovery.source import REFUSED, listed
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 
 from gateway.contract.route_table import RouteTable
-from gateway.discovery import probe
-from gateway.discovery.access import Access
-from gateway.discovery.apiserver import Feed
-from gateway.discovery.saved import Saved
-from gateway.discovery.slices import Composer
+from gateway.discovery import endpoint_probe
+from gateway.discovery.credentials import Access
+from gateway.discovery.reflector import Feed
+from gateway.discovery.route_composer import Composer
+from gateway.discovery.snapshot import Saved
 from gateway.discovery.source import listed
 from gateway.tasks import spawn
 
@@ -105,7 +105,7 @@ class KubernetesTables:
             on_table(new)
 
     async def _recall(self, saved: RouteTable, at: float, on_table: Callable[[RouteTable], None]) -> None:
-        found, others = await probe.verified(saved)
+        found, others = await endpoint_probe.verified(saved)
         if self._all_listed:
             return  # it came back meanwhile
         self.table, self.read_at = found, at

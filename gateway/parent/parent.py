@@ -15,10 +15,10 @@ from typing import Any
 from gateway.contract.evidence import Evidence
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.contract.state import State
-from gateway.discovery import access
+from gateway.discovery import credentials
 from gateway.discovery.file import TableFile
 from gateway.discovery.kubernetes import KubernetesTables
-from gateway.discovery.saved import Saved
+from gateway.discovery.snapshot import Saved
 from gateway.discovery.source import Source
 from gateway.ipc import Message
 from gateway.parent.admin import Server
@@ -218,7 +218,7 @@ class Parent:
 def _source(settings: Settings) -> Source:
     saved = Saved(settings.last_good)
     if settings.discovery == "kubernetes":
-        return KubernetesTables(access.find(), settings.namespace, saved)
+        return KubernetesTables(credentials.find(), settings.namespace, saved)
     return TableFile(settings.table_path, settings.poll_interval, saved)
 
 

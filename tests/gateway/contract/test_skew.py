@@ -12,7 +12,7 @@ from gateway.contract import route_table
 from gateway.contract.evidence import DeploymentEvidence, Evidence
 from gateway.contract.skew import CONTRACT, check
 from gateway.contract.state import State
-from gateway.discovery.slices import Composer
+from gateway.discovery.route_composer import Composer
 
 OLD, OWN, NEW, FAR = CONTRACT - 1, CONTRACT, CONTRACT + 1, CONTRACT + 2
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.discovery.access import Access, ConfigError, find
+from gateway.discovery.credentials import Access, ConfigError, find
 from tests.support.loop import LoopThread
 from tests.support.servers import Server, always, answer
 

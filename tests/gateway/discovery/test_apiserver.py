@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.discovery import apiserver
-from gateway.discovery.access import Access
-from gateway.discovery.apiserver import Feed
+from gateway.discovery import reflector
+from gateway.discovery.credentials import Access
+from gateway.discovery.reflector import Feed
 from gateway.tasks import spawn
 from tests.support.loop import LoopThread
 from tests.support.servers import Peer, Script, Server, answer
@@ -173,8 +173,8 @@ def test_what_is_wrong_is_told_until_it_is_right(
 def test_a_watch_that_says_nothing_for_too_long_is_dead(
     servers: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apiserver, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr(apiserver, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(reflector, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(reflector, "GRACE_SECONDS", 0.1)
     server = servers(playing(listed("a"), STREAM))
     follower = follow(server, lambda one: one.feed.problem is not None)
     assert follower.feed.problem == "/things: ReadTimeout"

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.contract.route_table import RouteTable, write
 from gateway.discovery.file import TableFile
-from gateway.discovery.saved import Saved
+from gateway.discovery.snapshot import Saved
 from gateway.tasks import spawn
 from tests.gateway.parent_process import route_table
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Runtime, Version
-from gateway.discovery.probe import verified
+from gateway.discovery.endpoint_probe import verified
 from tests.support.servers import Peer, Server, always, answer, resetting, unused_port
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract.route_table import Endpoint, RouteTable
-from gateway.discovery.slices import Composer
+from gateway.discovery.route_composer import Composer
 
 PORTS = [{"name": "rest", "port": 8501}, {"name": "grpc", "port": 8500}, {"name": "metrics", "port": 9}]
 READY = {"ready": True, "serving": True, "terminating": False}

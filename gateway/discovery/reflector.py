@@ -15,8 +15,8 @@ from typing import Protocol
 
 import httpx
 
-from gateway.discovery.access import Access
-from gateway.discovery.slices import Object
+from gateway.discovery.credentials import Access
+from gateway.discovery.route_composer import Object
 
 log = logging.getLogger(__name__)
 
