@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 
-from deployer.duration import seconds
+from deployer.document.model import ModelDeployment
+from deployer.document.units import seconds
 from deployer.rollout.conduct import Roles
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 
 

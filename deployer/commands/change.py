@@ -8,7 +8,8 @@ from collections.abc import Callable
 import click
 
 from deployer.commands import options
-from deployer.document import read
+from deployer.document.loader import read
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local import changes, environments, limits
 from deployer.local.following import POLL, QUIET, named, status, supervised, wait
@@ -17,7 +18,6 @@ from deployer.local.status import DeploymentStatus
 from deployer.rollout import words
 from deployer.rollout.state import Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
-from deployer.spec import ModelDeployment
 
 
 @click.command()

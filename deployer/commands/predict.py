@@ -13,11 +13,11 @@ import grpc
 import httpx
 
 from deployer.commands import options
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.following import named, status, supervised
 from deployer.local.state import State
 from deployer.runtimes.base import GrpcCall
-from deployer.spec import ModelDeployment
 from gateway.contract import headers
 
 TIMEOUT = 60.0

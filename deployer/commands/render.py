@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deployer.commands import options
-from deployer.document import read
+from deployer.document.loader import read
 from deployer.errors import TurnoutError
 
 PROMETHEUS = "Address of the Prometheus that has the gateways' metrics, as KEDA reaches it."

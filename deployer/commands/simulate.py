@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from deployer.commands import options
-from deployer.document import read
+from deployer.document.loader import read
+from deployer.document.model import API_VERSION, KIND, ModelDeployment
+from deployer.document.validation import examined
 from deployer.errors import TurnoutError
 from deployer.rollout import plan as plans
 from deployer.rollout.arrivals import Traffic
 from deployer.rollout.estimate import Estimate, Spread, estimate
 from deployer.rollout.forecast import BAD
 from deployer.rollout.plan import Plan
-from deployer.spec import API_VERSION, KIND, ModelDeployment
-from deployer.wording import examined
 
 RUNS = 200
 """Rollouts of a good version: the answer takes seconds, and its parts are right to a few percent."""

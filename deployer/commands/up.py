@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from deployer import reconcile
 from deployer.commands import options
-from deployer.document import read
+from deployer.document.loader import read
 from deployer.errors import TurnoutError
 from deployer.local import environments, limits
 from deployer.local.changes import differences

@@ -1,17 +1,18 @@
 """The rules of a ModelDeployment that the API server checks, in its expression language CEL. Pure.
 
-They say what `rules.py` says, as far as CEL can: the cost of each is bounded, so amounts of resources, whose texts may
-be of any length to it, are compared by the operator only. What may not change is said here alone.
+They say what `deployer/document/rules.py` says, as far as CEL can: the cost of each is bounded, so amounts of
+resources, whose texts may be of any length to it, are compared by the operator only. What may not change is said here
+alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from deployer.document.model_uri import REMOTE
+from deployer.document.pod_rules import RESERVED
 from deployer.kubernetes.cel_rollout import ROLLOUT_RULES
 from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed, no_version
-from deployer.model_path import REMOTE
-from deployer.pod_rules import RESERVED
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
 

@@ -1,9 +1,9 @@
-"""What `rollout_rules.py` says, as the API server checks it. Pure."""
+"""What `deployer/document/rollout_rules.py` says, as the API server checks it. Pure."""
 
 from __future__ import annotations
 
+from deployer.document.rollout import DEADLINE, INTERVAL, OBJECTIVES, STEPS
 from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed, two_decimals
-from deployer.rollout_spec import DEADLINE, INTERVAL, OBJECTIVES, STEPS
 from gateway.contract.headers import FIELD_NAME_PATTERN
 
 _STEPS = f"(has(self.steps) ? self.steps : [{', '.join(map(str, STEPS))}])"

@@ -12,11 +12,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from deployer.document.json_schema import schema, written_out
 from deployer.kubernetes.cel import RULES
 from deployer.kubernetes.cel_rule import Node, Rule
 from deployer.kubernetes.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
 from deployer.kubernetes.status import DeploymentStatus
-from deployer.schema import schema, written_out
 
 FILE = Path(__file__).parents[2] / "charts/turnout/templates/crd.yaml"
 

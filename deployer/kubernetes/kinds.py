@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from deployer.spec import API_VERSION, KIND
+from deployer.document.model import API_VERSION, KIND
 
 Object = dict[str, Any]
 """An object of the API server as JSON has it."""

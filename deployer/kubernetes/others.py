@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.kubernetes.admin import Counted
 from deployer.kubernetes.kinds import Key, Object
@@ -18,7 +19,6 @@ from deployer.rollout.metrics import Metrics
 from deployer.rollout.prometheus import Prometheus, Unread
 from deployer.rollout.signature import Signature
 from deployer.rollout.status import RolloutStatus
-from deployer.spec import ModelDeployment
 
 log = logging.getLogger(__name__)
 

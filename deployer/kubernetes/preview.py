@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.kubernetes import compare, names
 from deployer.kubernetes.client import ApiError, Client, Unreachable
@@ -22,7 +23,6 @@ from deployer.kubernetes.kinds import (
 )
 from deployer.kubernetes.manifests import Options, Owner, manifests
 from deployer.kubernetes.reconcile.observed import foreign_message
-from deployer.spec import ModelDeployment
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from deployer.document.model import API_VERSION, KIND, ModelDeployment
+from deployer.document.validation import examined
+from deployer.document.values import dotted
 from deployer.errors import TurnoutError
-from deployer.plain import dotted
-from deployer.spec import API_VERSION, KIND, ModelDeployment
-from deployer.wording import examined
 
 
 class InvalidSpec(TurnoutError):

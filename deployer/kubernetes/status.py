@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from deployer.fields import Label
+from deployer.document.fields import Label
 from deployer.kubernetes.kinds import Object
 from deployer.rollout.status import Message, Part, RolloutRecord, RolloutStatus, Time, Weight
 from gateway.contract import route_table

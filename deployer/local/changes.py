@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
 
+from deployer.document.model import ModelDeployment, Traffic
 from deployer.errors import TurnoutError
-from deployer.spec import ModelDeployment, Traffic
 
 
 def shared(document: ModelDeployment, shares: Mapping[str, float]) -> ModelDeployment:

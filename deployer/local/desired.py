@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from deployer.document.model import ModelDeployment
 from deployer.local.autoscaler import Autoscaler
 from deployer.local.backoff import Backoff, Trouble
 from deployer.local.gateway import GATEWAY, Gateway
@@ -13,7 +14,6 @@ from deployer.local.gateway_client import Version
 from deployer.local.launches import Launches
 from deployer.local.plan import Need
 from deployer.local.state import State
-from deployer.spec import ModelDeployment
 
 
 class Desired:

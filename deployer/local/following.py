@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError, nearest
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus
-from deployer.spec import ModelDeployment
 
 POLL = 0.1
 """Seconds between looks at the status, which the supervisor writes as often."""

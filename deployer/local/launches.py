@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
+from deployer.document.model import ModelDeployment
 from deployer.local import environments
 from deployer.local.aside import Aside
 from deployer.local.models import located
 from deployer.runtimes.base import Launch, Process
-from deployer.spec import ModelDeployment
 
 AGAIN_AFTER = 60.0
 """Seconds until a runtime's environment that could not be made is tried again: a network may be back by then."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from deployer.document.model import ModelDeployment, Version
+from deployer.document.model_uri import is_local
+from deployer.document.values import Path, dotted
 from deployer.errors import TurnoutError
-from deployer.model_path import is_local
-from deployer.plain import Path, dotted
-from deployer.spec import ModelDeployment, Version
 
 
 class KubernetesOnly(TurnoutError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from deployer.document.model import ModelDeployment
 from deployer.local.backoff import Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
@@ -13,7 +14,6 @@ from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, Ve
 from deployer.rollout.conduct import Decision, Roles
 from deployer.rollout.kept import Kept
 from deployer.rollout.state import is_under_way
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from deployer.document.model import ModelDeployment
 from deployer.local.desired import Desired
 from deployer.local.gateway import Gateway
 from deployer.local.gateway_client import Version
@@ -25,7 +26,6 @@ from deployer.rollout.notice import Notices
 from deployer.rollout.sight import Sight
 from deployer.rollout.state import AWAITING, Rollout, is_under_way
 from deployer.rollout.state import Phase as RolloutPhase
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable
 

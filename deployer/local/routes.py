@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.conduct import Roles
 from deployer.routes import route
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 from gateway.contract.route_table import Endpoint, RouteTable
 

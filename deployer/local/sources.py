@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from deployer.document.model import ModelDeployment
 from deployer.local.aside import Aside
 from deployer.local.gateway import Gateway
 from deployer.local.gateway_client import Version
@@ -22,7 +23,6 @@ from deployer.rollout.signature import Signature
 from deployer.rollout.signatures import Told, fetch
 from deployer.rollout.state import Rollout
 from deployer.runtimes.base import HOST
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 
 EVERY = 1.0

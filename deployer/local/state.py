@@ -19,10 +19,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
 from deployer.rollout.state import Order
-from deployer.spec import ModelDeployment
 
 Fingerprint = frozenset[tuple[str, int, int]]
 """Of the files in a folder: names, inodes, times."""

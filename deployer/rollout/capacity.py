@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from deployer.spec import ModelDeployment
+from deployer.document.model import ModelDeployment
 
 
 def percentages(document: ModelDeployment, base: int, ready: Mapping[str, int]) -> dict[str, float]:

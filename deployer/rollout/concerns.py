@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from deployer.document.model import ModelDeployment
+from deployer.document.rollout import Metric
 from deployer.rollout.kept import Failures, Kept, Strikes
 from deployer.rollout.sight import Sight
 from deployer.rollout.signature import difference
 from deployer.rollout.state import Rollout
-from deployer.rollout_spec import Metric
-from deployer.spec import ModelDeployment
 
 CRASHES = 3
 """Failures of a canary's replicas in one rollout that end it: one may be the machine's fault, or a full node's."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout import capacity, concerns, status
 from deployer.rollout import plan as plans
 from deployer.rollout.evidence import Arms, Taken, taken
@@ -20,7 +21,6 @@ from deployer.rollout.sight import Sight
 from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, is_under_way
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 from deployer.rollout.verdict import Look
-from deployer.spec import ModelDeployment
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Annotated
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
+from deployer.document.model import ModelDeployment
+from deployer.document.rollout import Metric
 from deployer.rollout.prometheus import Prometheus, Unread, filled
-from deployer.rollout_spec import Metric
-from deployer.spec import ModelDeployment
 
 TIMEOUT = 2.0
 """Seconds for a webhook's answer."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployer import rollout_spec
-from deployer.duration import seconds
+from deployer.document import rollout as rollout_spec
+from deployer.document.units import seconds
 from deployer.rollout.verdict import Objective
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.evidence import Count, Reading
-from deployer.spec import ModelDeployment
 from gateway.contract.evidence import SIGNALS
 
 TIMEOUT = 2.0

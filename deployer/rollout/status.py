@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from deployer.fields import Label
+from deployer.document.fields import Label
 from deployer.rollout.kept import Kept, Record
 from deployer.rollout.plan import Plan
 from deployer.rollout.state import Phase

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from deployer import plain
+from deployer.document import values
+from deployer.document.fields import Part
 from deployer.errors import TurnoutError
-from deployer.fields import Part
 from deployer.kubernetes.cel_rule import Node, Rule
 from deployer.rollout.signature import Signature
 from gateway.contract import route_table
 
 if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment, Spec, Version
     from deployer.kubernetes.manifests.basics import Object, Options
     from deployer.kubernetes.manifests.model import Placed
-    from deployer.spec import ModelDeployment, Spec, Version
 
 HOST = "127.0.0.1"
 """Where replicas listen: a laptop's model servers are nobody else's business (decision 24)."""
@@ -204,7 +204,7 @@ class Runtime(ABC):
     knows_models: ClassVar[bool] = True
     """Whether it can be told of any file or folder that it is no model, before a server has tried."""
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[plain.Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[values.Broken]:
         """The rules of its own that a document's `spec`, plain data, breaks."""
         yield from ()
 
@@ -216,7 +216,7 @@ class Runtime(ABC):
         """The number that the version's servers know it by, and callers may pin."""
         return version.number if self.is_numbered else None
 
-    def local_limits(self, spec: Spec) -> Iterator[tuple[plain.Path, str]]:
+    def local_limits(self, spec: Spec) -> Iterator[tuple[values.Path, str]]:
         """Fields that ask for what this runtime can do on Kubernetes only, and what to write instead."""
         yield from ()
 

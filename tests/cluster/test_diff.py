@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deployer.document import dump
+from deployer.document.loader import dump
+from deployer.document.model import ModelDeployment
 from deployer.kubernetes.crd import crd
 from deployer.kubernetes.manifests import Options, Owner, manifests
-from deployer.spec import ModelDeployment
 from tests.cluster.rig.cluster import Cluster
 from tests.support.deployments import deployment
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployer.document import dump, read
+from deployer.document.loader import dump, read
 from deployer.kubernetes import resource
 from deployer.kubernetes.crd import crd
 from deployer.kubernetes.status import Condition, DeploymentStatus, VersionStatus

@@ -13,8 +13,8 @@ import click
 import pytest
 
 from deployer import cli
+from deployer.document.json_schema import schema
 from deployer.errors import TurnoutError
-from deployer.schema import schema
 
 VALID = (Path(__file__).parent / "valid.yaml").read_text()
 ROLLOUT = (Path(__file__).parent / "valid_rollout.yaml").read_text()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deployer.document import MAX_BYTES, DocumentError, Problem, dump, read
+from deployer.document.loader import MAX_BYTES, DocumentError, Problem, dump, read
 
 VALID = (Path(__file__).parent / "valid.yaml").read_text()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.document import DocumentError, read
+from deployer.document.loader import DocumentError, read
 
 VALID = (Path(__file__).parent / "valid.yaml").read_text()
 ROLLOUT = (Path(__file__).parent / "valid_rollout.yaml").read_text()

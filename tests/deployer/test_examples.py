@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.document import dump, read
+from deployer.document.loader import dump, read
 from deployer.runtimes.registry import RUNTIMES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deployer import later
-from deployer.schema import schema
+from deployer.document import reserved
+from deployer.document.json_schema import schema
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "document.md").read_text()
 
@@ -32,4 +32,4 @@ def test_its_table_has_the_fields_of_the_models() -> None:
 
 def test_it_names_what_is_still_to_come() -> None:
     section = REFERENCE.partition("## Not supported yet")[2]
-    assert [path[-1] for path in later.FIELDS if not re.search(rf"\b{path[-1]}\b", section)] == []
+    assert [path[-1] for path in reserved.FIELDS if not re.search(rf"\b{path[-1]}\b", section)] == []

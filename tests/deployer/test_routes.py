@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.conduct import Roles
 from deployer.routes import route
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 from tests.support.deployments import deployment
 

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from deployer.document import read
+from deployer.document.loader import read
+from deployer.document.model import Spec
 from deployer.local import environments
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
-from deployer.spec import Spec
 from tests.support.deployments import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def missing(runtime: Runtime) -> Iterator[str]:
     if not environments.lock(name).exists():
         yield f"{name}: deployer/runtimes/{name}/lock.txt, which `make locks` writes"
     if runtime.section is not None and name not in Spec.model_fields:
-        yield f"{name}: its section in deployer/spec.py"
+        yield f"{name}: its section in deployer/document/model.py"
     if not hasattr(runtime, "protocol"):
         yield f"{name}: its protocol, which says what a prediction and a signature are"
     elif runtime.protocol.name not in RUNTIMES:

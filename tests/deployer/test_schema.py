@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from deployer.rules import broken
-from deployer.schema import at, schema
-from deployer.spec import ModelDeployment
+from deployer.document.json_schema import at, schema
+from deployer.document.model import ModelDeployment
+from deployer.document.rules import broken
 
 VALID = YAML(typ="safe").load(Path(__file__).parent / "valid.yaml")
 ROLLOUT = YAML(typ="safe").load(Path(__file__).parent / "valid_rollout.yaml")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deployer import quantity
-from deployer.model_path import absolute, checked, folder_number, is_local, local_path
-from deployer.rules import broken
-from deployer.spec import ModelDeployment
+from deployer.document import units
+from deployer.document.model import ModelDeployment
+from deployer.document.model_uri import absolute, checked, folder_number, is_local, local_path
+from deployer.document.rules import broken
 
 VALID: dict[str, Any] = {
     "apiVersion": "turnout.dev/v1alpha1",
@@ -311,13 +311,13 @@ def test_rules_pass_over_what_has_the_wrong_type(document: object) -> None:
     ("text", "cpus"), [("1", "1"), ("0.5", "0.5"), ("500m", "0.5"), ("1.125", "1.125"), ("2500m", "2.5")]
 )
 def test_cpu(text: str, cpus: str) -> None:
-    assert quantity.cores(text) == Decimal(cpus)
+    assert units.cores(text) == Decimal(cpus)
 
 
 @pytest.mark.parametrize("text", ["", "0", "0m", "-1", "1.2345", "1.5m", "1 ", "one", "1k", "1\n", "٣"])
 def test_no_cpu(text: str) -> None:
     with pytest.raises(ValueError, match="write"):
-        quantity.cores(text)
+        units.cores(text)
 
 
 @pytest.mark.parametrize(
@@ -333,13 +333,13 @@ def test_no_cpu(text: str) -> None:
     ],
 )
 def test_memory(text: str, size: int) -> None:
-    assert quantity.memory_bytes(text) == size
+    assert units.memory_bytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "0Gi", "1GB", "1gb", "1ki", "-1G", "1 G", "10m", "Gi", "1Gii"])
 def test_no_memory(text: str) -> None:
     with pytest.raises(ValueError, match="write"):
-        quantity.memory_bytes(text)
+        units.memory_bytes(text)
 
 
 def test_model_paths() -> None:

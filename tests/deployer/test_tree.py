@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.tree import MAX_DEPTH, MAX_NODES, Place, parse
+from deployer.document.yaml_tree import MAX_DEPTH, MAX_NODES, Place, parse
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.kubernetes.manifests.autoscaling import GATEWAYS_JOB, in_flight_query
-from deployer.spec import ModelDeployment
 from tests.support.prometheus import Exporter, Prometheus, prometheus
 from tests.support.turnout import until
 

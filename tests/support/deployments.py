@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployer.document.model import API_VERSION, KIND, ModelDeployment
 from deployer.kubernetes.manifests import Options
-from deployer.spec import API_VERSION, KIND, ModelDeployment
 
 PLAIN = Options()
 SELDON = Options(seldon_crd=True)

@@ -14,7 +14,7 @@ from deployer.kubernetes.manifests.autoscaling import missing as autoscaler_miss
 from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, Owner, metadata
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 __all__ = ["CannotRender", "Object", "Options", "Owner", "autoscaler_missing", "manifests", "version_objects"]
 

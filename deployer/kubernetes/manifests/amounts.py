@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from deployer.document.units import cores, memory_bytes
 from deployer.kubernetes.manifests.basics import Object
-from deployer.quantity import cores, memory_bytes
 
 if TYPE_CHECKING:
-    from deployer.spec import Amounts, Resources
+    from deployer.document.model import Amounts, Resources
 
 GPU = "nvidia.com/gpu"
 

@@ -8,7 +8,7 @@ from deployer.kubernetes.manifests.basics import Object, Options, field
 from deployer.kubernetes.manifests.pod import SERVER
 
 if TYPE_CHECKING:
-    from deployer.spec import Autoscaling, ModelDeployment, Version
+    from deployer.document.model import Autoscaling, ModelDeployment, Version
 
 GATEWAYS_JOB = "turnout-gateway"
 """The label `job` of the gateways' metrics."""

@@ -9,7 +9,7 @@ from deployer.errors import TurnoutError
 from deployer.kubernetes import names
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one: plain data, as JSON has it."""

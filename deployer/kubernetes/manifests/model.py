@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from deployer.fields import LABEL_PATTERN
+from deployer.document.fields import LABEL_PATTERN
+from deployer.document.model_uri import absolute, is_local
 from deployer.kubernetes.manifests.basics import Object
-from deployer.model_path import absolute, is_local
 
 FOLDER = "/mnt/models"
 """Below it lies what is mounted, fetched or linked."""

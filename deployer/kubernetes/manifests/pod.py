@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from deployer.document.pod import Pod, Source, Toleration, Volume
 from deployer.kubernetes import names
 from deployer.kubernetes.manifests import warmup
 from deployer.kubernetes.manifests.amounts import resources
 from deployer.kubernetes.manifests.basics import Object
-from deployer.pod_spec import Pod, Source, Toleration, Volume
 from deployer.runtimes.base import CONFIG_FOLDER, Server
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 SERVER = "server"
 """The server's container."""

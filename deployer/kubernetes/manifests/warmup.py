@@ -14,7 +14,7 @@ from deployer.kubernetes.manifests.basics import Object
 from deployer.runtimes.base import CONFIG_FOLDER
 
 if TYPE_CHECKING:
-    from deployer.spec import Version
+    from deployer.document.model import Version
 
 IMAGE = "curlimages/curl:8.15.0"
 FILE = "warmup.json"

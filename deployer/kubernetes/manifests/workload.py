@@ -10,7 +10,7 @@ from deployer.kubernetes.manifests.basics import Object
 from deployer.runtimes.base import Server
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 _METRICS_BESIDE_REST = 9090
 """A Service lists no port number twice, so metrics on REST's port have another number there."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from deployer.document.model import ModelDeployment
 from deployer.kubernetes import orders
 from deployer.kubernetes.compare import Answer
 from deployer.kubernetes.kinds import Id, Key, Object, identity, is_owned, owners
@@ -18,7 +19,6 @@ from deployer.kubernetes.versions import VersionFacts, look
 from deployer.rollout.evidence import Reading
 from deployer.rollout.signature import Signature
 from deployer.rollout.state import Order
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 
 

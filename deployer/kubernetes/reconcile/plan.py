@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.kubernetes import compare
 from deployer.kubernetes.actions import Action, Apply, Changes, Delete, Notify, Say, Tell
@@ -25,7 +26,6 @@ from deployer.rollout.conduct import Decision
 from deployer.rollout.sight import Sight
 from deployer.rollout.state import Phase
 from deployer.routes import route
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 
 _AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")

@@ -16,7 +16,7 @@ from deployer.runtimes.oip.process import model_settings
 from deployer.runtimes.oip.section import Ports
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 MLSERVER = "seldonio/mlserver:1.7.1"
 MLSERVER_PORTS = Ports(rest=8080, grpc=8081, metrics=8082)

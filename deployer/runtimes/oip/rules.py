@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from deployer.document.values import Broken, Path, items, mapping
 from deployer.kubernetes.cel_rule import Node, Rule, no_version
-from deployer.plain import Broken, Path, items, mapping
 
 _OTHER = "self.runtime == 'oip' && has(self.oip) && has(self.oip.server) && self.oip.server == 'other'"
 

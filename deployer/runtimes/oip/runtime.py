@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployer import plain
+from deployer.document import values
 from deployer.runtimes.base import Launch, Process, Runtime, Server
 from deployer.runtimes.oip import container, process
 from deployer.runtimes.oip.protocol import PROTOCOL
@@ -14,8 +14,8 @@ from deployer.runtimes.oip.rules import CEL, broken
 from deployer.runtimes.oip.section import OipSection
 
 if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment, Spec, Version
     from deployer.kubernetes.manifests.basics import Options
-    from deployer.spec import ModelDeployment, Spec, Version
 
 
 class Oip(Runtime):
@@ -30,10 +30,10 @@ class Oip(Runtime):
     cel = CEL
     knows_models = False
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[plain.Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[values.Broken]:
         return broken(spec)
 
-    def local_limits(self, spec: Spec) -> Iterator[tuple[plain.Path, str]]:
+    def local_limits(self, spec: Spec) -> Iterator[tuple[values.Path, str]]:
         if spec.oip.server != "mlserver":
             yield (
                 ("spec", "oip", "server"),

@@ -10,13 +10,13 @@ import json
 import posixpath
 from typing import TYPE_CHECKING
 
+from deployer.document.model_uri import is_local
 from deployer.kubernetes.manifests.basics import CannotRender, field
 from deployer.kubernetes.manifests.model import NoSuchPlace, Placed, placed
-from deployer.model_path import is_local
 from deployer.runtimes.base import Server
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 REST, GRPC, METRICS = 9000, 5000, 6000
 """The usual ports of Seldon's microservices."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from deployer.document.values import Broken, items
 from deployer.errors import nearest
 from deployer.kubernetes.cel_rule import Node, Rule, listed, no_version
-from deployer.plain import Broken, items
 
 PREPACKAGED = (
     "SKLEARN_SERVER",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployer import plain
+from deployer.document import values
 from deployer.runtimes.base import Launch, Process, Runtime, Server, ServingProtocol
 from deployer.runtimes.oip import protocol as oip_protocol
 from deployer.runtimes.seldon import container, model, process, seldon_deployment
@@ -16,8 +16,8 @@ from deployer.runtimes.seldon.section import SeldonSection
 from deployer.runtimes.tfserving import protocol as tfserving_protocol
 
 if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment, Spec, Version
     from deployer.kubernetes.manifests.basics import Object, Options
-    from deployer.spec import ModelDeployment, Spec, Version
 
 
 class Seldon(Runtime):
@@ -31,7 +31,7 @@ class Seldon(Runtime):
     has_implementations = True
     cel = CEL
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[plain.Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[values.Broken]:
         return broken(spec)
 
     def speaks(self, spec: Spec) -> ServingProtocol:
@@ -44,7 +44,7 @@ class Seldon(Runtime):
     def servable(self, spec: Spec, version: Version) -> int | None:
         return version.number if spec.seldon.protocol == "tensorflow" else None
 
-    def local_limits(self, spec: Spec) -> Iterator[tuple[plain.Path, str]]:
+    def local_limits(self, spec: Spec) -> Iterator[tuple[values.Path, str]]:
         if spec.seldon.protocol != "seldon":
             yield ("spec", "seldon", "protocol"), f"{spec.seldon.protocol} is spoken on Kubernetes only; leave it out"
         for index, version in enumerate(spec.versions):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from deployer.fields import Part
+from deployer.document.fields import Part
 
 
 class SeldonSection(Part):

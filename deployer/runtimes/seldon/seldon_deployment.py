@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployer.document.model_uri import is_local
 from deployer.kubernetes import names
 from deployer.kubernetes.manifests import pod
 from deployer.kubernetes.manifests.autoscaling import seldon_autoscaling
 from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, field
 from deployer.kubernetes.manifests.model import NoSuchPlace
-from deployer.model_path import is_local
 from deployer.runtimes.base import Server
 from deployer.runtimes.seldon.container import PREDICT, READY, USER, own_class
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 REST, GRPC = 8000, 5001
 """The orchestrator's ports; its metrics are on REST's."""

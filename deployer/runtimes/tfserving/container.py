@@ -11,7 +11,7 @@ from deployer.runtimes.base import CONFIG_FOLDER, Server
 from deployer.runtimes.tfserving.process import MODEL_SERVER, model_config
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 IMAGE = "tensorflow/serving:2.19.1"
 GRPC, REST = 8500, 8501

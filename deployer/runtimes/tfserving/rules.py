@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from deployer.document.model_uri import folder_number
+from deployer.document.values import Broken, items
 from deployer.kubernetes.cel_rule import Node, Rule, no_version
-from deployer.model_path import folder_number
-from deployer.plain import Broken, items
 
 
 def broken(spec: dict[str, Any]) -> Iterator[Broken]:

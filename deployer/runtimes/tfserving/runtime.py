@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployer.plain import Broken
+from deployer.document.values import Broken
 from deployer.runtimes.base import Launch, Process, Runtime, Server
 from deployer.runtimes.tfserving import container, model, process
 from deployer.runtimes.tfserving.protocol import PROTOCOL
 from deployer.runtimes.tfserving.rules import CEL, broken
 
 if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment, Version
     from deployer.kubernetes.manifests.basics import Options
-    from deployer.spec import ModelDeployment, Version
 
 
 class TfServing(Runtime):

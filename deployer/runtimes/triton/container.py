@@ -10,7 +10,7 @@ from deployer.kubernetes.manifests.model import NoSuchPlace, Placed, placed
 from deployer.runtimes.base import Server
 
 if TYPE_CHECKING:
-    from deployer.spec import ModelDeployment, Version
+    from deployer.document.model import ModelDeployment, Version
 
 IMAGE = "nvcr.io/nvidia/tritonserver:25.08-py3"
 REST, GRPC, METRICS = 8000, 8001, 8002

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployer.model_path import folder_number
+from deployer.document.model_uri import folder_number
 from deployer.runtimes.base import ModelMissing
 
 

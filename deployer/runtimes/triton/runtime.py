@@ -10,8 +10,8 @@ from deployer.runtimes.triton import container, model, process
 from deployer.runtimes.triton.protocol import PROTOCOL
 
 if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment, Version
     from deployer.kubernetes.manifests.basics import Options
-    from deployer.spec import ModelDeployment, Version
 
 
 class Triton(Runtime):

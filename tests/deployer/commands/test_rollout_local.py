@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from deployer.cli import cli
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus, VersionStatus
 from deployer.rollout.state import Order, Phase
 from deployer.rollout.status import RolloutRecord, RolloutStatus
-from deployer.spec import ModelDeployment
 
 DOCUMENT = ModelDeployment.model_validate(
     {

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deployer import cli
+from deployer.document.model import ModelDeployment
 from deployer.local.state import State
 from deployer.local.status import Condition, DeploymentStatus, VersionStatus
-from deployer.spec import ModelDeployment
 
 DOCUMENT = ModelDeployment.model_validate(
     {

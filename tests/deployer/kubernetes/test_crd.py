@@ -10,10 +10,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from deployer.document.json_schema import schema, written_out
 from deployer.kubernetes.cel import RULES
 from deployer.kubernetes.crd import FILE, crd, template
 from deployer.kubernetes.status import DeploymentStatus
-from deployer.schema import schema, written_out
 
 Node = dict[str, Any]
 ROOT: Node = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

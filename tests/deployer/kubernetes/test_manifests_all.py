@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.document.model import ModelDeployment
 from deployer.kubernetes import names
 from deployer.kubernetes.manifests import CannotRender, Object, Options, Owner, manifests, version_objects
-from deployer.spec import ModelDeployment
 from tests.support.deployments import CASES, deployment
 
 OWNER = Owner("digits", "6f1c")

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from deployer.document.model import ModelDeployment, Traffic
+from deployer.document.rollout import Rollout
 from deployer.errors import TurnoutError
 from deployer.local.changes import differences, promoted, rolled_back, shared
-from deployer.rollout_spec import Rollout
-from deployer.spec import ModelDeployment, Traffic
 
 
 def document(canary: str | None = "v2", weight: float = 10, versions: str = "123") -> ModelDeployment:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.local.limits import KubernetesOnly, check
-from deployer.spec import ModelDeployment
 
 
 def deployment(runtime: str, version: dict[str, Any], **sections: Any) -> ModelDeployment:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import deployer.local.routes as local
+from deployer.document.model import ModelDeployment
+from deployer.document.rollout import Rollout as RolloutSpec
 from deployer.local.backoff import Backoff, Trouble
 from deployer.local.plan import Phase
 from deployer.local.replica import Replica
@@ -17,8 +19,6 @@ from deployer.rollout.kept import Kept
 from deployer.rollout.plan import of
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import Rollout, Trial
-from deployer.rollout_spec import Rollout as RolloutSpec
-from deployer.spec import ModelDeployment
 from gateway.contract.route_table import Endpoint, RouteTable
 
 KEY = "default/digits"

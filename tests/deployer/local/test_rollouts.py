@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.cli import cli
-from deployer.document import read
+from deployer.document.loader import read
 from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.gateway import Gateway, Options

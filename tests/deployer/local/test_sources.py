@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.local import sources
 from deployer.local.gateway import Gateway, Options
 from deployer.local.plan import Phase
@@ -21,7 +22,6 @@ from deployer.local.state import Record, State
 from deployer.rollout.plan import of
 from deployer.rollout.signatures import TRIES
 from deployer.rollout.state import Rollout, Trial
-from deployer.spec import ModelDeployment
 from tests.support.turnout import free_port, until
 
 KEY = "default/digits"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
 from deployer.local.state import Ordered, Record, State, digest, replace
 from deployer.rollout.state import Order
-from deployer.spec import ModelDeployment
 
 
 def document(name: str = "digits", weight: float = 0) -> ModelDeployment:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.local import environments
 from deployer.local.gateway import Gateway, Options
 from deployer.local.processes import Processes, intended
@@ -23,7 +24,6 @@ from deployer.local.replica import Run
 from deployer.local.state import Record, State
 from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Order
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 from gateway.contract.state import State as GatewayState
 from tests.support.turnout import Load, Turnout, until

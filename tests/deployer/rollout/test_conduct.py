@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.conduct import Roles
 from deployer.rollout.evidence import Reading
 from deployer.rollout.signature import Signature, Tensor
 from deployer.rollout.state import Order, Phase
-from deployer.spec import ModelDeployment
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.conduct import Decision
 from deployer.rollout.kept import Kept
 from deployer.rollout.state import OVER, Order, Phase
 from deployer.rollout.verdict import Verdict
-from deployer.spec import ModelDeployment
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 6}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout import plan
 from deployer.rollout.state import Order, Phase
-from deployer.spec import ModelDeployment
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 10, "target": {"inFlight": 4}}

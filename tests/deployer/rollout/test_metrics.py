@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.metrics import Metrics
 from deployer.rollout.prometheus import Prometheus
-from deployer.spec import ModelDeployment
 from tests.deployer.rollout.world import ROLLOUT, declared
 from tests.support.servers import Server, always, answer, silent
 from tests.support.turnout import free_port

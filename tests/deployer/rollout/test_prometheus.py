@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout.evidence import Arms, Count, Reading, Taken, taken
 from deployer.rollout.prometheus import Prometheus, Unread, filled
-from deployer.spec import ModelDeployment
 from tests.deployer.rollout.world import ROLLOUT, declared
 from tests.support.prometheus import Exporter, prometheus
 from tests.support.servers import Peer, Server, always, answer, silent

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from deployer.document.model import ModelDeployment
 from deployer.rollout import kept as keeping
 from deployer.rollout.conduct import Decision, decide
 from deployer.rollout.evidence import Count, Reading
@@ -14,7 +15,6 @@ from deployer.rollout.kept import Kept
 from deployer.rollout.sight import Sight
 from deployer.rollout.state import Order, Phase, Rollout
 from deployer.routes import route
-from deployer.spec import ModelDeployment
 from gateway.contract import route_table
 from tests.support.deployments import deployment
 

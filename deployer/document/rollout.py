@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deployer.fields import Duration, Label, Part, StepWeight, Url
+from deployer.document.fields import Duration, Label, Part, StepWeight, Url
 from gateway.contract.route_table import CookieName, FieldName, FieldValue
 
 STEPS = (5.0, 25.0, 50.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deployer.spec import KIND, ModelDeployment
+from deployer.document.model import KIND, ModelDeployment
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deployer.plain import Broken, Path, items, one_of
+from deployer.document.values import Broken, Path, items, one_of
 
 RESERVED = ("/dev", "/etc/turnout", "/mnt/models", "/proc", "/sys", "/var/run/secrets/kubernetes.io")
 """Where the system or Turnout itself mounts something."""

@@ -1,4 +1,4 @@
-"""Amounts of CPU and memory, written as Kubernetes writes them. Pure."""
+"""Amounts of CPU and memory as Kubernetes writes them, and times as people do: 50ms, 60s, 10m, 1h. Pure."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ def _positive(value: Decimal, text: str) -> Decimal:
     if value <= 0:
         raise ValueError(f"{text!r} is nothing; write an amount above 0, or leave it out")
     return value
+
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """The seconds of a duration that the document's pattern takes."""
+    number = text.rstrip("mhs")
+    return float(number) * _SECONDS[text[len(number) :]]

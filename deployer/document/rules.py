@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from deployer.document.model_uri import folder_number
+from deployer.document.pod_rules import broken_pod
+from deployer.document.rollout_rules import broken_rollout
+from deployer.document.units import cores, memory_bytes
+from deployer.document.values import Broken, Path, items, mapping
 from deployer.errors import nearest
-from deployer.model_path import folder_number
-from deployer.plain import Broken, Path, items, mapping
-from deployer.pod_rules import broken_pod
-from deployer.quantity import cores, memory_bytes
-from deployer.rollout_rules import broken_rollout
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
 

@@ -1,7 +1,7 @@
 """ModelDeployment: what a user writes, on a laptop and on Kubernetes alike.
 
-The one source of the document: `schema.py` and the reference in `docs/` are made from it. Pure. What it says of
-rollouts is in `rollout_spec.py`, of pods in `pod_spec.py`; the rules that span fields are in `rules.py`, what only one
+The one source of the document: `json_schema.py` and the reference in `docs/` are made from it. Pure. What it says of
+rollouts is in `rollout.py`, of pods in `pod.py`; the rules that span fields are in `rules.py`, what only one
 runtime has in that one's folder.
 """
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from deployer.errors import TurnoutError, nearest
-from deployer.fields import (
+from deployer.document.fields import (
     CLASS_PATTERN,
     IMAGE_PATTERN,
     Cpu,
@@ -26,10 +25,11 @@ from deployer.fields import (
     Words,
     two_decimals,
 )
-from deployer.model_path import absolute, folder_number, is_local, local_path
-from deployer.pod_spec import Pod
-from deployer.rollout_spec import Match, Rollout, Sticky
-from deployer.rules import broken
+from deployer.document.model_uri import absolute, folder_number, is_local, local_path
+from deployer.document.pod import Pod
+from deployer.document.rollout import Match, Rollout, Sticky
+from deployer.document.rules import broken
+from deployer.errors import TurnoutError, nearest
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.oip.section import OipSection
 from deployer.runtimes.registry import RUNTIMES

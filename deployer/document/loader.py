@@ -12,15 +12,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from deployer.document.model import API_VERSION, KIND, ModelDeployment
+from deployer.document.model_uri import absolute, is_local
+from deployer.document.validation import Wrong, examined
+from deployer.document.values import dotted
+from deployer.document.yaml_tree import Mistake, Node, Place, parse
 from deployer.errors import TurnoutError, nearest
 from deployer.local.models import located
-from deployer.model_path import absolute, is_local
-from deployer.plain import dotted
 from deployer.runtimes.base import ModelMissing
 from deployer.runtimes.registry import RUNTIMES
-from deployer.spec import API_VERSION, KIND, ModelDeployment
-from deployer.tree import Mistake, Node, Place, parse
-from deployer.wording import Wrong, examined
 
 MAX_BYTES = 1024 * 1024
 """The largest file; what Kubernetes' store takes at most is of this size."""

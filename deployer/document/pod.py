@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deployer.fields import AbsolutePath, Part, Subdomain, Words
+from deployer.document.fields import AbsolutePath, Part, Subdomain, Words
 
 
 class Toleration(Part):

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from deployer.duration import seconds
-from deployer.fields import DURATION_PATTERN
-from deployer.plain import Broken, Path, items, mapping, one_of
-from deployer.rollout_spec import DEADLINE, INTERVAL, OBJECTIVES, STEPS
+from deployer.document.fields import DURATION_PATTERN
+from deployer.document.rollout import DEADLINE, INTERVAL, OBJECTIVES, STEPS
+from deployer.document.units import seconds
+from deployer.document.values import Broken, Path, items, mapping, one_of
 
 _ROLLOUT: Path = ("spec", "rollout")
 

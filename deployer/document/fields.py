@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from deployer.model_path import checked
-from deployer.quantity import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
+from deployer.document.model_uri import checked
+from deployer.document.units import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
 
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"

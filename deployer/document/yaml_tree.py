@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from deployer.plain import Path
+from deployer.document.values import Path
 
 MAX_DEPTH = 40
 """The deepest mapping or list. The document itself needs 7; a warm-up's tensor adds one a dimension."""

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from deployer import later
-from deployer.errors import nearest
-from deployer.fields import (
+from deployer.document import reserved
+from deployer.document.fields import (
     CLASS_PATTERN,
     DURATION_PATTERN,
     ENVIRONMENT_PATTERN,
@@ -21,10 +20,11 @@ from deployer.fields import (
     SUBDOMAIN_PATTERN,
     URL_PATTERN,
 )
-from deployer.plain import Path
-from deployer.rules import broken
-from deployer.schema import at, schema
-from deployer.spec import ModelDeployment
+from deployer.document.json_schema import at, schema
+from deployer.document.model import ModelDeployment
+from deployer.document.rules import broken
+from deployer.document.values import Path
+from deployer.errors import nearest
 from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
 
 _FORMS = {
@@ -112,8 +112,8 @@ def _meant(path: Path) -> str | None:
 
 def _unknown(path: Path) -> Wrong:
     name = str(path[-1])
-    if tuple(part for part in path if isinstance(part, str)) in later.FIELDS:
-        return Wrong(path, f"{name} {later.SUFFIX}", "leave it out", key=True)
+    if tuple(part for part in path if isinstance(part, str)) in reserved.FIELDS:
+        return Wrong(path, f"{name} {reserved.SUFFIX}", "leave it out", key=True)
     if path == ("status",):
         return Wrong(path, "status is written by Turnout, not by hand", "leave it out", key=True)
     meant = _meant(path)
