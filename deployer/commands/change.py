@@ -15,7 +15,7 @@ from deployer.local import changes, environments, limits
 from deployer.local.following import POLL, QUIET, named, status, supervised, wait
 from deployer.local.state import State
 from deployer.local.status import DeploymentStatus
-from deployer.rollout import words
+from deployer.rollout import describe
 from deployer.rollout.state import Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
 
@@ -179,7 +179,9 @@ def _finish(
             shares = ", ".join(f"{version.name} {version.share:g} %" for version in now.versions)
             click.echo(f"{document.key}: in force, {shares}")
             if is_under_way(now.rollout):
-                click.echo(f"{document.key}: {words.line(now.rollout)}; `turnout status --watch` shows how it goes on")
+                click.echo(
+                    f"{document.key}: {describe.line(now.rollout)}; `turnout status --watch` shows how it goes on"
+                )
     if output == "json":
         options.show_as_json({"deployments": [status.shown() for status in reached]})
 

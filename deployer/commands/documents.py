@@ -11,8 +11,8 @@ from deployer.commands import options
 from deployer.document.json_schema import schema as document_schema
 from deployer.document.loader import DocumentError, Problem, read
 from deployer.document.model import ModelDeployment
-from deployer.rollout.forecast import BAD, least_rate
-from deployer.rollout.plan import of
+from deployer.rollout.simulation.forecast import BAD, least_rate
+from deployer.rollout.strategy import of
 
 
 @click.command()

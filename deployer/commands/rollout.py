@@ -14,8 +14,8 @@ from deployer.commands import options
 from deployer.errors import TurnoutError
 from deployer.local.following import POLL, named, status, supervised
 from deployer.local.state import State
-from deployer.rollout import words
-from deployer.rollout.orders import refusal
+from deployer.rollout import describe
+from deployer.rollout.actions import refusal
 from deployer.rollout.state import Order
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 
@@ -117,7 +117,7 @@ def explain(name: str, place: Place, output: str) -> None:
     if output == "json":
         _show(told, now)
     else:
-        click.echo("\n".join(words.explain(now, told.rollouts, time.time())))
+        click.echo("\n".join(describe.explain(now, told.rollouts, time.time())))
 
 
 @rollout.command()
@@ -158,7 +158,7 @@ def _give(place: Place, name: str, order: Order, output: str) -> None:
     if output == "json":
         _show(told, now)
     else:
-        click.echo(words.line(now))
+        click.echo(describe.line(now))
 
 
 def _present(told: Told, name: str) -> RolloutStatus:

@@ -19,7 +19,7 @@ from deployer.local.following import named
 from deployer.local.following import status as status_of
 from deployer.local.state import State
 from deployer.local.status import Condition, DeploymentStatus
-from deployer.rollout import words
+from deployer.rollout import describe
 from deployer.rollout.state import is_under_way
 
 WATCH_EVERY = 0.5
@@ -159,12 +159,12 @@ def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool =
         if status.message:
             lines.append(f"{status.key}: {status.message}")
         if status.rollout is not None and not (watched and is_under_way(status.rollout)):
-            lines.append(f"{status.key}: {words.line(status.rollout)}")
+            lines.append(f"{status.key}: {describe.line(status.rollout)}")
     addresses = sorted({status.address for status in statuses if status.address})
     lines += [f"address: http://{address} (REST and gRPC)" for address in addresses]
-    width = min(Console().width, words.WIDTH)
+    width = min(Console().width, describe.WIDTH)
     drawn = [
-        Text("\n".join([f"\n{status.key}", *words.drawn(status.rollout, time.time(), width)]))
+        Text("\n".join([f"\n{status.key}", *describe.drawn(status.rollout, time.time(), width)]))
         for status in statuses
         if watched and is_under_way(status.rollout)
     ]

@@ -17,11 +17,11 @@ from deployer.document.loader import read
 from deployer.document.model import API_VERSION, KIND, ModelDeployment
 from deployer.document.validation import examined
 from deployer.errors import TurnoutError
-from deployer.rollout import plan as plans
-from deployer.rollout.arrivals import Traffic
-from deployer.rollout.estimate import Estimate, Spread, estimate
-from deployer.rollout.forecast import BAD
-from deployer.rollout.plan import Plan
+from deployer.rollout import strategy as plans
+from deployer.rollout.simulation.arrivals import Traffic
+from deployer.rollout.simulation.estimate import Estimate, Spread, estimate
+from deployer.rollout.simulation.forecast import BAD
+from deployer.rollout.strategy import Plan
 
 RUNS = 200
 """Rollouts of a good version: the answer takes seconds, and its parts are right to a few percent."""

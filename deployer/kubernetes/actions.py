@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.status import DeploymentStatus
-from deployer.rollout.happenings import Happening
+from deployer.rollout.events import Happening
 
 
 @dataclass(frozen=True)

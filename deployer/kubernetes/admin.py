@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from deployer.kubernetes.cache import Cache
 from deployer.kubernetes.gateways import addresses
 from deployer.kubernetes.kinds import Key
-from deployer.rollout.evidence import Reading
-from deployer.rollout.gateways import Gateways, Reports
+from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.providers.gateways import Gateways, Reports
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from deployer.kubernetes.packed import packed
 from deployer.kubernetes.reconcile.observed import Observed
 from deployer.kubernetes.status import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
 from deployer.kubernetes.versions import VersionFacts
-from deployer.rollout import kept as keeping
-from deployer.rollout.conduct import Decision, Roles
-from deployer.rollout.kept import Kept
+from deployer.rollout import checkpoint as keeping
+from deployer.rollout.checkpoint import Kept
+from deployer.rollout.controller import Decision, Roles
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import is_under_way
 from deployer.rollout.status import RolloutStatus, seconds, time

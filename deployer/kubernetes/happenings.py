@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.status import ConditionType, DeploymentStatus
-from deployer.rollout.happenings import Happening
+from deployer.rollout.events import Happening
 from deployer.rollout.state import is_under_way
 
 REPORTER = "turnout-operator"

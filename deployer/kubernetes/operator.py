@@ -22,7 +22,7 @@ from deployer.kubernetes.queue import Queue
 from deployer.kubernetes.store import Store
 from deployer.kubernetes.target import KubernetesTarget
 from deployer.kubernetes.versions import SERVICE_LABEL
-from deployer.rollout.notice import Notices
+from deployer.rollout.notify.webhook import Notices
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.names import GROUP
 from deployer.kubernetes.status import DeploymentStatus, OrderStatus
-from deployer.rollout.orders import refusal
+from deployer.rollout.actions import refusal
 from deployer.rollout.state import Order
 from deployer.rollout.status import MAX_MESSAGE
 

@@ -15,9 +15,9 @@ from deployer.kubernetes.resource import read
 from deployer.kubernetes.signatures import Signatures
 from deployer.kubernetes.status import read as read_status
 from deployer.kubernetes.store import Store
-from deployer.rollout.metrics import Metrics
-from deployer.rollout.prometheus import Prometheus, Unread
-from deployer.rollout.signature import Signature
+from deployer.rollout.analysis.signature import Signature
+from deployer.rollout.providers.prometheus import Prometheus, Unread
+from deployer.rollout.providers.user_metrics import Metrics
 from deployer.rollout.status import RolloutStatus
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from deployer.kubernetes.names import version_name
 from deployer.kubernetes.status import DeploymentStatus
 from deployer.kubernetes.store import Store
 from deployer.kubernetes.versions import look, rest_address
-from deployer.rollout.signature import Signature
-from deployer.rollout.signatures import Told, fetch
+from deployer.rollout.analysis.signature import Signature
+from deployer.rollout.providers.signatures import Told, fetch
 from deployer.rollout.state import Phase
 
 

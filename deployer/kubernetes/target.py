@@ -22,8 +22,8 @@ from deployer.kubernetes.queue import Queue
 from deployer.kubernetes.reconcile.observed import Observed, Refusal, foreign_message
 from deployer.kubernetes.reconcile.plan import plan
 from deployer.kubernetes.store import Store
-from deployer.rollout.happenings import Happening
-from deployer.rollout.notice import Notices
+from deployer.rollout.events import Happening
+from deployer.rollout.notify.webhook import Notices
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from deployer.local.plan import Phase
 from deployer.local.replica import Replica
 from deployer.local.state import State, digest
 from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
-from deployer.rollout.conduct import Decision, Roles
-from deployer.rollout.kept import Kept
+from deployer.rollout.checkpoint import Kept
+from deployer.rollout.controller import Decision, Roles
 from deployer.rollout.state import is_under_way
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable

@@ -18,12 +18,12 @@ from deployer.local.plan import Phase
 from deployer.local.replica import Replica
 from deployer.local.sources import Sources
 from deployer.local.state import State
-from deployer.rollout import kept as keeping
-from deployer.rollout.cloudevent import event
-from deployer.rollout.conduct import Decision, Roles, decide
-from deployer.rollout.kept import Kept
-from deployer.rollout.notice import Notices
-from deployer.rollout.sight import Sight
+from deployer.rollout import checkpoint as keeping
+from deployer.rollout.checkpoint import Kept
+from deployer.rollout.controller import Decision, Roles, decide
+from deployer.rollout.notify.cloudevent import event
+from deployer.rollout.notify.webhook import Notices
+from deployer.rollout.observation import Sight
 from deployer.rollout.state import AWAITING, Rollout, is_under_way
 from deployer.rollout.state import Phase as RolloutPhase
 from gateway.contract import route_table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.conduct import Roles
-from deployer.routes import route
+from deployer.rollout.controller import Roles
+from deployer.rollout.route import route
 from gateway.contract import route_table
 from gateway.contract.route_table import Endpoint, RouteTable
 

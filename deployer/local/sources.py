@@ -15,12 +15,12 @@ from deployer.local.aside import Aside
 from deployer.local.gateway import Gateway
 from deployer.local.gateway_client import Version
 from deployer.local.replica import Replica
-from deployer.rollout.evidence import Reading
-from deployer.rollout.gateways import Gateways
-from deployer.rollout.metrics import Metrics
-from deployer.rollout.prometheus import Prometheus, Unread
-from deployer.rollout.signature import Signature
-from deployer.rollout.signatures import Told, fetch
+from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.signature import Signature
+from deployer.rollout.providers.gateways import Gateways
+from deployer.rollout.providers.prometheus import Prometheus, Unread
+from deployer.rollout.providers.signatures import Told, fetch
+from deployer.rollout.providers.user_metrics import Metrics
 from deployer.rollout.state import Rollout
 from deployer.runtimes.base import HOST
 from gateway.contract import route_table

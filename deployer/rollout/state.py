@@ -1,4 +1,4 @@
-"""Where a rollout stands, what is seen of it, and what people may ask. Pure; what follows is in `machine.py`."""
+"""Where a rollout stands, what is seen of it, and what people may ask. Pure; what follows is in `state_machine.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeGuard, TypeVar
 
-from deployer.rollout.plan import Plan
-from deployer.rollout.verdict import Evidence, Judgement, Look
+from deployer.rollout.analysis.verdict import Evidence, Judgement, Look
+from deployer.rollout.strategy import Plan
 
 
 class Phase(StrEnum):

@@ -12,10 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from deployer.document.fields import Label
-from deployer.rollout.kept import Kept, Record
-from deployer.rollout.plan import Plan
+from deployer.rollout.analysis.verdict import Finding, Verdict
+from deployer.rollout.checkpoint import Kept, Record
 from deployer.rollout.state import Phase
-from deployer.rollout.verdict import Finding, Verdict
+from deployer.rollout.strategy import Plan
 
 MAX_MESSAGE = 1024
 
@@ -95,7 +95,7 @@ class RolloutRecord(Part):
 
 
 class RolloutStatus(Part):
-    """Where a rollout stands, for people. What the deployer goes by is kept apart (`kept.py`)."""
+    """Where a rollout stands, for people. What the deployer goes by is kept apart (`checkpoint.py`)."""
 
     number: Count
     """Which of the deployment's rollouts it is."""

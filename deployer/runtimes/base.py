@@ -15,7 +15,7 @@ from deployer.document import values
 from deployer.document.fields import Part
 from deployer.errors import TurnoutError
 from deployer.kubernetes.cel_rule import Node, Rule
-from deployer.rollout.signature import Signature
+from deployer.rollout.analysis.signature import Signature
 from gateway.contract import route_table
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.conduct import Roles
-from deployer.routes import route
+from deployer.rollout.controller import Roles
+from deployer.rollout.route import route
 from gateway.contract import route_table
 from tests.support.deployments import deployment
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployer.rollout.machine import Tick, tick
-from deployer.rollout.plan import Pause, Plan
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Look, Objective, Verdict
 from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.verdict import LEAST_REQUESTS, Look, Objective, Verdict
+from deployer.rollout.state_machine import Tick, tick
+from deployer.rollout.strategy import Pause, Plan
 
 ERRORS, SLOW = Objective("errors", 2.0, limit=0.5), Objective("slow", 2.0, anew=True)
 PLANS = (

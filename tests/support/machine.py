@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deployer.rollout.machine import Tick, tick
-from deployer.rollout.plan import Plan
+from deployer.rollout.analysis.verdict import Look, Objective
 from deployer.rollout.state import Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.verdict import Look, Objective
+from deployer.rollout.state_machine import Tick, tick
+from deployer.rollout.strategy import Plan
 
 ERRORS, SLOW = Objective("errors", 2.0), Objective("slow", 2.0, anew=True)
 PLAN = Plan((5.0, 25.0, 50.0), interval=60, deadline=3600, bake=600, objectives=(ERRORS,))

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from random import Random
 
-from deployer.rollout.arrivals import Traffic
-from deployer.rollout.plan import Plan
-from deployer.rollout.simulation import Run, play
+from deployer.rollout.simulation.arrivals import Traffic
+from deployer.rollout.simulation.simulator import Run, play
+from deployer.rollout.strategy import Plan
 
 _CHUNK = 250
 """Rollouts that a process plays at a time."""

@@ -16,8 +16,8 @@ from deployer.kubernetes.resource import read as read_document
 from deployer.kubernetes.status import DeploymentStatus, OrderStatus
 from deployer.kubernetes.status import read as read_status
 from deployer.kubernetes.versions import VersionFacts, look
-from deployer.rollout.evidence import Reading
-from deployer.rollout.signature import Signature
+from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.state import Order
 from gateway.contract import route_table
 

@@ -19,13 +19,13 @@ from deployer.kubernetes.packed import unpacked
 from deployer.kubernetes.reconcile.observed import Observed
 from deployer.kubernetes.status import DeploymentStatus
 from deployer.kubernetes.versions import WORKLOADS, VersionFacts, is_available
-from deployer.rollout import conduct as controller
-from deployer.rollout import kept as keeping
-from deployer.rollout.cloudevent import event
-from deployer.rollout.conduct import Decision
-from deployer.rollout.sight import Sight
+from deployer.rollout import checkpoint as keeping
+from deployer.rollout import controller
+from deployer.rollout.controller import Decision
+from deployer.rollout.notify.cloudevent import event
+from deployer.rollout.observation import Sight
+from deployer.rollout.route import route
 from deployer.rollout.state import Phase
-from deployer.routes import route
 from gateway.contract import route_table
 
 _AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from deployer.rollout.signature import Signature, Tensor
+from deployer.rollout.analysis.signature import Signature, Tensor
 from deployer.runtimes.base import Exchange, GrpcCall, ServingProtocol
 from deployer.runtimes.oip import tensors
 from protos import methods

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from deployer.errors import TurnoutError
-from deployer.rollout.signature import Signature, Tensor
+from deployer.rollout.analysis.signature import Signature, Tensor
 from deployer.runtimes.base import Exchange, GrpcCall, ServingProtocol
 from protos import methods, seldon_pb2
 

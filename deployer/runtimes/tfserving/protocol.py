@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from deployer.errors import TurnoutError
-from deployer.rollout.signature import Signature, Tensor
+from deployer.rollout.analysis.signature import Signature, Tensor
 from deployer.runtimes.base import Exchange, GrpcCall, ServingProtocol
 from deployer.runtimes.tfserving.tensors import columns, nested, tensor
 from protos import methods, tfs_pb2

@@ -10,9 +10,9 @@ from deployer.kubernetes.kinds import Id, Object
 from deployer.kubernetes.packed import unpacked
 from deployer.kubernetes.reconcile.observed import Heard
 from deployer.kubernetes.status import read
-from deployer.rollout import kept as keeping
-from deployer.rollout.evidence import Count, Reading
-from deployer.rollout.happenings import Happening
+from deployer.rollout import checkpoint as keeping
+from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.events import Happening
 from deployer.rollout.state import Phase, Rollout
 from deployer.rollout.status import RolloutStatus
 from tests.deployer.kubernetes.world import World

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deployer.kubernetes.happenings import event
-from deployer.rollout.happenings import Happening
+from deployer.rollout.events import Happening
 from tests.deployer.kubernetes.world import resource
 
 READY = Happening("VersionReady", "version v1 is ready")

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from deployer.kubernetes.packed import packed, unpacked
 from deployer.kubernetes.status import MAX_KEPT
-from deployer.rollout import kept as keeping
-from deployer.rollout.buckets import Buckets
-from deployer.rollout.evidence import SOURCES, Count, Source, Taken
-from deployer.rollout.kept import Kept
+from deployer.rollout import checkpoint as keeping
+from deployer.rollout.analysis.buckets import Buckets
+from deployer.rollout.analysis.evidence import SOURCES, Count, Source, Taken
+from deployer.rollout.checkpoint import Kept
 from gateway.contract.evidence import BUCKETS, SIGNALS
 
 

@@ -11,7 +11,7 @@ from deployer.kubernetes.kinds import Id, Key, Object, identity
 from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.reconcile.observed import Refusal
 from deployer.kubernetes.reconcile.plan import decide, diff, render
-from deployer.rollout.conduct import Roles
+from deployer.rollout.controller import Roles
 from tests.deployer.kubernetes.world import World, resource
 
 SCALED = {

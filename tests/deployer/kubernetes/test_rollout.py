@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deployer.kubernetes.actions import Delete, Say
 from deployer.kubernetes.kinds import Id, Object
-from deployer.rollout.happenings import Happening
+from deployer.rollout.events import Happening
 from deployer.rollout.state import OVER, Phase
 from tests.deployer.kubernetes.rolling import ROLLOUT, RollingWorld
 from tests.deployer.kubernetes.test_plan import SCALED, condition

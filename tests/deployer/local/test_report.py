@@ -14,11 +14,11 @@ from deployer.local.replica import Replica
 from deployer.local.report import Facts, Reporter, VersionFacts, changes, describe
 from deployer.local.state import Record, State, digest
 from deployer.local.status import Condition
-from deployer.rollout.conduct import Decision, Roles
-from deployer.rollout.kept import Kept
-from deployer.rollout.plan import of
+from deployer.rollout.checkpoint import Kept
+from deployer.rollout.controller import Decision, Roles
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import Rollout, Trial
+from deployer.rollout.strategy import of
 from gateway.contract.route_table import Endpoint, RouteTable
 
 KEY = "default/digits"

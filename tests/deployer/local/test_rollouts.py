@@ -22,7 +22,7 @@ from deployer.local.gateway import Gateway, Options
 from deployer.local.rollouts import Keep
 from deployer.local.state import State
 from deployer.local.supervisor import Route, Supervisor
-from deployer.rollout import kept as keeping
+from deployer.rollout import checkpoint as keeping
 from deployer.rollout.state import Phase
 from gateway.contract import route_table
 from tests.support.turnout import Load, Turnout, until

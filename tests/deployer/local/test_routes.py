@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import deployer.local.routes as local
 from deployer.document.model import ModelDeployment
 from deployer.local.routes import Ready
-from deployer.rollout.conduct import Roles
+from deployer.rollout.controller import Roles
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 
 EMPTY = RouteTable(revision=7)

@@ -19,9 +19,9 @@ from deployer.local.plan import Phase
 from deployer.local.replica import Replica
 from deployer.local.sources import Sources
 from deployer.local.state import Record, State
-from deployer.rollout.plan import of
-from deployer.rollout.signatures import TRIES
+from deployer.rollout.providers.signatures import TRIES
 from deployer.rollout.state import Rollout, Trial
+from deployer.rollout.strategy import of
 from tests.support.turnout import free_port, until
 
 KEY = "default/digits"

@@ -8,10 +8,10 @@ from random import Random
 import pytest
 from scipy import stats
 
-from deployer.rollout.arrivals import Requests, Traffic, Users
-from deployer.rollout.plan import Plan
-from deployer.rollout.poisson import poisson
-from deployer.rollout.verdict import Look, Objective
+from deployer.rollout.analysis.verdict import Look, Objective
+from deployer.rollout.simulation.arrivals import Requests, Traffic, Users
+from deployer.rollout.simulation.poisson import poisson
+from deployer.rollout.strategy import Plan
 
 PLAN = Plan((5,), 60, 3600, 60, (Objective("errors", 2.0), Objective("slow", 2.0)))
 

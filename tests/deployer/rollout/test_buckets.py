@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout.buckets import Buckets, Fresh
+from deployer.rollout.analysis.buckets import Buckets, Fresh
 from gateway.contract.evidence import BUCKETS
 
 

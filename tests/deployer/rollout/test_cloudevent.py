@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from deployer.rollout.cloudevent import CONTENT_TYPE, event
-from deployer.rollout.happenings import Happening
-from deployer.rollout.plan import Plan
+from deployer.rollout.events import Happening
+from deployer.rollout.notify.cloudevent import CONTENT_TYPE, event
 from deployer.rollout.state import Phase, Rollout, Trial
+from deployer.rollout.strategy import Plan
 
 NOW = 1_800_000_000.25
 PLAN = Plan((5.0,), 60.0, 3600.0, 600.0, ())

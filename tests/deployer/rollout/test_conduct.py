@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.conduct import Roles
-from deployer.rollout.evidence import Reading
-from deployer.rollout.signature import Signature, Tensor
+from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.signature import Signature, Tensor
+from deployer.rollout.controller import Roles
 from deployer.rollout.state import Order, Phase
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 

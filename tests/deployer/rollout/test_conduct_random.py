@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.conduct import Decision
-from deployer.rollout.kept import Kept
+from deployer.rollout.analysis.verdict import Verdict
+from deployer.rollout.checkpoint import Kept
+from deployer.rollout.controller import Decision
 from deployer.rollout.state import OVER, Order, Phase
-from deployer.rollout.verdict import Verdict
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 6}

@@ -9,8 +9,8 @@ from functools import cache
 
 import pytest
 
-from deployer.rollout.evidence import Count, Reading
-from deployer.rollout.sight import Sight
+from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.observation import Sight
 from deployer.rollout.state import Phase
 from gateway.routing.sticky import Cohort, cohort
 from tests.deployer.rollout.world import ROLLOUT, World, declared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout import plan
+from deployer.rollout import strategy
 from deployer.rollout.state import Order, Phase
 from tests.deployer.rollout.world import ROLLOUT, World, declared
 
@@ -138,7 +138,7 @@ def test_a_clock_that_goes_back_holds_nothing_up() -> None:
 )
 def test_evidence_of_something_else_is_another_plan_s(changed: dict[str, object]) -> None:
     plans = [
-        plan.of(made.spec.rollout)
+        strategy.of(made.spec.rollout)
         for made in (
             declared(rollout={**ROLLOUT, "objectives": {"slow": {"over": "5s"}}}),
             declared(rollout={**ROLLOUT, "objectives": {"slow": {"over": "5s"}}, **changed}),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout import evidence
-from deployer.rollout.evidence import GONE, SOURCES, Arms, Count, Reading, Taken, taken
-from deployer.rollout.verdict import Look
+from deployer.rollout.analysis import evidence
+from deployer.rollout.analysis.evidence import GONE, SOURCES, Arms, Count, Reading, Taken, taken
+from deployer.rollout.analysis.verdict import Look
 
 ARMS = Arms("v1", "v2", "vision/digits v1 v2 1", steady=None)
 NOW = 1000.0

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout import gateways
-from deployer.rollout.evidence import Arms, Count, Taken, taken
-from deployer.rollout.gateways import Gateways
+from deployer.rollout.analysis.evidence import Arms, Count, Taken, taken
+from deployer.rollout.providers import gateways
+from deployer.rollout.providers.gateways import Gateways
 from gateway.contract.route_table import RouteTable, Sticky
 from gateway.routing.sticky import cohort
 from tests.support.gateway import PREDICT, GatewayProcess, deployment

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.rollout.buckets import Buckets
-from deployer.rollout.evidence import EPOCHS, SOURCES, Count, Source, Taken
-from deployer.rollout.kept import HISTORY, Failures, Kept, Record, Strikes, read, write
+from deployer.rollout.analysis.buckets import Buckets
+from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, Source, Taken
+from deployer.rollout.checkpoint import HISTORY, Failures, Kept, Record, Strikes, read, write
 from deployer.rollout.state import Order
 from gateway.contract.evidence import BUCKETS, SIGNALS
 from tests.deployer.rollout.world import World, declared

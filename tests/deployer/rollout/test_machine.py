@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout.machine import SETTLING, Tick, tick
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Verdict
 from deployer.rollout.state import OVER, Order, Phase, Route, Seen, Trial
-from deployer.rollout.verdict import LEAST_REQUESTS, Evidence, Look, Verdict
+from deployer.rollout.state_machine import SETTLING, Tick, tick
 from tests.support.machine import ALL, ERRORS, NEXT, PLAN, SILENCE, SLOW, TRIAL, Looks, World, bad, counts, good, stands
 
 # The way up.

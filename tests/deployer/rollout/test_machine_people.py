@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.rollout.machine import tick
-from deployer.rollout.plan import Pause
+from deployer.rollout.analysis.verdict import Evidence, Objective
 from deployer.rollout.state import AWAITING, Order, Phase, Route, Seen
-from deployer.rollout.verdict import Evidence, Objective
+from deployer.rollout.state_machine import tick
+from deployer.rollout.strategy import Pause
 from tests.support.machine import ALL, ERRORS, PLAN, SILENCE, SLOW, TRIAL, World, bad, counts, good, stands
 
 # People.

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.metrics import Metrics
-from deployer.rollout.prometheus import Prometheus
+from deployer.rollout.providers.prometheus import Prometheus
+from deployer.rollout.providers.user_metrics import Metrics
 from tests.deployer.rollout.world import ROLLOUT, declared
 from tests.support.servers import Server, always, answer, silent
 from tests.support.turnout import free_port
@@ -86,7 +86,7 @@ def test_what_is_no_number_is_unread(servers: Servers, body: bytes, status: str)
 def test_one_that_hangs_or_is_gone_keeps_no_other_from_being_read(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployer.rollout.metrics.TIMEOUT", 0.2)
+    monkeypatch.setattr("deployer.rollout.providers.user_metrics.TIMEOUT", 0.2)
     asked = document(
         hangs=url(servers(silent)),
         gone=f"http://127.0.0.1:{free_port()}/",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout.notice import MOST, Notices
+from deployer.rollout.notify.webhook import MOST, Notices
 
 LONG = 20.0
 """Seconds within which anything has to happen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.rollout.orders import refusal
+from deployer.rollout.actions import refusal
 from deployer.rollout.state import AWAITING, OVER, Order, Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
 

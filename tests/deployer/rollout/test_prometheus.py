@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.evidence import Arms, Count, Reading, Taken, taken
-from deployer.rollout.prometheus import Prometheus, Unread, filled
+from deployer.rollout.analysis.evidence import Arms, Count, Reading, Taken, taken
+from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
 from tests.deployer.rollout.world import ROLLOUT, declared
 from tests.support.prometheus import Exporter, prometheus
 from tests.support.servers import Peer, Server, always, answer, silent
@@ -174,7 +174,7 @@ def test_what_is_no_number_is_unread(ask: Callable[..., Prometheus], given: obje
 
 
 def test_one_that_hangs_or_is_gone_is_unread(servers: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.rollout.prometheus.TIMEOUT", 0.2)
+    monkeypatch.setattr("deployer.rollout.providers.prometheus.TIMEOUT", 0.2)
     html = servers(always(answer(b"<html>")))
     for port, why in ((free_port(), "does not answer"), (servers(silent).port, "does not answer"), (html.port, "else")):
         with closing(Prometheus(f"http://127.0.0.1:{port}")) as asked, pytest.raises(Unread, match=why):

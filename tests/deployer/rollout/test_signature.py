@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout.signature import MOST, Signature, Tensor, difference
+from deployer.rollout.analysis.signature import MOST, Signature, Tensor, difference
 
 IMAGES = Tensor("FLOAT", (-1, 64))
 SCORES = Tensor("FLOAT", (-1, 10))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deployer.local import environments, models, readiness
-from deployer.rollout.signature import Signature, Tensor, difference
-from deployer.rollout.signatures import fetch
+from deployer.rollout.analysis.signature import Signature, Tensor, difference
+from deployer.rollout.providers.signatures import fetch
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.seldon import process as seldon

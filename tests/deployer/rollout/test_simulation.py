@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from deployer.commands import simulate
-from deployer.rollout.arrivals import Traffic
-from deployer.rollout.estimate import estimate, spread
-from deployer.rollout.forecast import needed
-from deployer.rollout.plan import Pause, Plan
-from deployer.rollout.poisson import Chance
-from deployer.rollout.simulation import Run, play
+from deployer.rollout.analysis.verdict import ALPHA, Objective
+from deployer.rollout.simulation.arrivals import Traffic
+from deployer.rollout.simulation.estimate import estimate, spread
+from deployer.rollout.simulation.forecast import needed
+from deployer.rollout.simulation.poisson import Chance
+from deployer.rollout.simulation.simulator import Run, play
 from deployer.rollout.state import Phase
-from deployer.rollout.verdict import ALPHA, Objective
+from deployer.rollout.strategy import Pause, Plan
 from tests.support.rollouts import played, players
 
 RUNS = 10_000

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.rollout.buckets import SATURATED, Fresh
-from deployer.rollout.verdict import (
+from deployer.rollout.analysis.buckets import SATURATED, Fresh
+from deployer.rollout.analysis.verdict import (
     ALPHA,
     RECENT,
     WINDOW,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.rollout.analysis.verdict import Verdict
+from deployer.rollout.describe import drawn, explain, line, span
 from deployer.rollout.state import AWAITING, Phase
 from deployer.rollout.status import ObjectiveStatus, RolloutRecord, RolloutStatus, time
-from deployer.rollout.verdict import Verdict
-from deployer.rollout.words import drawn, explain, line, span
 
 NOW = 1_800_000_000.0
 

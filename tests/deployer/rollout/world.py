@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout import kept as keeping
-from deployer.rollout.conduct import Decision, decide
-from deployer.rollout.evidence import Count, Reading
-from deployer.rollout.happenings import Happening
-from deployer.rollout.kept import Kept
-from deployer.rollout.sight import Sight
+from deployer.rollout import checkpoint as keeping
+from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.checkpoint import Kept
+from deployer.rollout.controller import Decision, decide
+from deployer.rollout.events import Happening
+from deployer.rollout.observation import Sight
+from deployer.rollout.route import route
 from deployer.rollout.state import Order, Phase, Rollout
-from deployer.routes import route
 from gateway.contract import route_table
 from tests.support.deployments import deployment
 

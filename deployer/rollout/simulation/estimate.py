@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deployer.rollout.arrivals import Traffic
-from deployer.rollout.plan import Plan
-from deployer.rollout.poisson import Chance
-from deployer.rollout.simulation import play
+from deployer.rollout.simulation.arrivals import Traffic
+from deployer.rollout.simulation.poisson import Chance
+from deployer.rollout.simulation.simulator import play
 from deployer.rollout.state import Phase
+from deployer.rollout.strategy import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
-from deployer.rollout.prometheus import Prometheus, Unread, filled
+from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
 
 TIMEOUT = 2.0
 """Seconds for a webhook's answer."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
-from deployer.rollout.kept import Failures, Kept, Strikes
-from deployer.rollout.sight import Sight
-from deployer.rollout.signature import difference
+from deployer.rollout.analysis.signature import difference
+from deployer.rollout.checkpoint import Failures, Kept, Strikes
+from deployer.rollout.observation import Sight
 from deployer.rollout.state import Rollout
 
 CRASHES = 3

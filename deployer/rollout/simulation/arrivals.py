@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, floor, log
 
-from deployer.rollout.buckets import Buckets, Fresh
-from deployer.rollout.plan import Plan
-from deployer.rollout.poisson import Chance, poisson
-from deployer.rollout.verdict import Look
+from deployer.rollout.analysis.buckets import Buckets, Fresh
+from deployer.rollout.analysis.verdict import Look
+from deployer.rollout.simulation.poisson import Chance, poisson
+from deployer.rollout.strategy import Plan
 from gateway.contract.evidence import BUCKETS
 
 _TAIL = 1.5

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 from pydantic import ValidationError
 
-from deployer.rollout.evidence import Count, Reading
+from deployer.rollout.analysis.evidence import Count, Reading
 from gateway.contract.evidence import Evidence
 
 TIMEOUT = 2.0

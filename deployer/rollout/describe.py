@@ -6,9 +6,9 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Verdict
 from deployer.rollout.state import AWAITING, OVER, Phase
 from deployer.rollout.status import ObjectiveStatus, RolloutRecord, RolloutStatus, seconds
-from deployer.rollout.verdict import LEAST_REQUESTS, Verdict
 
 WIDTH = 100
 """Characters of a line, where nobody says otherwise. Names alone may make one longer."""

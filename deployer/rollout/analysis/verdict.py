@@ -30,7 +30,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from deployer.rollout.buckets import SATURATED, Fresh
+from deployer.rollout.analysis.buckets import SATURATED, Fresh
 
 ALPHA = 0.01
 """The chance that a version which is no worse is rolled back, and that one at the margin is promoted."""

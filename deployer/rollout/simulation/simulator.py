@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, log
 
-from deployer.rollout.arrivals import Part, Requests, Traffic, Users
-from deployer.rollout.machine import tick
-from deployer.rollout.plan import Plan
-from deployer.rollout.poisson import Chance
+from deployer.rollout.analysis.verdict import WORSE, Judgement, Look
+from deployer.rollout.simulation.arrivals import Part, Requests, Traffic, Users
+from deployer.rollout.simulation.poisson import Chance
 from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.verdict import WORSE, Judgement, Look
+from deployer.rollout.state_machine import tick
+from deployer.rollout.strategy import Plan
 
 LOOK = 5.0
 """Seconds from one look to the next."""

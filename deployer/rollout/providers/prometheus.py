@@ -10,7 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.evidence import Count, Reading
+from deployer.rollout.analysis.evidence import Count, Reading
 from gateway.contract.evidence import SIGNALS
 
 TIMEOUT = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployer.rollout.happenings import Happening
+from deployer.rollout.events import Happening
 from deployer.rollout.state import Rollout
 from deployer.rollout.status import time
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from deployer.document.model import ModelDeployment
 from deployer.document.units import seconds
-from deployer.rollout.conduct import Roles
+from deployer.rollout.controller import Roles
 from gateway.contract import route_table
 
 

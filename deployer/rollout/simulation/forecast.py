@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil, inf
 
-from deployer.rollout.plan import Plan
-from deployer.rollout.verdict import LEAST_REQUESTS, Evidence, Look, Objective, Verdict, judge
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Objective, Verdict, judge
+from deployer.rollout.strategy import Plan
 
 BAD = 0.01
 """The part of requests taken to be bad where nobody says; half of an objective's limit, where that is less."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from deployer.rollout.cloudevent import CONTENT_TYPE
+from deployer.rollout.notify.cloudevent import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout import capacity, concerns, status
-from deployer.rollout import plan as plans
-from deployer.rollout.evidence import Arms, Taken, taken
-from deployer.rollout.happenings import Happening, figures, happenings
-from deployer.rollout.kept import Failures, Kept, Record
-from deployer.rollout.machine import SETTLING, tick
-from deployer.rollout.plan import Plan
-from deployer.rollout.sight import Sight
+from deployer.rollout import capacity, gates, status
+from deployer.rollout import strategy as plans
+from deployer.rollout.analysis.evidence import Arms, Taken, taken
+from deployer.rollout.analysis.verdict import Look
+from deployer.rollout.checkpoint import Failures, Kept, Record
+from deployer.rollout.events import Happening, figures, happenings
+from deployer.rollout.observation import Sight
 from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, is_under_way
+from deployer.rollout.state_machine import SETTLING, tick
 from deployer.rollout.status import RolloutRecord, RolloutStatus
-from deployer.rollout.verdict import Look
+from deployer.rollout.strategy import Plan
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class _Look:
         old = self._adopted(before.rollout)
         kept, looks = self._evidence(before, old)
         if is_under_way(old):
-            kept = concerns.watched(kept, old, self._document, self._sight)
+            kept = gates.watched(kept, old, self._document, self._sight)
             kept = replace(kept, base=max(kept.base, self._carrying(old)))
-        hold_reasons = tuple(concerns.hold_reasons(self._document, self._sight))
+        hold_reasons = tuple(gates.hold_reasons(self._document, self._sight))
         seen = Seen(
             self._sight.now,
             self._trial(old),
@@ -124,7 +124,7 @@ class _Look:
             self._sight.settled,
             capacity.percentages(self._document, kept.base, self._sight.ready),
             looks,
-            objections=tuple(concerns.abort_reasons(kept, old, self._document, self._sight)) if old is not None else (),
+            objections=tuple(gates.abort_reasons(kept, old, self._document, self._sight)) if old is not None else (),
             doubts=hold_reasons,
             order=self._sight.order,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
-from deployer.rollout.evidence import Taken
+from deployer.rollout.analysis.evidence import Taken
 from deployer.rollout.state import Rollout
 
 HISTORY = 10

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from deployer.rollout.buckets import Buckets, Fresh
-from deployer.rollout.verdict import Look
+from deployer.rollout.analysis.buckets import Buckets, Fresh
+from deployer.rollout.analysis.verdict import Look
 from gateway.contract.evidence import SIGNALS
 
 EPOCHS = 32

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from deployer.rollout.signature import Signature
+from deployer.rollout.analysis.signature import Signature
 from deployer.runtimes.registry import RUNTIMES
 from gateway.contract import route_table
 

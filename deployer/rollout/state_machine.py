@@ -18,9 +18,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from deployer.rollout.plan import Plan
+from deployer.rollout.analysis.verdict import (
+    LEAST_REQUESTS,
+    Evidence,
+    Judgement,
+    Look,
+    Verdict,
+    gathered,
+    judge,
+    renewed,
+)
 from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.verdict import LEAST_REQUESTS, Evidence, Judgement, Look, Verdict, gathered, judge, renewed
+from deployer.rollout.strategy import Plan
 
 SETTLING = 15.0
 """Seconds of a step whose latencies are left out: caches fill, and queues of the weight before run dry."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deployer.rollout.evidence import Reading
-from deployer.rollout.signature import Signature
+from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.state import Order
 from gateway.contract import route_table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deployer.rollout.plan import Plan
 from deployer.rollout.state import Phase, Rollout
+from deployer.rollout.strategy import Plan
 
 
 @dataclass(frozen=True)
