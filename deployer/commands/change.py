@@ -11,10 +11,11 @@ from deployer.commands import options
 from deployer.document.loader import read
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.local import changes, environments, limits
+from deployer.local import changes, environments
 from deployer.local.following import POLL, QUIET, named, status, supervised, wait
-from deployer.local.state import State
-from deployer.local.status import DeploymentStatus
+from deployer.local.policy import limits
+from deployer.local.policy.status import DeploymentStatus
+from deployer.local.state_folder import State
 from deployer.rollout import describe
 from deployer.rollout.state import Phase, is_under_way
 from deployer.rollout.status import RolloutStatus

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deployer.errors import TurnoutError
-from deployer.local.state import State, default_root
+from deployer.local.state_folder import State, default_root
 
 
 def _state(context: click.Context, parameter: click.Parameter, value: Path | None) -> State:

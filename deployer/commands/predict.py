@@ -16,7 +16,7 @@ from deployer.commands import options
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.following import named, status, supervised
-from deployer.local.state import State
+from deployer.local.state_folder import State
 from deployer.runtimes.base import GrpcCall
 from gateway.contract import headers
 

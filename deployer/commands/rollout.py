@@ -13,7 +13,7 @@ import click
 from deployer.commands import options
 from deployer.errors import TurnoutError
 from deployer.local.following import POLL, named, status, supervised
-from deployer.local.state import State
+from deployer.local.state_folder import State
 from deployer.rollout import describe
 from deployer.rollout.actions import refusal
 from deployer.rollout.state import Order

@@ -17,8 +17,8 @@ from deployer.commands import options
 from deployer.errors import TurnoutError
 from deployer.local.following import named
 from deployer.local.following import status as status_of
-from deployer.local.state import State
-from deployer.local.status import Condition, DeploymentStatus
+from deployer.local.policy.status import Condition, DeploymentStatus
+from deployer.local.state_folder import State
 from deployer.rollout import describe
 from deployer.rollout.state import is_under_way
 

@@ -17,12 +17,13 @@ from deployer import reconcile
 from deployer.commands import options
 from deployer.document.loader import read
 from deployer.errors import TurnoutError
-from deployer.local import environments, limits
+from deployer.local import environments
 from deployer.local.changes import differences
-from deployer.local.gateway import ADMIN_PORT, PORT, Gateway, Options
+from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
+from deployer.local.policy import limits
 from deployer.local.ports import is_free
 from deployer.local.processes import Processes
-from deployer.local.state import GATEWAY, State, replace
+from deployer.local.state_folder import GATEWAY, State, replace
 from deployer.local.supervisor import INTERVAL, Supervisor
 from deployer.runtimes.base import HOST
 

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from deployer.document.model import ModelDeployment
-from deployer.local.autoscaler import Autoscaler
-from deployer.local.backoff import Backoff, Trouble
-from deployer.local.gateway import GATEWAY, Gateway
-from deployer.local.gateway_client import Version
-from deployer.local.launches import Launches
-from deployer.local.plan import Need
-from deployer.local.state import State
+from deployer.local.admin_client import Version
+from deployer.local.gateway_process import GATEWAY, Gateway
+from deployer.local.launcher import Launches
+from deployer.local.policy.autoscaler import Autoscaler
+from deployer.local.policy.backoff import Backoff, Trouble
+from deployer.local.policy.plan import Need
+from deployer.local.state_folder import State
 
 
 class Desired:

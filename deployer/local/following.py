@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError, nearest
-from deployer.local.state import State, digest
-from deployer.local.status import Condition, DeploymentStatus
+from deployer.local.policy.status import Condition, DeploymentStatus
+from deployer.local.state_folder import State, digest
 
 POLL = 0.1
 """Seconds between looks at the status, which the supervisor writes as often."""

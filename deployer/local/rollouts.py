@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deployer.document.model import ModelDeployment
+from deployer.local.admin_client import Version
 from deployer.local.desired import Desired
-from deployer.local.gateway import Gateway
-from deployer.local.gateway_client import Version
-from deployer.local.plan import Phase
-from deployer.local.replica import Replica
-from deployer.local.sources import Sources
-from deployer.local.state import State
+from deployer.local.gateway_process import Gateway
+from deployer.local.policy.plan import Phase
+from deployer.local.poller import Sources
+from deployer.local.replicas import Replica
+from deployer.local.state_folder import State
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.checkpoint import Kept
 from deployer.rollout.controller import Decision, Roles, decide

@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from deployer.errors import TurnoutError
-from deployer.local import gateway, ports, report, state
-from deployer.local.backoff import Trouble
+from deployer.local import gateway_process, ports, reporter, state_folder
 from deployer.local.desired import Desired
-from deployer.local.gateway import GATEWAY, Gateway
-from deployer.local.launches import Launches
-from deployer.local.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
-from deployer.local.readiness import Failed, Ready
-from deployer.local.replica import Replica, Replicas, Run
+from deployer.local.gateway_process import GATEWAY, Gateway
+from deployer.local.launcher import Launches
+from deployer.local.policy.backoff import Trouble
+from deployer.local.policy.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
+from deployer.local.policy.routes import routes
+from deployer.local.prober import ALIVE_EVERY, Watch
+from deployer.local.probes import Failed, Ready
+from deployer.local.replicas import Replica, Replicas, Run
 from deployer.local.rollouts import Keep, Rollouts
-from deployer.local.routes import routes
-from deployer.local.state import Record, State, stem
-from deployer.local.watch import ALIVE_EVERY, Watch
+from deployer.local.state_folder import Record, State, stem
 from deployer.runtimes.base import ModelMissing
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable
@@ -66,7 +66,7 @@ class Supervisor:
         self._launches = Launches(folder.work)
         self._watch = Watch()
         self._table = RouteTable(revision=0)
-        self._reporter = report.Reporter(folder)
+        self._reporter = reporter.Reporter(folder)
         self._rollouts = Rollouts(folder, gateway, say)
         self._stopping = False
         self._hurried = False
@@ -145,8 +145,8 @@ class Supervisor:
             case Keep():
                 self._rollouts.keep(action)
             case Route(after):
-                state.replace(self._state.routes, route_table.write(after))
-                for line in report.changes(self._table, after):
+                state_folder.replace(self._state.routes, route_table.write(after))
+                for line in reporter.changes(self._table, after):
                     self._say(line)
                 self._table = after
             case Start(deployment, version, index):
@@ -241,16 +241,16 @@ class Supervisor:
             if trouble := self._desired.troubles.get(version):
                 trouble.watch(phases[version, Phase.READY] >= self._desired.replicas(version), now)
 
-    def _facts(self, needs: Sequence[Need], after: RouteTable) -> report.Facts:
+    def _facts(self, needs: Sequence[Need], after: RouteTable) -> reporter.Facts:
         """By the table that is to be: what it changes is not in force before it is written."""
         desired = {(need.deployment, need.version): need.replicas for need in needs}
         replicas: dict[tuple[str, str], list[Replica]] = {version: [] for version in desired}
         for replica in self._replicas.by_name.values():
             replicas.setdefault(replica.key, []).append(replica)
-        versions: dict[str, dict[str, report.VersionFacts]] = {}
+        versions: dict[str, dict[str, reporter.VersionFacts]] = {}
         for (deployment, version), of_version in replicas.items():
             document = self._desired.documents.get(deployment)
-            versions.setdefault(deployment, {})[version] = report.VersionFacts(
+            versions.setdefault(deployment, {})[version] = reporter.VersionFacts(
                 replicas=of_version,
                 desired=desired.get((deployment, version), 0),
                 trouble=self._desired.troubles.get((deployment, version), Trouble()),
@@ -259,7 +259,7 @@ class Supervisor:
             )
         gateway = self._desired.troubles[GATEWAY].reason or self._gateway.why
         address = self._gateway.address if self._gateway.ready else ""
-        return report.Facts(
+        return reporter.Facts(
             after,
             self._gateway.revision,
             address,
@@ -325,7 +325,7 @@ class Supervisor:
             and replica.record.deployment not in self._gateway.refused
         )
         drained = left and self._gateway.in_flight(replica.key, port) == 0
-        patience = gateway.PATIENCE if replica.key == GATEWAY else PATIENCE
+        patience = gateway_process.PATIENCE if replica.key == GATEWAY else PATIENCE
         return Seen(
             name=replica.name,
             deployment=replica.key[0],

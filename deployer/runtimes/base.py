@@ -74,7 +74,7 @@ class GrpcCall:
 
 @dataclass(frozen=True)
 class Process:
-    """A replica's process and how to ask after it; `deployer.local.readiness` does the asking.
+    """A replica's process and how to ask after it; `deployer.local.probes` does the asking.
 
     `files` are to be written, and `links` made (link -> what it points to), before the start, with the folders that
     they need. The replica lives while both its ports accept connections.

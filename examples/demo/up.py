@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from deployer.local import ports
-from deployer.local.gateway import ADMIN_PORT, PORT
+from deployer.local.gateway_process import ADMIN_PORT, PORT
 from deployer.runtimes.base import HOST
 
 TURNOUT = (sys.executable, "-m", "deployer.cli")

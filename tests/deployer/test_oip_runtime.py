@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
-from deployer.local import environments, models, readiness
-from deployer.local.replica import last_line
+from deployer.local import environments, models, probes
+from deployer.local.replicas import last_line
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.oip import tensors as oip_tensors
@@ -54,17 +54,17 @@ def started(process: Process, folder: Path) -> ModelServer:
     return ModelServer(process.argv, process.rest, process.grpc, folder, process.env, cwd=process.cwd)
 
 
-def settled(process: Process) -> readiness.Ready | readiness.Failed:
+def settled(process: Process) -> probes.Ready | probes.Failed:
     """What the readiness comes to."""
-    results: list[readiness.Ready | readiness.NotYet | readiness.Failed] = []
+    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
 
     def known() -> bool:
-        results.append(readiness.check(process, 10))
-        return not isinstance(results[-1], readiness.NotYet)
+        results.append(probes.check(process, 10))
+        return not isinstance(results[-1], probes.NotYet)
 
     wait_until(known)
     last = results[-1]
-    assert not isinstance(last, readiness.NotYet)
+    assert not isinstance(last, probes.NotYet)
     return last
 
 
@@ -73,7 +73,7 @@ def digits(demo_models: Path, tmp_path: Path) -> Iterator[tuple[Process, ModelSe
     model = demo_models / "models" / "digits-oip" / "v2.pickle"
     process = launched(tmp_path, model, SKLEARN, oip_tensors.body([[0.0] * 64]))
     with started(process, tmp_path) as server:
-        assert settled(process) == readiness.Ready()
+        assert settled(process) == probes.Ready()
         yield process, server
 
 
@@ -95,7 +95,7 @@ def test_serves_the_model_over_both_ports_in_one_process_and_ends(
     message.model_name, message.model_version = "digits", "v2"
     over_grpc = oip_tensors.response(server.call(methods.OIP_MODEL_INFER, message))
     assert over_grpc["outputs"][0]["data"] == answer["outputs"][0]["data"]
-    assert readiness.alive(process, 1)
+    assert probes.alive(process, 1)
 
     leader = psutil.Process(server.process.pid)
     assert leader.children(recursive=True) == []
@@ -105,7 +105,7 @@ def test_serves_the_model_over_both_ports_in_one_process_and_ends(
 
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(40) == 0
-    assert not readiness.alive(process, 1)
+    assert not probes.alive(process, 1)
 
 
 def test_a_class_of_the_users_own_beside_its_files(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_class_of_the_users_own_beside_its_files(tmp_path: Path) -> None:
     (model / "own.py").write_text(TWICE)
     process = launched(tmp_path, model, "own.Twice")
     with started(process, tmp_path) as server:
-        assert settled(process) == readiness.Ready(
+        assert settled(process) == probes.Ready(
             "not warmed: the document gives no warmup, and none can be made up for this model"
         )
         message = oip_tensors.request(oip_tensors.body([[1, 2]]))
@@ -129,7 +129,7 @@ def test_a_warm_up_that_the_model_refuses_is_a_failure(tmp_path: Path) -> None:
     process = launched(tmp_path, tmp_path / "own.py", "own.Twice", oip_tensors.body([[10]]))
     with started(process, tmp_path):
         result = settled(process)
-        assert isinstance(result, readiness.Failed)
+        assert isinstance(result, probes.Failed)
         assert result.reason.startswith("the warm-up is answered 400: ")
         assert "too much" in result.reason
 

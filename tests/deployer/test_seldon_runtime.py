@@ -13,7 +13,7 @@ import psutil
 import pytest
 from google.protobuf import json_format
 
-from deployer.local import environments, models, readiness
+from deployer.local import environments, models, probes
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.seldon import process as seldon
 from protos import methods, seldon_pb2
@@ -38,17 +38,17 @@ def started(process: Process, folder: Path) -> ModelServer:
     return ModelServer(process.argv, process.rest, process.grpc, log, process.env, cwd=process.cwd)
 
 
-def settled(process: Process) -> readiness.Ready | readiness.Failed:
+def settled(process: Process) -> probes.Ready | probes.Failed:
     """What the readiness comes to."""
-    results: list[readiness.Ready | readiness.NotYet | readiness.Failed] = []
+    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
 
     def known() -> bool:
-        results.append(readiness.check(process, 10))
-        return not isinstance(results[-1], readiness.NotYet)
+        results.append(probes.check(process, 10))
+        return not isinstance(results[-1], probes.NotYet)
 
     wait_until(known)
     last = results[-1]
-    assert not isinstance(last, readiness.NotYet)
+    assert not isinstance(last, probes.NotYet)
     return last
 
 
@@ -72,7 +72,7 @@ def digits(demo_models: Path, tmp_path: Path) -> Iterator[tuple[Process, ModelSe
     model = demo_models / "models" / "digits-seldon" / "v2"
     process = launched(tmp_path / "replica", model, {"data": {"ndarray": [[0.0] * 64]}})
     with started(process, tmp_path / "log") as server:
-        assert settled(process) == readiness.Ready()
+        assert settled(process) == probes.Ready()
         yield process, server
 
 
@@ -90,7 +90,7 @@ def test_serves_the_class_over_both_ports_and_ends_as_a_whole(
     assert np.mean(scores.argmax(axis=1) == labels) > 0.9
     over_grpc = server.call(methods.SELDON_PREDICT, json_format.ParseDict(body, seldon_pb2.SeldonMessage()))
     np.testing.assert_array_equal(json_format.MessageToDict(over_grpc)["data"]["ndarray"], scores)
-    assert readiness.alive(process, 1)
+    assert probes.alive(process, 1)
     assert not (process.cwd / "__pycache__").exists()
 
     processes = family(server)
@@ -106,7 +106,7 @@ def test_serves_the_class_over_both_ports_and_ends_as_a_whole(
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(40) == 0
     wait_until(lambda: ended(processes))
-    assert not readiness.alive(process, 1)
+    assert not probes.alive(process, 1)
 
 
 def test_without_a_warm_up_it_is_ready_and_says_that_it_is_cold(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_without_a_warm_up_it_is_ready_and_says_that_it_is_cold(tmp_path: Path) 
     )
     process = launched(tmp_path / "replica", model)
     with started(process, tmp_path / "log") as server:
-        assert settled(process) == readiness.Ready(
+        assert settled(process) == probes.Ready(
             "not warmed: the document gives no warmup, and none can be made up for this model"
         )
         status, answer = server.ask("POST", PREDICTIONS, {"data": {"ndarray": [[1, 2]]}}, JSON)
@@ -131,7 +131,7 @@ def test_a_warm_up_that_the_model_refuses_is_a_failure(tmp_path: Path) -> None:
     process = launched(tmp_path / "replica", model, {"data": {"ndarray": [[1]]}})
     with started(process, tmp_path / "log"):
         result = settled(process)
-        assert isinstance(result, readiness.Failed)
+        assert isinstance(result, probes.Failed)
         assert result.reason.startswith("the warm-up is answered 500: ")
         assert "only cats" in result.reason
 

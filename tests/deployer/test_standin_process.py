@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployer.local import environments, readiness
+from deployer.local import environments, probes
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.tfserving import process as tfserving
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
@@ -32,12 +32,12 @@ def test_as_the_deployer_starts_it(demo_models: Path, tmp_path: Path) -> None:
         results = []
 
         def ready() -> bool:
-            results.append(readiness.check(process, 10))
-            return not isinstance(results[-1], readiness.NotYet)
+            results.append(probes.check(process, 10))
+            return not isinstance(results[-1], probes.NotYet)
 
         wait_until(ready)
-        assert results[-1] == readiness.Ready()
-        assert readiness.alive(process, 1)
+        assert results[-1] == probes.Ready()
+        assert probes.alive(process, 1)
         for pin in ("versions/7", "labels/stable", "labels/canary"):
             assert server.ask("POST", f"/v1/models/my%20model/{pin}:predict", {"instances": [ZERO]})[0] == 200
         listening = {
@@ -55,17 +55,17 @@ def test_as_the_deployer_starts_it(demo_models: Path, tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
         assert "Traceback" not in server.log
-    assert not readiness.alive(process, 1)
-    assert isinstance(readiness.check(process, 1), readiness.NotYet)
+    assert not probes.alive(process, 1)
+    assert isinstance(probes.check(process, 1), probes.NotYet)
 
 
 def test_a_model_that_does_not_load_is_told_and_the_process_stays(saved_models: Path, tmp_path: Path) -> None:
     process = launched(tmp_path, saved_models / "broken" / "1", 1)
     with ModelServer.of(process) as server:
         wait_until(server.listens)
-        wait_until(lambda: isinstance(readiness.check(process, 10), readiness.Failed))
-        result = readiness.check(process, 10)
-        assert isinstance(result, readiness.Failed)
+        wait_until(lambda: isinstance(probes.check(process, 10), probes.Failed))
+        result = probes.check(process, 10)
+        assert isinstance(result, probes.Failed)
         assert result.reason.startswith("the model does not load: ")
         assert "saved_model.pb" in result.reason
         status = server.ask("GET", "/v1/models/my%20model")[1]["model_version_status"][0]
@@ -91,8 +91,8 @@ def test_status_is_told_while_a_model_loads(tmp_path: Path) -> None:
             return str(answer["model_version_status"][0]["state"]) if status == 200 else ""
 
         wait_until(lambda: state() == "LOADING")
-        result = readiness.check(process, 10)
-        assert isinstance(result, readiness.NotYet)
+        result = probes.check(process, 10)
+        assert isinstance(result, probes.NotYet)
         assert "404" in result.reason
 
         def ended() -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployer.local import environments, models, readiness
-from deployer.local.replica import Run
+from deployer.local import environments, models, probes
+from deployer.local.replicas import Run
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.triton import process as triton
 from tests.deployer.model_server import ModelServer, free_ports, wait_until
@@ -42,17 +42,17 @@ def started(process: Process, folder: Path) -> ModelServer:
     return ModelServer(process.argv, process.rest, process.grpc, folder, process.env, cwd=process.cwd)
 
 
-def settled(process: Process) -> readiness.Ready | readiness.Failed:
+def settled(process: Process) -> probes.Ready | probes.Failed:
     """What the readiness comes to."""
-    results: list[readiness.Ready | readiness.NotYet | readiness.Failed] = []
+    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
 
     def known() -> bool:
-        results.append(readiness.check(process, 10))
-        return not isinstance(results[-1], readiness.NotYet)
+        results.append(probes.check(process, 10))
+        return not isinstance(results[-1], probes.NotYet)
 
     wait_until(known)
     last = results[-1]
-    assert not isinstance(last, readiness.NotYet)
+    assert not isinstance(last, probes.NotYet)
     return last
 
 
@@ -64,7 +64,7 @@ def test_serves_a_version_or_a_whole_model_and_ends(tmp_path: Path, servable: in
     (version / "model.py").write_text(TWICE)
     process = launched(tmp_path, model, servable)
     with started(process, tmp_path) as server:
-        assert isinstance(settled(process), readiness.Ready)
+        assert isinstance(settled(process), probes.Ready)
         body = {"inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2.5]}]}
         status, answer = server.ask("POST", "/v2/models/twice/infer", body)
         assert (status, answer["model_version"], answer["outputs"][0]["data"]) == (200, str(servable or 3), [2, 5])
@@ -82,7 +82,7 @@ def test_serves_a_version_or_a_whole_model_and_ends(tmp_path: Path, servable: in
 
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(40) == 0
-        assert not readiness.alive(process, 1)
+        assert not probes.alive(process, 1)
         wait_until(lambda: not any(child.is_running() for child in children))
     assert [path.name for path in version.iterdir()] == ["model.py"]
 
@@ -94,5 +94,5 @@ def test_a_model_that_does_not_load_is_told_with_its_reason(tmp_path: Path) -> N
     process = launched(tmp_path, model, 1)
     with started(process, tmp_path):
         result = settled(process)
-    assert isinstance(result, readiness.Failed)
+    assert isinstance(result, probes.Failed)
     assert "No module named 'nowhere'" in result.reason

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from deployer.local.state import State
+from deployer.local.state_folder import State
 from examples.demo.up import Up
 from tests.support.turnout import until
 

@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 from deployer.local.processes import survivors
-from deployer.local.state import State, digest
+from deployer.local.state_folder import State, digest
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:

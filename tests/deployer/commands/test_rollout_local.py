@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from deployer.cli import cli
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.local.state import State, digest
-from deployer.local.status import Condition, DeploymentStatus, VersionStatus
+from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus
+from deployer.local.state_folder import State, digest
 from deployer.rollout.state import Order, Phase
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 

@@ -9,8 +9,8 @@ import pytest
 
 from deployer import cli
 from deployer.document.model import ModelDeployment
-from deployer.local.state import State
-from deployer.local.status import Condition, DeploymentStatus, VersionStatus
+from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus
+from deployer.local.state_folder import State
 
 DOCUMENT = ModelDeployment.model_validate(
     {

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.local.autoscaler import Autoscaler
+from deployer.local.policy.autoscaler import Autoscaler
 
 
 def follow(

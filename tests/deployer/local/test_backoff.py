@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.local.backoff import LONGEST, WELL_AFTER, Backoff, Trouble
+from deployer.local.policy.backoff import LONGEST, WELL_AFTER, Backoff, Trouble
 
 
 @pytest.mark.parametrize(("failures", "shortest"), [(0, 0.25), (1, 0.5), (2, 1.0), (6, 16.0), (7, 30.0), (500, 30.0)])

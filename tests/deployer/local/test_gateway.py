@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.local.gateway import RATE_WINDOW, Gateway, Options
-from deployer.local.state import State
+from deployer.local.gateway_process import RATE_WINDOW, Gateway, Options
+from deployer.local.state_folder import State
 from gateway.contract.state import State as GatewayState
 from gateway.contract.state import VersionState
 from tests.support.turnout import until
@@ -35,7 +35,7 @@ def said() -> Said:
 
 @pytest.fixture
 def gateway(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setattr("deployer.local.gateway.GatewayClient", lambda admin: said)
+    monkeypatch.setattr("deployer.local.gateway_process.GatewayClient", lambda admin: said)
     return Gateway(State(tmp_path), Options())
 
 

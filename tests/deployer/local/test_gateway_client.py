@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.local.gateway_client import GatewayClient
+from deployer.local.admin_client import GatewayClient
 from gateway.contract.skew import CONTRACT
 from gateway.contract.state import State, VersionState
 from tests.support.servers import Script, Server, always, answer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.local.limits import KubernetesOnly, check
+from deployer.local.policy.limits import KubernetesOnly, check
 
 
 def deployment(runtime: str, version: dict[str, Any], **sections: Any) -> ModelDeployment:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.local.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
+from deployer.local.policy.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
 
 D = "default/digits"
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-import deployer.local.routes as local
+import deployer.local.policy.routes as local
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Rollout as RolloutSpec
-from deployer.local.backoff import Backoff, Trouble
-from deployer.local.plan import Phase
-from deployer.local.replica import Replica
-from deployer.local.report import Facts, Reporter, VersionFacts, changes, describe
-from deployer.local.state import Record, State, digest
-from deployer.local.status import Condition
+from deployer.local.policy.backoff import Backoff, Trouble
+from deployer.local.policy.plan import Phase
+from deployer.local.policy.status import Condition
+from deployer.local.replicas import Replica
+from deployer.local.reporter import Facts, Reporter, VersionFacts, changes, describe
+from deployer.local.state_folder import Record, State, digest
 from deployer.rollout.checkpoint import Kept
 from deployer.rollout.controller import Decision, Roles
 from deployer.rollout.state import Phase as RolloutPhase

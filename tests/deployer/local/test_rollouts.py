@@ -18,9 +18,9 @@ from deployer.cli import cli
 from deployer.document.loader import read
 from deployer.errors import TurnoutError
 from deployer.local import environments
-from deployer.local.gateway import Gateway, Options
+from deployer.local.gateway_process import Gateway, Options
 from deployer.local.rollouts import Keep
-from deployer.local.state import State
+from deployer.local.state_folder import State
 from deployer.local.supervisor import Route, Supervisor
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.state import Phase

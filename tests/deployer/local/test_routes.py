@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import deployer.local.routes as local
+import deployer.local.policy.routes as local
 from deployer.document.model import ModelDeployment
-from deployer.local.routes import Ready
+from deployer.local.policy.routes import Ready
 from deployer.rollout.controller import Roles
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 

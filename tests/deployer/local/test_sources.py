@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.local import sources
-from deployer.local.gateway import Gateway, Options
-from deployer.local.plan import Phase
-from deployer.local.replica import Replica
-from deployer.local.sources import Sources
-from deployer.local.state import Record, State
+from deployer.local import poller
+from deployer.local.gateway_process import Gateway, Options
+from deployer.local.policy.plan import Phase
+from deployer.local.poller import Sources
+from deployer.local.replicas import Replica
+from deployer.local.state_folder import Record, State
 from deployer.rollout.providers.signatures import TRIES
 from deployer.rollout.state import Rollout, Trial
 from deployer.rollout.strategy import of
@@ -107,7 +107,7 @@ def evidence(epoch: int) -> dict[str, Any]:
 
 
 def test_counts_are_the_last_that_were_heard(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "EVERY", 0.01)
+    monkeypatch.setattr(poller, "EVERY", 0.01)
     server.said = evidence(1)
     declared = document()
     with heard_by(tmp_path, server.port) as heard:
@@ -123,8 +123,8 @@ def test_counts_are_the_last_that_were_heard(tmp_path: Path, server: Server, mon
 def test_who_is_silent_holds_nobody_up_and_is_told(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "EVERY", 0.01)
-    monkeypatch.setattr(sources, "STALE", 0.2)
+    monkeypatch.setattr(poller, "EVERY", 0.01)
+    monkeypatch.setattr(poller, "STALE", 0.2)
     server.said = evidence(1)
     declared = document()
     with heard_by(tmp_path, server.port) as heard:
@@ -153,7 +153,7 @@ def test_prometheus_has_to_be_named(tmp_path: Path) -> None:
 
 
 def test_metrics_of_the_users(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "METRICS_EVERY", 0.01)
+    monkeypatch.setattr(poller, "METRICS_EVERY", 0.01)
     hook = {"name": "conversion", "webhook": f"http://127.0.0.1:{server.port}/", "min": 0.5}
     declared = document(objectives={"metrics": [hook]})
     server.said = {"value": 0.75}

@@ -10,7 +10,7 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
-from deployer.local.state import Ordered, Record, State, digest, replace
+from deployer.local.state_folder import Ordered, Record, State, digest, replace
 from deployer.rollout.state import Order
 
 
@@ -110,7 +110,7 @@ def test_a_reader_sees_all_of_the_old_or_all_of_the_new(tmp_path: Path) -> None:
 def test_one_supervisor_holds_a_folder_and_a_killed_one_holds_it_no_more(tmp_path: Path) -> None:
     code = f"""
 import pathlib, sys
-from deployer.local.state import State
+from deployer.local.state_folder import State
 with State(pathlib.Path({str(tmp_path)!r})).supervising():
     print("held", flush=True)
     sys.stdin.read()

@@ -18,10 +18,10 @@ import pytest
 
 from deployer.document.model import ModelDeployment
 from deployer.local import environments
-from deployer.local.gateway import Gateway, Options
+from deployer.local.gateway_process import Gateway, Options
 from deployer.local.processes import Processes, intended
-from deployer.local.replica import Run
-from deployer.local.state import Record, State
+from deployer.local.replicas import Run
+from deployer.local.state_folder import Record, State
 from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Order
 from gateway.contract import route_table

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.local import environments, models, readiness
+from deployer.local import environments, models, probes
 from deployer.rollout.analysis.signature import Signature, Tensor, difference
 from deployer.rollout.providers.signatures import fetch
 from deployer.runtimes.base import Launch, Process
@@ -156,7 +156,7 @@ def test_tensorflow_serving(standin: ModelServer) -> None:
 
 
 def ready(process: Process) -> bool:
-    return isinstance(readiness.check(process, 10), readiness.Ready)
+    return isinstance(probes.check(process, 10), probes.Ready)
 
 
 @pytest.mark.slow

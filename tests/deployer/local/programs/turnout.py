@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT))
 
 from deployer.cli import main  # noqa: E402
-from deployer.local import desired, environments, readiness  # noqa: E402
-from deployer.local.autoscaler import Autoscaler, Policy  # noqa: E402
+from deployer.local import desired, environments, probes  # noqa: E402
+from deployer.local.policy.autoscaler import Autoscaler, Policy  # noqa: E402
 from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall, Runtime  # noqa: E402
 from deployer.runtimes.registry import RUNTIMES  # noqa: E402
 
@@ -38,14 +38,14 @@ def process(self: Runtime, launch: Launch) -> Process:
     )
 
 
-def check(process: Process, timeout: float) -> readiness.Ready | readiness.NotYet | readiness.Failed:
+def check(process: Process, timeout: float) -> probes.Ready | probes.NotYet | probes.Failed:
     try:
         with urlopen(f"http://127.0.0.1:{process.rest}/", timeout=timeout):
-            return readiness.Ready()
+            return probes.Ready()
     except HTTPError:
-        return readiness.NotYet("the model is loading")
+        return probes.NotYet("the model is loading")
     except (URLError, OSError) as error:
-        return readiness.NotYet(str(error))
+        return probes.NotYet(str(error))
 
 
 def alive(process: Process, timeout: float) -> bool:
@@ -65,6 +65,6 @@ desired.Autoscaler = autoscaler  # type: ignore[attr-defined, assignment]
 environments.program = lambda runtime: Path(sys.executable)
 for runtime in RUNTIMES.values():
     type(runtime).process = process  # type: ignore[method-assign]
-readiness.check = check
-readiness.alive = alive
+probes.check = check
+probes.alive = alive
 main()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deployer.document.model import ModelDeployment
 from deployer.local import environments
-from deployer.local.aside import Aside
+from deployer.local.background import Aside
 from deployer.local.models import located
 from deployer.runtimes.base import Launch, Process
 

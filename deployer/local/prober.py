@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from deployer.local import readiness
-from deployer.local.aside import Aside
-from deployer.local.plan import Phase
-from deployer.local.readiness import Failed, NotYet, Ready
-from deployer.local.replica import Replica
+from deployer.local import probes
+from deployer.local.background import Aside
+from deployer.local.policy.plan import Phase
+from deployer.local.probes import Failed, NotYet, Ready
+from deployer.local.replicas import Replica
 
 START_EVERY = 0.25
 """Seconds between questions to a replica that is starting: people wait for it."""
@@ -42,11 +42,11 @@ class Watch:
                 replica.missed = 0 if alive else replica.missed + 1
             if now >= replica.ask_at:
                 replica.ask_at = now + ALIVE_EVERY
-                self._alive.ask(key, partial(readiness.alive, process, ALIVE_TIMEOUT))
+                self._alive.ask(key, partial(probes.alive, process, ALIVE_TIMEOUT))
             return Failed("its ports accept no connections") if replica.missed >= MISSES else None
         if now >= replica.ask_at:
             replica.ask_at = now + START_EVERY
-            self._starting.ask(key, partial(readiness.check, process, START_TIMEOUT))
+            self._starting.ask(key, partial(probes.check, process, START_TIMEOUT))
         match self._starting.answer(key):
             case NotYet(reason):
                 replica.reason = reason

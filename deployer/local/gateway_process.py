@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 import deployer
-from deployer.local.aside import Aside
-from deployer.local.gateway_client import GatewayClient, Version
-from deployer.local.plan import Phase
-from deployer.local.readiness import Failed, Ready
-from deployer.local.replica import Replica, Run
-from deployer.local.state import State
+from deployer.local.admin_client import GatewayClient, Version
+from deployer.local.background import Aside
+from deployer.local.policy.plan import Phase
+from deployer.local.probes import Failed, Ready
+from deployer.local.replicas import Replica, Run
+from deployer.local.state_folder import State
 from deployer.runtimes.base import HOST
 from gateway.contract.state import State as GatewayState
 from gateway.contract.state import VersionState

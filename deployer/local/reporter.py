@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deployer.document.model import ModelDeployment
-from deployer.local.backoff import Trouble
-from deployer.local.plan import Phase
-from deployer.local.replica import Replica
-from deployer.local.state import State, digest
-from deployer.local.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
+from deployer.local.policy.backoff import Trouble
+from deployer.local.policy.plan import Phase
+from deployer.local.policy.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
+from deployer.local.replicas import Replica
+from deployer.local.state_folder import State, digest
 from deployer.rollout.checkpoint import Kept
 from deployer.rollout.controller import Decision, Roles
 from deployer.rollout.state import is_under_way

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from deployer.document.model import ModelDeployment
-from deployer.local.aside import Aside
-from deployer.local.gateway import Gateway
-from deployer.local.gateway_client import Version
-from deployer.local.replica import Replica
+from deployer.local.admin_client import Version
+from deployer.local.background import Aside
+from deployer.local.gateway_process import Gateway
+from deployer.local.replicas import Replica
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.providers.gateways import Gateways

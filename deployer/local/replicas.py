@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer.local.plan import Phase
+from deployer.local.policy.plan import Phase
 from deployer.local.processes import Identity, Processes, intended, survivors
-from deployer.local.state import Record, State
+from deployer.local.state_folder import Record, State
 from deployer.runtimes.base import HOST, Process
 from gateway.contract.route_table import Endpoint, RouteTable
 
