@@ -69,7 +69,7 @@ fix: .venv/.ready
 	$(BIN)/ruff format .
 
 crd: .venv/.ready
-	$(BIN)/python -m deployer.kubernetes.crd
+	$(BIN)/python -m deployer.kubernetes.crd.definition
 
 bench: .venv/.ready
 	@$(BIN)/python -m loadtests.bench $(ARGS)

@@ -44,8 +44,8 @@ def operator(
     set in the environment too, as TURNOUT_OPERATOR_NAMESPACE and so on.
     """
     try:
-        from deployer.kubernetes import logs
-        from deployer.kubernetes.kinds import Key
+        from deployer import logs
+        from deployer.kubernetes.objects.kinds import Key
         from deployer.kubernetes.operator import Operator
     except ModuleNotFoundError as error:
         raise TurnoutError(f"{error.name} is not installed; pip install 'turnout[kubernetes]'") from None

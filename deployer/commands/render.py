@@ -26,7 +26,7 @@ def render(files: tuple[str, ...], seldon: bool, keda: bool, prometheus: str | N
     No cluster is asked: what it has beside Kubernetes itself is said by options.
     """
     from deployer.kubernetes.manifests import Options, autoscaler_missing, manifests
-    from deployer.kubernetes.printed import as_yaml
+    from deployer.kubernetes.objects.printed import as_yaml
 
     has = Options(seldon_crd=seldon, keda=keda, prometheus=prometheus)
     objects: list[dict[str, Any]] = []
@@ -56,9 +56,9 @@ def diff(files: tuple[str, ...], kubeconfig: str | None, context: str | None, pr
     told.
     """
     try:
-        from deployer.kubernetes import preview
-        from deployer.kubernetes.client import Client, configuration
-        from deployer.kubernetes.printed import difference
+        from deployer.kubernetes.api.client import Client, configuration
+        from deployer.kubernetes.diff import preview
+        from deployer.kubernetes.objects.printed import difference
     except ModuleNotFoundError as error:
         _fail(f"{error.name} is not installed; pip install 'turnout[kubernetes]'")
     changed = False

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from deployer.kubernetes.kinds import Key
-from deployer.kubernetes.status import Phase
+from deployer.kubernetes.objects.kinds import Key
+from deployer.kubernetes.status.model import Phase
 from deployer.rollout import state
 
 

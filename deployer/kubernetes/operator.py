@@ -11,17 +11,17 @@ from types import FrameType
 
 from deployer import reconcile
 from deployer.kubernetes import health
-from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.client import Client, configuration
-from deployer.kubernetes.kinds import ENDPOINT_SLICE, Key
-from deployer.kubernetes.lease import Lease
-from deployer.kubernetes.lookout import Lookout
+from deployer.kubernetes.api.cache import Cache
+from deployer.kubernetes.api.client import Client, configuration
+from deployer.kubernetes.api.lease import Lease
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.metrics import Metrics, RolloutFigures
-from deployer.kubernetes.names import LEASE
-from deployer.kubernetes.queue import Queue
-from deployer.kubernetes.store import Store
+from deployer.kubernetes.objects.kinds import ENDPOINT_SLICE, Key
+from deployer.kubernetes.objects.names import LEASE
+from deployer.kubernetes.poll.poller import Lookout
+from deployer.kubernetes.status.version_health import SERVICE_LABEL
 from deployer.kubernetes.target import KubernetesTarget
-from deployer.kubernetes.versions import SERVICE_LABEL
 from deployer.rollout.notify.webhook import Notices
 
 log = logging.getLogger(__name__)

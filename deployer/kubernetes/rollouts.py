@@ -6,10 +6,10 @@ import secrets
 import time
 
 from deployer.errors import TurnoutError
-from deployer.kubernetes import orders
-from deployer.kubernetes.client import ApiError, Client, Unreachable, configuration
-from deployer.kubernetes.kinds import MODEL_DEPLOYMENT, Object
-from deployer.kubernetes.status import DeploymentStatus, read
+from deployer.kubernetes.api.client import ApiError, Client, Unreachable, configuration
+from deployer.kubernetes.objects.kinds import MODEL_DEPLOYMENT, Object
+from deployer.kubernetes.rollout import action_annotation
+from deployer.kubernetes.status.model import DeploymentStatus, read
 from deployer.rollout.state import Order
 
 PATIENCE = 30.0
@@ -44,9 +44,9 @@ class OnCluster:
         Raises:
             TurnoutError: it can't be written, was refused, or the operator has not looked at it.
         """
-        text = orders.written(order, self._get()["metadata"]["generation"], secrets.token_hex(4))
+        text = action_annotation.written(order, self._get()["metadata"]["generation"], secrets.token_hex(4))
         try:
-            self._client.annotate(MODEL_DEPLOYMENT, self._namespace, self._name, orders.ANNOTATION, text)
+            self._client.annotate(MODEL_DEPLOYMENT, self._namespace, self._name, action_annotation.ANNOTATION, text)
         except (ApiError, Unreachable) as error:
             raise TurnoutError(f"{self._namespace}/{self._name} can't be annotated: {error}") from None
         end = time.monotonic() + PATIENCE

@@ -9,19 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from deployer.kubernetes import compare, happenings
-from deployer.kubernetes.actions import Action, Apply, Delete, Notify, Say, Tell
-from deployer.kubernetes.client import ApiError, Client, Unreachable
-from deployer.kubernetes.compare import Answer
-from deployer.kubernetes.kinds import BY_KIND, EVENT, MODEL_DEPLOYMENT, Id, Key, Object, identity, is_owned
-from deployer.kubernetes.lease import Lease
-from deployer.kubernetes.lookout import Lookout
+from deployer.kubernetes.api.client import ApiError, Client, Unreachable
+from deployer.kubernetes.api.lease import Lease
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.metrics import Metrics
-from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.objects.kinds import BY_KIND, EVENT, MODEL_DEPLOYMENT, Id, Key, Object, identity, is_owned
+from deployer.kubernetes.poll.poller import Lookout
+from deployer.kubernetes.reconcile import compare
+from deployer.kubernetes.reconcile.actions import Action, Apply, Delete, Notify, Say, Tell
+from deployer.kubernetes.reconcile.compare import Answer
 from deployer.kubernetes.reconcile.observed import Observed, Refusal, foreign_message
 from deployer.kubernetes.reconcile.plan import plan
-from deployer.kubernetes.store import Store
+from deployer.kubernetes.status import events
 from deployer.rollout.events import Happening
 from deployer.rollout.notify.webhook import Notices
 
@@ -197,7 +198,7 @@ class KubernetesTarget:
 
     def _tell(self, happening: Happening, this: _Round) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        event = happenings.event(happening, this.resource, now)
+        event = events.event(happening, this.resource, now)
         try:
             self._client.create(EVENT, event)
         except ApiError as error:

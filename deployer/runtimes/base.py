@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from deployer.document import values
 from deployer.document.fields import Part
 from deployer.errors import TurnoutError
-from deployer.kubernetes.cel_rule import Node, Rule
+from deployer.kubernetes.crd.cel_rule import Node, Rule
 from deployer.rollout.analysis.signature import Signature
 from gateway.contract import route_table
 

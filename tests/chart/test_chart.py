@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from deployer.kubernetes.gateways import ADMIN_PORT
+from deployer.kubernetes.rollout.gateway_addresses import ADMIN_PORT
 from tests.chart.renders import CHART, NAMESPACE, VALUES, HelmFailed, Object, helm, named, render
 
 # The first use builds Helm.

@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from deployer.kubernetes.crd import crd
+from deployer.kubernetes.crd.definition import crd
 from loadtests import hollow
 from tests.cluster.rig.cluster import Cluster
 from tests.support.turnout import free_port, until

@@ -12,7 +12,7 @@ import pytest
 
 from deployer.document.loader import dump
 from deployer.document.model import ModelDeployment
-from deployer.kubernetes.crd import crd
+from deployer.kubernetes.crd.definition import crd
 from deployer.kubernetes.manifests import Options, Owner, manifests
 from tests.cluster.rig.cluster import Cluster
 from tests.support.deployments import deployment

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployer.kubernetes.crd import crd
+from deployer.kubernetes.crd.definition import crd
 from tests.cluster.rig.cluster import Cluster
 from tests.gateway.parent_process import eventually
 from tests.support.gateway import GatewayProcess

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from deployer.document.loader import dump, read
-from deployer.kubernetes import resource
-from deployer.kubernetes.crd import crd
-from deployer.kubernetes.status import Condition, DeploymentStatus, VersionStatus
+from deployer.kubernetes.crd.definition import crd
+from deployer.kubernetes.objects import resource
+from deployer.kubernetes.status.model import Condition, DeploymentStatus, VersionStatus
 from gateway.contract import route_table
 from tests.cluster.bad_documents import (
     ALLOWED,

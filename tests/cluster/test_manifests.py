@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.kubernetes.compare import projected
 from deployer.kubernetes.manifests import Object, Owner, manifests
+from deployer.kubernetes.reconcile.compare import projected
 from tests.cluster.rig.cluster import Cluster
 from tests.support.deployments import CASES
 from tests.support.needs import lacking

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes.names import selector, version_name
+from deployer.kubernetes.objects.names import selector, version_name
 from protos import methods, seldon_pb2
 from tests.cluster.installed import Installed, images
 from tests.cluster.predictions import Dialect, Image, Predictions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import TurnoutError
-from deployer.kubernetes import names
+from deployer.kubernetes.objects import names
 
 if TYPE_CHECKING:
     from deployer.document.model import ModelDeployment, Version

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.document.pod import Pod, Source, Toleration, Volume
-from deployer.kubernetes import names
 from deployer.kubernetes.manifests import warmup
 from deployer.kubernetes.manifests.amounts import resources
 from deployer.kubernetes.manifests.basics import Object
+from deployer.kubernetes.objects import names
 from deployer.runtimes.base import CONFIG_FOLDER, Server
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployer.kubernetes import names
 from deployer.kubernetes.manifests import pod
 from deployer.kubernetes.manifests.basics import Object
+from deployer.kubernetes.objects import names
 from deployer.runtimes.base import Server
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from deployer.document.model import ModelDeployment
-from deployer.kubernetes import orders
-from deployer.kubernetes.compare import Answer
-from deployer.kubernetes.kinds import Id, Key, Object, identity, is_owned, owners
 from deployer.kubernetes.manifests import Options, Owner
-from deployer.kubernetes.names import KIND, VERSION_LABEL, version_name
-from deployer.kubernetes.resource import read as read_document
-from deployer.kubernetes.status import DeploymentStatus, OrderStatus
-from deployer.kubernetes.status import read as read_status
-from deployer.kubernetes.versions import VersionFacts, look
+from deployer.kubernetes.objects.kinds import Id, Key, Object, identity, is_owned, owners
+from deployer.kubernetes.objects.names import KIND, VERSION_LABEL, version_name
+from deployer.kubernetes.objects.resource import read as read_document
+from deployer.kubernetes.reconcile.compare import Answer
+from deployer.kubernetes.rollout import action_annotation
+from deployer.kubernetes.status.model import DeploymentStatus, OrderStatus
+from deployer.kubernetes.status.model import read as read_status
+from deployer.kubernetes.status.version_health import VersionFacts, look
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.state import Order
@@ -95,7 +95,7 @@ class Observed:
     @cached_property
     def order(self) -> tuple[OrderStatus | None, tuple[str, Order] | None]:
         """What to say of the last order, and the order itself with a token, where it is a new one that holds."""
-        return orders.taken(self.resource, self.status)
+        return action_annotation.taken(self.resource, self.status)
 
     @cached_property
     def ours(self) -> dict[Id, Object]:

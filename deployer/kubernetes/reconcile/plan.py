@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.kubernetes import compare
-from deployer.kubernetes.actions import Action, Apply, Changes, Delete, Notify, Say, Tell
-from deployer.kubernetes.compare import Answer
-from deployer.kubernetes.conditions import as_decided, as_refused, paced
-from deployer.kubernetes.floors import floored
-from deployer.kubernetes.happenings import happenings
-from deployer.kubernetes.kinds import Id, Object, identity
 from deployer.kubernetes.manifests import Options, Owner, manifests
-from deployer.kubernetes.names import VERSION_LABEL, version_name
-from deployer.kubernetes.packed import unpacked
+from deployer.kubernetes.objects.kinds import Id, Object, identity
+from deployer.kubernetes.objects.names import VERSION_LABEL, version_name
+from deployer.kubernetes.reconcile import compare
+from deployer.kubernetes.reconcile.actions import Action, Apply, Changes, Delete, Notify, Say, Tell
+from deployer.kubernetes.reconcile.compare import Answer
+from deployer.kubernetes.reconcile.floors import floored
 from deployer.kubernetes.reconcile.observed import Observed
-from deployer.kubernetes.status import DeploymentStatus
-from deployer.kubernetes.versions import WORKLOADS, VersionFacts, is_available
+from deployer.kubernetes.rollout.checkpoint_codec import unpacked
+from deployer.kubernetes.status.conditions import as_decided, as_refused, paced
+from deployer.kubernetes.status.events import happenings
+from deployer.kubernetes.status.model import DeploymentStatus
+from deployer.kubernetes.status.version_health import WORKLOADS, VersionFacts, is_available
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout import controller
 from deployer.rollout.controller import Decision

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deployer.document.values import Broken, Path, items, mapping
-from deployer.kubernetes.cel_rule import Node, Rule, no_version
+from deployer.kubernetes.crd.cel_rule import Node, Rule, no_version
 
 _OTHER = "self.runtime == 'oip' && has(self.oip) && has(self.oip.server) && self.oip.server == 'other'"
 

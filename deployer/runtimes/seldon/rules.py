@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.document.values import Broken, items
 from deployer.errors import nearest
-from deployer.kubernetes.cel_rule import Node, Rule, listed, no_version
+from deployer.kubernetes.crd.cel_rule import Node, Rule, listed, no_version
 
 PREPACKAGED = (
     "SKLEARN_SERVER",

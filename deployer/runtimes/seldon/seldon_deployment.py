@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployer.document.model_uri import is_local
-from deployer.kubernetes import names
 from deployer.kubernetes.manifests import pod
 from deployer.kubernetes.manifests.autoscaling import seldon_autoscaling
 from deployer.kubernetes.manifests.basics import CannotRender, Object, Options, field
 from deployer.kubernetes.manifests.model import NoSuchPlace
+from deployer.kubernetes.objects import names
 from deployer.runtimes.base import Server
 from deployer.runtimes.seldon.container import PREDICT, READY, USER, own_class
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.document.model_uri import folder_number
 from deployer.document.values import Broken, items
-from deployer.kubernetes.cel_rule import Node, Rule, no_version
+from deployer.kubernetes.crd.cel_rule import Node, Rule, no_version
 
 
 def broken(spec: dict[str, Any]) -> Iterator[Broken]:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from deployer import cli
 from deployer.kubernetes.manifests import Options, manifests
-from deployer.kubernetes.printed import as_yaml, difference
+from deployer.kubernetes.objects.printed import as_yaml, difference
 from tests.support.deployments import CASES, deployment
 
 DOCUMENT = """\

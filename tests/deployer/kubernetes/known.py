@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.kinds import Key, Object
-from deployer.kubernetes.store import Store
+from deployer.kubernetes.api.cache import Cache
+from deployer.kubernetes.api.store import Store
+from deployer.kubernetes.objects.kinds import Key, Object
 
 
 class KnownStore(Store):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from deployer.kubernetes.actions import Action, Notify, Tell
-from deployer.kubernetes.kinds import Id, Object
-from deployer.kubernetes.packed import unpacked
+from deployer.kubernetes.objects.kinds import Id, Object
+from deployer.kubernetes.reconcile.actions import Action, Notify, Tell
 from deployer.kubernetes.reconcile.observed import Heard
-from deployer.kubernetes.status import read
+from deployer.kubernetes.rollout.checkpoint_codec import unpacked
+from deployer.kubernetes.status.model import read
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.events import Happening

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from deployer.kubernetes import cache
-from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.client import Client
-from deployer.kubernetes.kinds import MODEL_DEPLOYMENT, SCALED_OBJECT, Key, Object
+from deployer.kubernetes.api import cache
+from deployer.kubernetes.api.cache import Cache
+from deployer.kubernetes.api.client import Client
+from deployer.kubernetes.objects.kinds import MODEL_DEPLOYMENT, SCALED_OBJECT, Key, Object
 from tests.deployer.kubernetes.api import Api, Watch, events, refused, resource
 from tests.support.turnout import until
 

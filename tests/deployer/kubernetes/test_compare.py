@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.kubernetes.compare import answer, is_as_desired, is_scaled, projected, stamped, without_replicas
+from deployer.kubernetes.reconcile.compare import answer, is_as_desired, is_scaled, projected, stamped, without_replicas
 
 DESIRED = stamped(
     {

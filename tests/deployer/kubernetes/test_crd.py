@@ -11,9 +11,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deployer.document.json_schema import schema, written_out
-from deployer.kubernetes.cel import RULES
-from deployer.kubernetes.crd import FILE, crd, template
-from deployer.kubernetes.status import DeploymentStatus
+from deployer.kubernetes.crd.cel import RULES
+from deployer.kubernetes.crd.definition import FILE, crd, template
+from deployer.kubernetes.status.model import DeploymentStatus
 
 Node = dict[str, Any]
 ROOT: Node = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -44,7 +44,7 @@ def fields(node: Node, path: str = "") -> Iterator[str]:
 
 
 def test_the_chart_has_it_as_the_models_are_now() -> None:
-    assert FILE.read_text() == template(), "run python -m deployer.kubernetes.crd"
+    assert FILE.read_text() == template(), "run python -m deployer.kubernetes.crd.definition"
 
 
 def test_helm_reads_the_template_as_it_is() -> None:

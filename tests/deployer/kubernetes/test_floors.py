@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes.floors import floored
-from deployer.kubernetes.kinds import Object
 from deployer.kubernetes.manifests import Options, manifests
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.reconcile.floors import floored
 from tests.support.deployments import deployment
 
 OPTIONS = Options(seldon_crd=True, keda=True, prometheus="http://prometheus:9090")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.kubernetes.gateways import addresses
-from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.rollout.gateway_addresses import addresses
 from tests.deployer.kubernetes.known import piece
 
 CASES: dict[str, tuple[list[Object], dict[str, bool]]] = {

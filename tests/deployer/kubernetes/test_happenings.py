@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.kubernetes.happenings import event
+from deployer.kubernetes.status.events import event
 from deployer.rollout.events import Happening
 from tests.deployer.kubernetes.world import resource
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes import lookout
-from deployer.kubernetes.kinds import Key, Object
-from deployer.kubernetes.lookout import Lookout
-from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.objects.kinds import Key, Object
+from deployer.kubernetes.poll import poller
+from deployer.kubernetes.poll.poller import Lookout
 from deployer.rollout.state import Phase
 from gateway.contract.route_table import RouteTable
 from tests.deployer.kubernetes.known import KnownSlices, KnownStore, piece
@@ -38,8 +38,8 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout, "PERIOD", 0.05)
-    monkeypatch.setattr(lookout, "SELDOM", 0.05)
+    monkeypatch.setattr(poller, "PERIOD", 0.05)
+    monkeypatch.setattr(poller, "SELDOM", 0.05)
 
 
 def table(epoch: int, revision: int = 1) -> RouteTable:
@@ -107,7 +107,7 @@ def test_what_was_heard_counts_as_unread_once_it_is_old(
 ) -> None:
     with looking(KnownStore([stepping()]), KnownSlices({address(gateway): SERVES})) as (found, _):
         until(lambda: found.heard(KEY).readings, "it is heard")
-        monkeypatch.setattr(lookout, "STALE", 0.0)
+        monkeypatch.setattr(poller, "STALE", 0.0)
         heard = found.heard(KEY)
         assert (heard.readings, heard.unread, heard.in_force) == ((), ("the gateways",), None)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes import names
 from deployer.kubernetes.manifests import CannotRender, Object, Options, manifests
+from deployer.kubernetes.objects import names
 from tests.support.deployments import CASES, deployment
 
 FETCHER = "rclone/rclone:1.71.1"

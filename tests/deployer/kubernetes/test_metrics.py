@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from deployer.kubernetes.kinds import Key
 from deployer.kubernetes.metrics import Metrics, RolloutFigures
+from deployer.kubernetes.objects.kinds import Key
 
 
 def test_rollouts_are_counted_by_phase_and_those_under_way_told_one_by_one() -> None:

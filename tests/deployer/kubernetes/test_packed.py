@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.kubernetes.packed import packed, unpacked
-from deployer.kubernetes.status import MAX_KEPT
+from deployer.kubernetes.rollout.checkpoint_codec import packed, unpacked
+from deployer.kubernetes.status.model import MAX_KEPT
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.buckets import Buckets
 from deployer.rollout.analysis.evidence import SOURCES, Count, Source, Taken

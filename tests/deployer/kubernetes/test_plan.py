@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.kubernetes.actions import Apply, Delete, Say, Tell
-from deployer.kubernetes.kinds import Id, Key, Object, identity
 from deployer.kubernetes.manifests import Options
+from deployer.kubernetes.objects.kinds import Id, Key, Object, identity
+from deployer.kubernetes.reconcile.actions import Apply, Delete, Say, Tell
 from deployer.kubernetes.reconcile.observed import Refusal
 from deployer.kubernetes.reconcile.plan import decide, diff, render
 from deployer.rollout.controller import Roles

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import threading
 
-from deployer.kubernetes.kinds import Key
-from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.objects.kinds import Key
 
 A, B, C = Key("default", "a"), Key("default", "b"), Key("default", "c")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes.resource import InvalidSpec, read
+from deployer.kubernetes.objects.resource import InvalidSpec, read
 from tests.cluster.bad_documents import ANSWERED, FIXED, REFUSED, WHOLE, Bad, document
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.kubernetes.actions import Delete, Say
-from deployer.kubernetes.kinds import Id, Object
+from deployer.kubernetes.objects.kinds import Id, Object
+from deployer.kubernetes.reconcile.actions import Delete, Say
 from deployer.rollout.events import Happening
 from deployer.rollout.state import OVER, Phase
 from tests.deployer.kubernetes.rolling import ROLLOUT, RollingWorld

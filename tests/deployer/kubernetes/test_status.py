@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.kubernetes.status import DeploymentStatus, read
+from deployer.kubernetes.status.model import DeploymentStatus, read
 
 ROUTE = {"namespace": "n", "name": "d", "runtime": "oip", "stable": "v1", "epoch": 7, "versions": [{"name": "v1"}]}
 GOOD = {"type": "Ready", "status": "True", "reason": "Of", "lastTransitionTime": "2026-01-01T00:00:00Z"}

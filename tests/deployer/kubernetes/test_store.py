@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from deployer.kubernetes.client import Client
-from deployer.kubernetes.kinds import Key
-from deployer.kubernetes.queue import Queue
-from deployer.kubernetes.store import Store
+from deployer.kubernetes.api.client import Client
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.api.store import Store
+from deployer.kubernetes.objects.kinds import Key
 from tests.deployer.kubernetes.api import Api, resource
 from tests.support.turnout import until
 

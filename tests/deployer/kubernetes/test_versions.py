@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes.versions import Trouble, VersionFacts, look, ready_endpoints
+from deployer.kubernetes.status.version_health import Trouble, VersionFacts, look, ready_endpoints
 
 LABELS = {"turnout.dev/version": "v1"}
 

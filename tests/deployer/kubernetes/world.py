@@ -7,13 +7,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployer.kubernetes.actions import Action, Apply, Delete, Say
-from deployer.kubernetes.compare import Answer
-from deployer.kubernetes.kinds import Id, Key, Object, identity
 from deployer.kubernetes.manifests import Options
+from deployer.kubernetes.objects.kinds import Id, Key, Object, identity
+from deployer.kubernetes.reconcile.actions import Action, Apply, Delete, Say
+from deployer.kubernetes.reconcile.compare import Answer
 from deployer.kubernetes.reconcile.observed import Heard, Observed, Refusal
 from deployer.kubernetes.reconcile.plan import plan
-from deployer.kubernetes.status import DeploymentStatus
+from deployer.kubernetes.status.model import DeploymentStatus
 
 UID = "uid-1"
 NOW = 1767323045.0

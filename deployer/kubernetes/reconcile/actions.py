@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from deployer.kubernetes.kinds import Object
-from deployer.kubernetes.status import DeploymentStatus
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.status.model import DeploymentStatus
 from deployer.rollout.events import Happening
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.kubernetes import compare, names
-from deployer.kubernetes.client import ApiError, Client, Unreachable
-from deployer.kubernetes.kinds import (
+from deployer.kubernetes.api.client import ApiError, Client, Unreachable
+from deployer.kubernetes.manifests import Options, Owner, manifests
+from deployer.kubernetes.objects import names
+from deployer.kubernetes.objects.kinds import (
     BY_KIND,
     MADE,
     MODEL_DEPLOYMENT,
@@ -21,7 +22,7 @@ from deployer.kubernetes.kinds import (
     identity,
     is_owned,
 )
-from deployer.kubernetes.manifests import Options, Owner, manifests
+from deployer.kubernetes.reconcile import compare
 from deployer.kubernetes.reconcile.observed import foreign_message
 
 

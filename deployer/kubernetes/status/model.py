@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from deployer.document.fields import Label
-from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.objects.kinds import Object
 from deployer.rollout.status import Message, Part, RolloutRecord, RolloutStatus, Time, Weight
 from gateway.contract import route_table
 
 MAX_KEPT = 256 * 1024
-"""Of an object's 1.5 MB, etcd's limit. Some KiB are usual; see `packed.py`."""
+"""Of an object's 1.5 MB, etcd's limit. Some KiB are usual; see `deployer/kubernetes/rollout/checkpoint_codec.py`."""
 
 Phase = Literal["Pending", "Progressing", "RollingOut", "Ready", "Degraded", "Invalid"]
 ConditionType = Literal[

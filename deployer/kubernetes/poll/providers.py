@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.kubernetes.admin import Counted
-from deployer.kubernetes.kinds import Key, Object
-from deployer.kubernetes.resource import read
-from deployer.kubernetes.signatures import Signatures
-from deployer.kubernetes.status import read as read_status
-from deployer.kubernetes.store import Store
+from deployer.kubernetes.api.store import Store
+from deployer.kubernetes.objects.kinds import Key, Object
+from deployer.kubernetes.objects.resource import read
+from deployer.kubernetes.poll.gateways import Counted
+from deployer.kubernetes.poll.signatures import Signatures
+from deployer.kubernetes.status.model import read as read_status
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.providers.prometheus import Prometheus, Unread
 from deployer.rollout.providers.user_metrics import Metrics

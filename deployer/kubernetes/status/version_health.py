@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deployer.kubernetes.kinds import Object
-from deployer.kubernetes.names import REST_PORT, VERSION_LABEL
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.objects.names import REST_PORT, VERSION_LABEL
 
 WORKLOADS = ("Deployment", "SeldonDeployment")
 SERVICE_LABEL = "kubernetes.io/service-name"

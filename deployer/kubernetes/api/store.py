@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.client import Client
-from deployer.kubernetes.kinds import (
+from deployer.kubernetes.api.cache import Cache
+from deployer.kubernetes.api.client import Client
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.objects.kinds import (
     ENDPOINT_SLICE,
     MADE,
     MODEL_DEPLOYMENT,
@@ -18,8 +19,7 @@ from deployer.kubernetes.kinds import (
     Kind,
     Object,
 )
-from deployer.kubernetes.names import DEPLOYMENT_LABEL
-from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.objects.names import DEPLOYMENT_LABEL
 
 
 class Store:

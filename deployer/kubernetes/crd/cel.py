@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from deployer.document.model_uri import REMOTE
 from deployer.document.pod_rules import RESERVED
-from deployer.kubernetes.cel_rollout import ROLLOUT_RULES
-from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed, no_version
+from deployer.kubernetes.crd.cel_rollout import ROLLOUT_RULES
+from deployer.kubernetes.crd.cel_rule import Node, Rule, has_one, listed, no_version
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
 

@@ -13,12 +13,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deployer.document.json_schema import schema, written_out
-from deployer.kubernetes.cel import RULES
-from deployer.kubernetes.cel_rule import Node, Rule
-from deployer.kubernetes.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
-from deployer.kubernetes.status import DeploymentStatus
+from deployer.kubernetes.crd.cel import RULES
+from deployer.kubernetes.crd.cel_rule import Node, Rule
+from deployer.kubernetes.objects.names import GROUP, KIND, PLURAL, SHORT_NAME, VERSION
+from deployer.kubernetes.status.model import DeploymentStatus
 
-FILE = Path(__file__).parents[2] / "charts/turnout/templates/crd.yaml"
+FILE = Path(__file__).parents[3] / "charts" / "turnout" / "templates" / "crd.yaml"
 
 _KEPT = (
     "description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
@@ -117,7 +117,9 @@ def template() -> str:
     yaml.width = 160
     stream = io.StringIO()
     yaml.dump(crd(), stream)
-    written = "# Written by `python -m deployer.kubernetes.crd` from the models of the document: change those.\n"
+    written = (
+        "# Written by `python -m deployer.kubernetes.crd.definition` from the models of the document: change those.\n"
+    )
     return f"{written}# {{{{ if .Values.crd.install }}}}\n{stream.getvalue()}# {{{{ end }}}}\n"
 
 

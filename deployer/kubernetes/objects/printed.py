@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from deployer.kubernetes.compare import DIGEST_ANNOTATION
-from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.reconcile.compare import DIGEST_ANNOTATION
 
 _PLAIN = re.compile(r"(--)?[A-Za-z/]([A-Za-z0-9_./=-]|:(?=[A-Za-z0-9/]))*")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}

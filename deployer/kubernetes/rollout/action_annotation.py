@@ -6,9 +6,9 @@ has seen. `MARK` tells one from the same order before.
 
 from __future__ import annotations
 
-from deployer.kubernetes.kinds import Object
-from deployer.kubernetes.names import GROUP
-from deployer.kubernetes.status import DeploymentStatus, OrderStatus
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.objects.names import GROUP
+from deployer.kubernetes.status.model import DeploymentStatus, OrderStatus
 from deployer.rollout.actions import refusal
 from deployer.rollout.state import Order
 from deployer.rollout.status import MAX_MESSAGE

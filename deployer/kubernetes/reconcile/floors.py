@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.objects.kinds import Object
 
 
 def floored(made: Object, floor: int) -> Object:

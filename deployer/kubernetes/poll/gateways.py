@@ -6,9 +6,9 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.gateways import addresses
-from deployer.kubernetes.kinds import Key
+from deployer.kubernetes.api.cache import Cache
+from deployer.kubernetes.objects.kinds import Key
+from deployer.kubernetes.rollout.gateway_addresses import addresses
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.providers.gateways import Gateways, Reports
 

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from deployer.kubernetes.admin import Admins, Counted
-from deployer.kubernetes.cache import Cache
-from deployer.kubernetes.kinds import Key, Object
-from deployer.kubernetes.others import Others, Told
-from deployer.kubernetes.queue import Queue
+from deployer.kubernetes.api.cache import Cache
+from deployer.kubernetes.api.queue import Queue
+from deployer.kubernetes.api.store import Store
+from deployer.kubernetes.objects.kinds import Key, Object
+from deployer.kubernetes.poll.gateways import Admins, Counted
+from deployer.kubernetes.poll.providers import Others, Told
+from deployer.kubernetes.poll.rounds import Rounds
 from deployer.kubernetes.reconcile.observed import Heard
-from deployer.kubernetes.rounds import Rounds
-from deployer.kubernetes.store import Store
 from deployer.rollout.state import OVER
 
 PERIOD = 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.kubernetes.kinds import POD, Kind, Object
+from deployer.kubernetes.objects.kinds import POD, Kind, Object
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")

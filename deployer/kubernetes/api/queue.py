@@ -7,7 +7,7 @@ import math
 import threading
 import time
 
-from deployer.kubernetes.kinds import Key
+from deployer.kubernetes.objects.kinds import Key
 
 
 class Queue:

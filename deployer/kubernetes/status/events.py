@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from deployer.kubernetes.kinds import Object
-from deployer.kubernetes.status import ConditionType, DeploymentStatus
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.status.model import ConditionType, DeploymentStatus
 from deployer.rollout.events import Happening
 from deployer.rollout.state import is_under_way
 

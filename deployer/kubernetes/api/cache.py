@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from deployer.kubernetes.client import ApiError, Client, Unreachable
-from deployer.kubernetes.kinds import Key, Kind, Object
-from deployer.kubernetes.slim import slim
+from deployer.kubernetes.api.client import ApiError, Client, Unreachable
+from deployer.kubernetes.objects.kinds import Key, Kind, Object
+from deployer.kubernetes.objects.slim import slim
 
 log = logging.getLogger(__name__)
 

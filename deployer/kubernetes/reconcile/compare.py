@@ -12,8 +12,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from deployer.kubernetes.kinds import Object
-from deployer.kubernetes.names import GROUP
+from deployer.kubernetes.objects.kinds import Object
+from deployer.kubernetes.objects.names import GROUP
 
 DIGEST_ANNOTATION = f"{GROUP}/digest"
 _IDENTITIES = ("mountPath", "name", "containerPort", "port", "uid")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deployer.kubernetes.kinds import Object
+from deployer.kubernetes.objects.kinds import Object
 
 ADMIN_PORT = "admin"
 """The name that the chart's Service gives to the gateways' admin port."""

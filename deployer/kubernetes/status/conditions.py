@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from deployer.errors import TurnoutError
-from deployer.kubernetes.actions import Changes
-from deployer.kubernetes.kinds import Id, Object, identity
 from deployer.kubernetes.manifests import CannotRender, autoscaler_missing
-from deployer.kubernetes.packed import packed
+from deployer.kubernetes.objects.kinds import Id, Object, identity
+from deployer.kubernetes.reconcile.actions import Changes
 from deployer.kubernetes.reconcile.observed import Observed
-from deployer.kubernetes.status import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
-from deployer.kubernetes.versions import VersionFacts
+from deployer.kubernetes.rollout.checkpoint_codec import packed
+from deployer.kubernetes.status.model import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
+from deployer.kubernetes.status.version_health import VersionFacts
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.checkpoint import Kept
 from deployer.rollout.controller import Decision, Roles

@@ -31,7 +31,7 @@ from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 
 from deployer.errors import TurnoutError
-from deployer.kubernetes.kinds import Kind, Object
+from deployer.kubernetes.objects.kinds import Kind, Object
 
 FIELD_MANAGER = "turnout"
 TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployer.document.rollout import DEADLINE, INTERVAL, OBJECTIVES, STEPS
-from deployer.kubernetes.cel_rule import Node, Rule, has_one, listed, two_decimals
+from deployer.kubernetes.crd.cel_rule import Node, Rule, has_one, listed, two_decimals
 from gateway.contract.headers import FIELD_NAME_PATTERN
 
 _STEPS = f"(has(self.steps) ? self.steps : [{', '.join(map(str, STEPS))}])"

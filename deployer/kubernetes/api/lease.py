@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from deployer.kubernetes.client import ApiError, Client, Unreachable
-from deployer.kubernetes.kinds import LEASE
+from deployer.kubernetes.api.client import ApiError, Client, Unreachable
+from deployer.kubernetes.objects.kinds import LEASE
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Collection
 
-from deployer.kubernetes.kinds import Key, Object
-from deployer.kubernetes.names import version_name
-from deployer.kubernetes.status import DeploymentStatus
-from deployer.kubernetes.store import Store
-from deployer.kubernetes.versions import look, rest_address
+from deployer.kubernetes.api.store import Store
+from deployer.kubernetes.objects.kinds import Key, Object
+from deployer.kubernetes.objects.names import version_name
+from deployer.kubernetes.status.model import DeploymentStatus
+from deployer.kubernetes.status.version_health import look, rest_address
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.providers.signatures import Told, fetch
 from deployer.rollout.state import Phase
