@@ -1,4 +1,4 @@
-"""What a person may meet and can act on; each becomes one line on stderr and exit code 1 in `deployer/cli.py`."""
+"""What a person may meet and can act on; each becomes one line on stderr and exit code 1 in `deployer/cli/main.py`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from deployer.local import ports
 from deployer.local.gateway_process import ADMIN_PORT, PORT
 from deployer.runtimes.base import HOST
 
-TURNOUT = (sys.executable, "-m", "deployer.cli")
+TURNOUT = (sys.executable, "-m", "deployer.cli.main")
 POLL = 0.3
 """Seconds between two looks at the status while the servers start: each is a process of its own."""
 

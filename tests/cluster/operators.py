@@ -29,7 +29,7 @@ class Operator:
         self.port = free_port()
         self.log = log
         command = [
-            *(sys.executable, "-m", "deployer.cli", "operator", "--namespace", namespace),
+            *(sys.executable, "-m", "deployer.cli.main", "operator", "--namespace", namespace),
             *("--lease-namespace", namespace, "--host", "127.0.0.1", "--port", str(self.port)),
         ]
         with log.open("ab") as output:

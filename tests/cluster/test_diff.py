@@ -40,7 +40,7 @@ def placed(document: ModelDeployment) -> ModelDeployment:
 
 def diff(cluster: Cluster, document: ModelDeployment) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "deployer.cli", "diff", "-", "--kubeconfig", str(cluster.kubeconfig)],
+        [sys.executable, "-m", "deployer.cli.main", "diff", "-", "--kubeconfig", str(cluster.kubeconfig)],
         input=dump(placed(document)),
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from deployer.cli import cli
+from deployer.cli.main import cli
 from tests.cluster.installed import RELEASE, SYSTEM, Installed, images
 from tests.cluster.load import Load
 from tests.cluster.space import is_ready

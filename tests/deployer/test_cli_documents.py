@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from deployer import cli
+from deployer.cli import main
 from deployer.document.json_schema import schema
 from deployer.errors import TurnoutError
 
@@ -23,7 +23,7 @@ ROLLOUT = (Path(__file__).parent / "valid_rollout.yaml").read_text()
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """The exit code, and what went to stdout and stderr."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main.main(arguments)
     out, err = capsys.readouterr()
     assert isinstance(caught.value.code, int)
     return caught.value.code, out, err
@@ -125,7 +125,7 @@ def fails_by(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail() -> None:
         raise error
 
-    monkeypatch.setitem(cli.cli.commands, "fail", click.Command("fail", callback=fail))
+    monkeypatch.setitem(main.cli.commands, "fail", click.Command("fail", callback=fail))
 
 
 def test_an_expected_error_is_its_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_a_defect_leaves_its_traceback_in_a_file(
 
 
 def test_as_a_process_that_reads_stdin() -> None:
-    command = [sys.executable, "-m", "deployer.cli", "validate", "-"]
+    command = [sys.executable, "-m", "deployer.cli.main", "validate", "-"]
     done = subprocess.run(command, input=b"a: \xff", capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode() == "<stdin>:1:4: byte 0xff is not UTF-8 (save the file as UTF-8)\n"

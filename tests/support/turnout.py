@@ -41,7 +41,7 @@ def free_port() -> int:
 class Turnout:
     """`command` runs the command line. Whatever is left of what it started is killed at the end."""
 
-    def __init__(self, folder: Path, command: Sequence[str] = (sys.executable, "-m", "deployer.cli")) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = (sys.executable, "-m", "deployer.cli.main")) -> None:
         self.folder = folder
         self.command = command
         self.state = State(folder / "state")

@@ -124,7 +124,7 @@ def _mlserver(tag: str) -> Image:
 
 def _turnout(tag: str) -> Image:
     """This checkout, with its Python."""
-    programs = {"turnout": " -m deployer.cli", "turnout-gateway": " -m gateway.cli", "python3": ""}
+    programs = {"turnout": " -m deployer.cli.main", "turnout-gateway": " -m gateway.cli", "python3": ""}
     return Image(
         scripts={
             f"/usr/local/bin/{program}": f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n'

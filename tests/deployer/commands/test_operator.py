@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from deployer.cli import cli
+from deployer.cli.main import cli
 
 
 @pytest.mark.parametrize("service", ["", "gateways", "/gateways", "turnout/", "turnout/gateways/more"])

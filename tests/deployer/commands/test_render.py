@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from deployer import cli
+from deployer.cli import main
 from deployer.kubernetes.manifests import Options, manifests
 from deployer.kubernetes.objects.printed import as_yaml, difference
 from tests.support.deployments import CASES, deployment
@@ -30,7 +30,7 @@ spec:
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int | None, str, str]:
     """The exit code, and what went to stdout and stderr."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main.main(arguments)
     out, err = capsys.readouterr()
     assert caught.value.code is None or isinstance(caught.value.code, int)
     return caught.value.code, out, err

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from deployer.cli import cli
+from deployer.cli.client import cluster
+from deployer.cli.main import cli
 from deployer.errors import TurnoutError
-from deployer.kubernetes import rollouts
 from deployer.rollout.state import Phase
 from tests.deployer.kubernetes.rolling import RollingWorld
 from tests.deployer.kubernetes.test_rollout import rolling
@@ -122,7 +122,7 @@ def test_one_that_is_not_there_is_told(turnout: Callable[..., Result]) -> None:
 def test_without_an_operator_the_order_waits(
     turnout: Callable[..., Result], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts, "PATIENCE", 0.5)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     server.away = True
     assert str(turnout("pause").exception).startswith("the operator has not taken the order within")
 

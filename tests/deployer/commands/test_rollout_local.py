@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from deployer.cli import cli
+from deployer.cli.main import cli
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import cli
+from deployer.cli import main
 from deployer.document.model import ModelDeployment
 from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus
 from deployer.local.state_folder import State
@@ -61,7 +61,7 @@ def state(tmp_path: Path) -> State:
 
 def shown(state: State, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[str, str]:
     with pytest.raises(SystemExit):
-        cli.main(["status", "--state", str(state.root), *options])
+        main.main(["status", "--state", str(state.root), *options])
     out, err = capsys.readouterr()
     return out, err
 

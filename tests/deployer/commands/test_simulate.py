@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer import cli
-from deployer.commands import simulate
+from deployer.cli import main, simulate
 
 DOCUMENT = """\
 apiVersion: turnout.dev/v1alpha1
@@ -42,7 +41,7 @@ def document(tmp_path: Path) -> Path:
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """The exit code, and what went to stdout and stderr."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(["simulate", *arguments])
+        main.main(["simulate", *arguments])
     out, err = capsys.readouterr()
     assert isinstance(caught.value.code, int)
     return caught.value.code, out, err

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from deployer.cli.client.edits import differences, promoted, rolled_back, shared
 from deployer.document.model import ModelDeployment, Traffic
 from deployer.document.rollout import Rollout
 from deployer.errors import TurnoutError
-from deployer.local.changes import differences, promoted, rolled_back, shared
 
 
 def document(canary: str | None = "v2", weight: float = 10, versions: str = "123") -> ModelDeployment:

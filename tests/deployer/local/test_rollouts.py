@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.cli import cli
+from deployer.cli.main import cli
 from deployer.document.loader import read
 from deployer.errors import TurnoutError
 from deployer.local import environments

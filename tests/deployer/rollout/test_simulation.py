@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deployer.commands import simulate
+from deployer.cli import simulate
 from deployer.rollout.analysis.verdict import ALPHA, Objective
 from deployer.rollout.simulation.arrivals import Traffic
 from deployer.rollout.simulation.estimate import estimate, spread

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT))
 
-from deployer.cli import main  # noqa: E402
+from deployer.cli.main import main  # noqa: E402
 from deployer.local import desired, environments, probes  # noqa: E402
 from deployer.local.policy.autoscaler import Autoscaler, Policy  # noqa: E402
 from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall, Runtime  # noqa: E402

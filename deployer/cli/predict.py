@@ -12,10 +12,10 @@ import click
 import grpc
 import httpx
 
-from deployer.commands import options
+from deployer.cli import options
+from deployer.cli.client.wait import named, status, supervised
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.local.following import named, status, supervised
 from deployer.local.state_folder import State
 from deployer.runtimes.base import GrpcCall
 from gateway.contract import headers

@@ -12,7 +12,7 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from deployer.commands import options
+from deployer.cli import options
 from deployer.document.loader import read
 from deployer.document.model import API_VERSION, KIND, ModelDeployment
 from deployer.document.validation import examined

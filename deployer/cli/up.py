@@ -14,11 +14,11 @@ import psutil
 from pydantic import ValidationError
 
 from deployer import reconcile
-from deployer.commands import options
+from deployer.cli import options
+from deployer.cli.client.edits import differences
 from deployer.document.loader import read
 from deployer.errors import TurnoutError
 from deployer.local import environments
-from deployer.local.changes import differences
 from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
 from deployer.local.policy import limits
 from deployer.local.ports import is_free

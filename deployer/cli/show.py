@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deployer.commands import options
+from deployer.cli import options
+from deployer.cli.client.wait import named
+from deployer.cli.client.wait import status as status_of
 from deployer.errors import TurnoutError
-from deployer.local.following import named
-from deployer.local.following import status as status_of
 from deployer.local.policy.status import Condition, DeploymentStatus
 from deployer.local.state_folder import State
 from deployer.rollout import describe

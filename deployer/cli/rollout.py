@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import click
 
-from deployer.commands import options
+from deployer.cli import options
+from deployer.cli.client.wait import POLL, named, status, supervised
 from deployer.errors import TurnoutError
-from deployer.local.following import POLL, named, status, supervised
 from deployer.local.state_folder import State
 from deployer.rollout import describe
 from deployer.rollout.actions import refusal
@@ -96,7 +96,7 @@ def _of_deployment(command: Callable[..., None]) -> Callable[..., None]:
 
 def _on_cluster(name: str, namespace: str | None, kubeconfig: str | None, context: str | None) -> Place:
     try:
-        from deployer.kubernetes.rollouts import OnCluster
+        from deployer.cli.client.cluster import OnCluster
     except ModuleNotFoundError as error:
         raise TurnoutError(f"{error.name} is not installed; pip install 'turnout[kubernetes]'") from None
     return OnCluster(name, namespace, kubeconfig, context)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from deployer.commands import options
+from deployer.cli import options
 from deployer.document.json_schema import schema as document_schema
 from deployer.document.loader import DocumentError, Problem, read
 from deployer.document.model import ModelDeployment

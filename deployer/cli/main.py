@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from deployer.commands import change, documents, operator, predict, render, rollout, show, simulate, up
+from deployer.cli import change, documents, operator, predict, render, rollout, show, simulate, up
 from deployer.errors import TurnoutError
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deployer.commands import options
+from deployer.cli import options
 from deployer.document.loader import read
 from deployer.errors import TurnoutError
 

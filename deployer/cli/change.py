@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import click
 
-from deployer.commands import options
+from deployer.cli import options
+from deployer.cli.client import edits
+from deployer.cli.client.wait import POLL, QUIET, named, status, supervised, wait
 from deployer.document.loader import read
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.local import changes, environments
-from deployer.local.following import POLL, QUIET, named, status, supervised, wait
+from deployer.local import environments
 from deployer.local.policy import limits
 from deployer.local.policy.status import DeploymentStatus
 from deployer.local.state_folder import State
@@ -64,7 +65,7 @@ def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, out
                 f"a rollout moves the weight of {document.key}: `turnout rollout` can hold it (pause) and end it "
                 "(promote --now, rollback); without spec.rollout in the document it is yours to move"
             )
-        return changes.shared(document, parsed)
+        return edits.shared(document, parsed)
 
     _change(state, name, change, no_wait, output)
 
@@ -81,7 +82,7 @@ def promote(name: str, state: State, no_wait: bool, output: str) -> None:
     """
 
     def change(document: ModelDeployment) -> ModelDeployment:
-        after = changes.promoted(document)
+        after = edits.promoted(document)
         canary = after.spec.traffic.stable
         now = status(state, document.key)
         if document.spec.rollout is not None:
@@ -109,7 +110,7 @@ def rollback(name: str, state: State, no_wait: bool, output: str) -> None:
                 f"{document.key} has a rollout: `turnout rollout rollback {name}` ends it while it is under way, and "
                 f"`turnout rollout undo {name}` takes a promotion back"
             )
-        return changes.rolled_back(document)
+        return edits.rolled_back(document)
 
     _change(state, name, change, no_wait, output)
 
@@ -188,7 +189,7 @@ def _finish(
 
 
 def _told(before: ModelDeployment | None, after: ModelDeployment) -> None:
-    for line in list(changes.differences(before, after)) or ["nothing to change"]:
+    for line in list(edits.differences(before, after)) or ["nothing to change"]:
         options.note(f"{after.key}: {line}")
 
 

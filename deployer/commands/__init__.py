@@ -1,1 +1,0 @@
-"""The commands of `turnout`, one file a subject; `deployer/cli.py` gathers them."""
