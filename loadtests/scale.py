@@ -28,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from loadtests import hollow
 from tests.cluster.installed import RELEASE, SYSTEM, Installed
 from tests.cluster.rig.cluster import NODES, Cluster, enter
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 _IN_FORCE = re.compile(r'^time=(\S+) .*message="route table in force"', re.MULTILINE)
 _PATIENCE = 1800.0

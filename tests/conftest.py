@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.shared import made_once
+from tests.fakes.shared import made_once
 
 # A shell's background job ignores SIGINT, and so would all that the tests start, and then send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

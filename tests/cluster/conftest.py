@@ -11,7 +11,7 @@ import pytest
 from loadtests import tools
 from tests.cluster.installed import Installed
 from tests.cluster.rig.cluster import Cluster, enter
-from tests.support.needs import lacking
+from tests.fakes.needs import lacking
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.cluster.rig.cluster import Cluster
 from tests.cluster.rig.images import models
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

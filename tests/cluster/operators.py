@@ -16,7 +16,7 @@ from typing import Any
 from deployer.kubernetes.crd.definition import crd
 from loadtests import hollow
 from tests.cluster.rig.cluster import Cluster
-from tests.support.turnout import free_port, until
+from tests.fakes.turnout import free_port, until
 
 KINDS = "configmaps,services,deployments.apps,poddisruptionbudgets,horizontalpodautoscalers,endpointslices,pods"
 TOP = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.cluster.rig.cluster import Cluster
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 Object = dict[str, Any]
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cluster.rig.cluster import Cluster
 from tests.cluster.space import WEB, Space, answer, deployment, is_ready, shell
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 ROOT = Path(__file__).resolve().parents[2]
 

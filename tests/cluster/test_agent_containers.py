@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.rig.cluster import Cluster
 from tests.cluster.space import WEB, Object, Space, deployment, shell
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = pytest.mark.cluster
 

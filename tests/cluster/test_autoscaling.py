@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.installed import Installed, images
 from tests.cluster.load import Load
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.installed import RELEASE, SYSTEM, Installed, images
 from tests.cluster.load import Load
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.chart.renders import CHART, NAMESPACE, VALUES, render
 from tests.cluster.installed import EXAMPLES, RELEASE, SYSTEM, Installed
 from tests.cluster.rig.cluster import Cluster, CommandFailed
-from tests.support.needs import lacking
+from tests.fakes.needs import lacking
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -15,7 +15,7 @@ from deployer.document.model import ModelDeployment
 from deployer.kubernetes.crd.definition import crd
 from deployer.kubernetes.manifests import Options, Owner, manifests
 from tests.cluster.rig.cluster import Cluster
-from tests.support.deployments import deployment
+from tests.fakes.deployments import deployment
 
 pytestmark = pytest.mark.cluster
 

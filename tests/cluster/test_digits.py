@@ -10,7 +10,7 @@ from scipy import stats
 
 from tests.cluster.installed import EXAMPLES, Installed, images
 from tests.cluster.load import Load
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -14,10 +14,10 @@ import pytest
 
 from deployer.kubernetes.crd.definition import crd
 from tests.cluster.rig.cluster import Cluster
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import GatewayProcess
-from tests.support.loop import LoopThread
-from tests.support.servers import Peer, Script, Server, answer
+from tests.fakes.gateway import GatewayProcess
+from tests.fakes.loop import LoopThread
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import Peer, Script, Server, answer
 
 pytestmark = pytest.mark.cluster
 

@@ -12,9 +12,9 @@ import pytest
 from deployer.kubernetes.manifests import Object, Owner, manifests
 from deployer.kubernetes.reconcile.compare import projected
 from tests.cluster.rig.cluster import Cluster
-from tests.support.deployments import CASES
-from tests.support.needs import lacking
-from tests.support.turnout import until
+from tests.fakes.deployments import CASES
+from tests.fakes.needs import lacking
+from tests.fakes.turnout import until
 
 pytestmark = pytest.mark.cluster
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.operators import Operator, Space, document, operable
 from tests.cluster.rig.cluster import Cluster
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = pytest.mark.cluster
 

@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.operators import Operator, Space, document, operable
 from tests.cluster.rig.cluster import Cluster
 from tests.cluster.write_proxy import Write, WriteProxy
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 

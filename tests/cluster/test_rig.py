@@ -18,7 +18,7 @@ from kubernetes import client
 from tests.cluster.rig import build
 from tests.cluster.rig.cluster import Cluster, CommandFailed
 from tests.cluster.rig.processes import inside
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = pytest.mark.cluster
 

@@ -17,7 +17,7 @@ from deployer.cli.main import cli
 from tests.cluster.installed import RELEASE, SYSTEM, Installed, images
 from tests.cluster.load import Load
 from tests.cluster.space import is_ready
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.installed import Installed
-from tests.support.faults import BODY, FAULTS, NAME, PATH, Fault, document
-from tests.support.traffic import Traffic
-from tests.support.turnout import until
+from tests.fakes.faults import BODY, FAULTS, NAME, PATH, Fault, document
+from tests.fakes.traffic import Traffic
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

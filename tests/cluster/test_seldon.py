@@ -14,8 +14,8 @@ from deployer.kubernetes.objects.names import selector, version_name
 from protos import methods, seldon_pb2
 from tests.cluster.installed import Installed, images
 from tests.cluster.predictions import Dialect, Image, Predictions
-from tests.support.needs import lacking
-from tests.support.turnout import until
+from tests.fakes.needs import lacking
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -11,10 +11,10 @@ import pytest
 
 from deployer.local import environments
 from deployer.runtimes.tfserving import process as tfserving
-from tests.deployer.model_server import ModelServer, free_ports, wait_until
-from tests.support.loop import LoopThread
-from tests.support.servers import Script, Server
-from tests.support.shared import made_once
+from tests.fakes.loop import LoopThread
+from tests.fakes.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.rest_servers import Script, Server
+from tests.fakes.shared import made_once
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,7 +22,10 @@ HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def save(folder: Path) -> None:
-        subprocess.run([environments.python("tfserving"), "-I", HERE / "savedmodels.py", folder], check=True)
+        subprocess.run(
+            [environments.python("tfserving"), "-I", HERE.parent / "fakes" / "programs" / "savedmodels.py", folder],
+            check=True,
+        )
 
     return made_once(tmp_path_factory, "models", save)
 

@@ -17,7 +17,7 @@ from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.oip import tensors as oip_tensors
 from protos import methods
-from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, wait_until
 
 pytestmark = pytest.mark.slow
 SKLEARN = "mlserver_sklearn.SKLearnModel"

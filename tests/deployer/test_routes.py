@@ -10,7 +10,7 @@ from deployer.document.model import ModelDeployment
 from deployer.rollout.controller import Roles
 from deployer.rollout.route import route
 from gateway.contract import route_table
-from tests.support.deployments import deployment
+from tests.fakes.deployments import deployment
 
 
 @pytest.mark.parametrize(

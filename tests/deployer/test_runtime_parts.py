@@ -15,7 +15,7 @@ from deployer.document.model import Spec
 from deployer.local import environments
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
-from tests.support.deployments import CASES
+from tests.fakes.deployments import CASES
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "document.md"
@@ -47,7 +47,7 @@ def missing(runtime: Runtime) -> Iterator[str]:
     if name not in EXAMPLES:
         yield f"{name}: an example of it in examples/"
     if name not in {deployment.spec.runtime for deployment, _ in CASES.values()}:
-        yield f"{name}: a deployment of it in tests/support/deployments.py"
+        yield f"{name}: a deployment of it in tests/fakes/deployments.py"
     for page, row in (
         ("docs/reference/document.md", f"| `{name}` | {runtime.title} | {runtime.models} |"),
         ("docs/kubernetes.md", f"| `{name}`"),
@@ -81,7 +81,7 @@ def test_what_is_missing_is_named() -> None:
         "bare: deployer/runtimes/bare/lock.txt, which `make locks` writes",
         "bare: its protocol, which says what a prediction and a signature are",
         "bare: an example of it in examples/",
-        "bare: a deployment of it in tests/support/deployments.py",
+        "bare: a deployment of it in tests/fakes/deployments.py",
         "bare: a row in docs/reference/document.md that begins with | `bare` | Nothing yet | anything |",
         "bare: a row in docs/kubernetes.md that begins with | `bare`",
         "bare: a row in README.md that begins with | `bare` |",

@@ -17,7 +17,7 @@ from deployer.local import environments, models, probes
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.seldon import process as seldon
 from protos import methods, seldon_pb2
-from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, wait_until
 
 pytestmark = pytest.mark.slow
 PREDICTIONS = "/api/v1.0/predictions"

@@ -17,7 +17,7 @@ import pytest
 
 from deployer.local import environments
 from protos import methods, tfs_pb2
-from tests.deployer.model_server import ModelServer, predict, wait_until
+from tests.fakes.model_server import ModelServer, predict, wait_until
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent
@@ -192,7 +192,9 @@ def test_the_systems_own_client_is_understood(standin: ModelServer) -> None:
     """A `tensorflow-serving-api` client, with TensorFlow's own tensors, in an environment of its own."""
     python = environments.python("tfserving")
     client = subprocess.run(
-        [python, "-I", HERE / "tfserving_client.py", f"127.0.0.1:{standin.grpc}"], capture_output=True, text=True
+        [python, "-I", HERE.parent / "fakes" / "programs" / "tfserving_client.py", f"127.0.0.1:{standin.grpc}"],
+        capture_output=True,
+        text=True,
     )
     assert client.returncode == 0, client.stderr
     told = json.loads(client.stdout)

@@ -14,7 +14,7 @@ import pytest
 from deployer.local import environments, probes
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.tfserving import process as tfserving
-from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, wait_until
 
 pytestmark = pytest.mark.slow
 ZERO = [0.0] * 64

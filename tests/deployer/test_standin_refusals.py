@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from protos import methods, tfs_pb2
-from tests.deployer.model_server import ModelServer, predict
+from tests.fakes.model_server import ModelServer, predict
 
 pytestmark = pytest.mark.slow
 ZERO = [0.0] * 64

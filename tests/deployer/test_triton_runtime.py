@@ -12,7 +12,7 @@ from deployer.local import environments, models, probes
 from deployer.local.replicas import Run
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.triton import process as triton
-from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, wait_until
 
 pytestmark = pytest.mark.slow
 TWICE = """

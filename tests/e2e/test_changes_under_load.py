@@ -25,12 +25,12 @@ from google.protobuf.message import Message
 
 from gateway.contract.route_table import Endpoint, RouteTable
 from protos import tfs_pb2
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import PREDICT as REST_PREDICT
-from tests.support.gateway import GatewayProcess, deployment
-from tests.support.grpc_client import PREDICT
-from tests.support.servers import unused_port
-from tests.support.turnout import until
+from tests.fakes.gateway import PREDICT as REST_PREDICT
+from tests.fakes.gateway import GatewayProcess, deployment
+from tests.fakes.grpc_client import PREDICT
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import unused_port
+from tests.fakes.turnout import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

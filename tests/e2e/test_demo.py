@@ -18,7 +18,7 @@ import pytest
 
 from deployer.local.state_folder import State
 from examples.demo.up import Up
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = (sys.executable, "-m", "examples.demo")

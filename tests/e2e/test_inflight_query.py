@@ -10,8 +10,8 @@ import pytest
 
 from deployer.document.model import ModelDeployment
 from deployer.kubernetes.manifests.autoscaling import GATEWAYS_JOB, in_flight_query
-from tests.support.prometheus import Exporter, Prometheus, prometheus
-from tests.support.turnout import until
+from tests.fakes.prometheus import Exporter, Prometheus, prometheus
+from tests.fakes.turnout import until
 
 pytestmark = pytest.mark.tools
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.turnout import Load, Turnout, until
+from tests.fakes.turnout import Load, Turnout, until
 
 pytestmark = pytest.mark.slow
 

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from deployer.runtimes.oip import tensors as oip_tensors
 from gateway.contract import route_table
 from gateway.contract.route_table import Endpoint, RouteTable
-from tests.support.gateway import Gateway, deployment
-from tests.support.oip_client import GATEWAYS, asked
-from tests.support.servers import Peer, Server, answer
-from tests.support.turnout import Turnout
+from tests.fakes.gateway import Gateway, deployment
+from tests.fakes.oip_client import GATEWAYS, asked
+from tests.fakes.rest_servers import Peer, Server, answer
+from tests.fakes.turnout import Turnout
 
 pytestmark = pytest.mark.slow
 

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import faults
-from tests.support.faults import BODY, FAULTS, NAME, PATH, Fault
-from tests.support.prometheus import prometheus
-from tests.support.traffic import Traffic
-from tests.support.turnout import Turnout, free_port, until
+from tests.fakes import faults
+from tests.fakes.faults import BODY, FAULTS, NAME, PATH, Fault
+from tests.fakes.prometheus import prometheus
+from tests.fakes.traffic import Traffic
+from tests.fakes.turnout import Turnout, free_port, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.others import PROGRAMS, VERSIONS, curl, endpoint, program, served
-from tests.support.turnout import Turnout
+from tests.fakes.others import PROGRAMS, VERSIONS, curl, endpoint, program, served
+from tests.fakes.turnout import Turnout
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,12 @@ import pytest
 from scipy import stats
 
 from gateway.refusal import Code
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import PREDICT as REST_PREDICT
-from tests.support.gateway import GatewayProcess, table
-from tests.support.grpc_client import PREDICT, GrpcClient, predict
-from tests.support.grpc_servers import GrpcServer, answering
-from tests.support.servers import Server, always, answer
+from tests.fakes.gateway import PREDICT as REST_PREDICT
+from tests.fakes.gateway import GatewayProcess, table
+from tests.fakes.grpc_client import PREDICT, GrpcClient, predict
+from tests.fakes.grpc_servers import GrpcServer, answering
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import Server, always, answer
 
 pytestmark = pytest.mark.slow
 

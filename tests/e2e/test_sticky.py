@@ -18,8 +18,8 @@ from scipy import stats
 
 from gateway.contract.route_table import Endpoint, RouteTable, Sticky
 from gateway.routing.sticky import cohort
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import PREDICT, GatewayProcess, deployment
+from tests.fakes.gateway import PREDICT, GatewayProcess, deployment
+from tests.fakes.parent_process import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.others import VERSIONS, curl, endpoint, program, served
-from tests.support.turnout import Turnout
+from tests.fakes.others import VERSIONS, curl, endpoint, program, served
+from tests.fakes.turnout import Turnout
 
 pytestmark = pytest.mark.slow
 

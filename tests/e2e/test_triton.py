@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from examples.demo.seldon.Centroids import Centroids
 from examples.demo.seldon.Network import Network
 from gateway.contract import route_table
-from tests.support.oip_client import GATEWAYS, asked
-from tests.support.turnout import Turnout
+from tests.fakes.oip_client import GATEWAYS, asked
+from tests.fakes.turnout import Turnout
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 
 from examples.demo.clients import APIS, Image
 from examples.demo.load import Load, Tally, ask_each
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 DIGITS: list[tuple[Image, int]] = [([float(number)] * 64, number) for number in range(10)]
 REST = next(api for api in APIS if api.dialect == "tfserving-rest")

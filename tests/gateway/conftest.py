@@ -1,4 +1,4 @@
-"""Fixtures for tests of the data path; see tests/support/gateway.py and tests/support/servers.py."""
+"""Fixtures for tests of the data path; see tests/fakes/gateway.py and tests/fakes/rest_servers.py."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from gateway.contract.route_table import RouteTable
-from tests.support import grpc_servers as grpc
-from tests.support.gateway import Gateway
-from tests.support.loop import LoopThread
-from tests.support.servers import Script, Server
+from tests.fakes import grpc_servers as grpc
+from tests.fakes.gateway import Gateway
+from tests.fakes.loop import LoopThread
+from tests.fakes.rest_servers import Script, Server
 
 
 @pytest.fixture

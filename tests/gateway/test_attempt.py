@@ -20,10 +20,10 @@ from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.failure import Failure
 from gateway.wire.http1.heads import Head
 from gateway.wire.http2.fields import Fields, encode_all
-from tests.gateway.parent_process import eventually
-from tests.support import grpc_servers as grpc
-from tests.support.loop import LoopThread
-from tests.support.servers import Peer, Server, always, answer, resetting, silent, unused_port
+from tests.fakes import grpc_servers as grpc
+from tests.fakes.loop import LoopThread
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, silent, unused_port
 
 HOUR = 3600.0
 

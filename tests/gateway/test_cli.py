@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway.contract.route_table import write
-from tests.gateway.parent_process import HERE, eventually, route_table
+from tests.fakes.parent_process import HERE, eventually, route_table
 
 ROOT = HERE.parent.parent
 COMMAND = [sys.executable, "-m", "gateway.cli"]

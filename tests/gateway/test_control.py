@@ -15,7 +15,7 @@ from gateway.contract.route_table import RouteTable
 from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
 from gateway.table_delta import difference
-from tests.gateway.parent_process import route_table
+from tests.fakes.parent_process import route_table
 
 MESSAGES = [
     Message(settings=Settings()),

@@ -18,13 +18,13 @@ from gateway.stats import counters, evidence_slots, evidence_totals
 from gateway.stats.counters import Counters
 from gateway.stats.evidence_recorder import Evidence
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS
-from tests.gateway.parent_process import eventually
-from tests.support import grpc_client
-from tests.support.client import Broken, Client, request
-from tests.support.gateway import FEEDBACK, PREDICT, Gateway, deployment
-from tests.support.grpc_client import predict
-from tests.support.grpc_servers import GrpcServer, answering, failing
-from tests.support.servers import Peer, Server, always, answer, resetting, silent, unused_port
+from tests.fakes import grpc_client
+from tests.fakes.gateway import FEEDBACK, PREDICT, Gateway, deployment
+from tests.fakes.grpc_client import predict
+from tests.fakes.grpc_servers import GrpcServer, answering, failing
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_client import Broken, Client, request
+from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, silent, unused_port
 
 Servers = Callable[..., Server]
 GrpcServers = Callable[..., GrpcServer]

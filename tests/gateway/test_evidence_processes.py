@@ -13,11 +13,11 @@ import pytest
 
 from gateway.contract.route_table import RouteTable, Sticky
 from gateway.routing.sticky import cohort
-from tests.gateway.parent_process import eventually
-from tests.support.client import request
-from tests.support.gateway import PREDICT, GatewayProcess, deployment
-from tests.support.loop import LoopThread
-from tests.support.servers import Server, always, answer, silent
+from tests.fakes.gateway import PREDICT, GatewayProcess, deployment
+from tests.fakes.loop import LoopThread
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_client import request
+from tests.fakes.rest_servers import Server, always, answer, silent
 
 Servers = Callable[..., Server]
 Start = Callable[..., GatewayProcess]

@@ -19,7 +19,7 @@ from gateway.parent.exposition import View, exposition
 from gateway.stats import counters, totals
 from gateway.stats.counters import Counters
 from gateway.stats.totals import Totals
-from tests.gateway.parent_process import ParentProcess, eventually, route_table
+from tests.fakes.parent_process import ParentProcess, eventually, route_table
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 VERSION = {"namespace": "vision", "deployment": "digits", "version": "v1"}

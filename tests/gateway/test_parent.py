@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from gateway.parent.listeners import PortUnavailable, open_listeners
-from tests.gateway.parent_process import ParentProcess, eventually, route_table
+from tests.fakes.parent_process import ParentProcess, eventually, route_table
 
 Start = Callable[..., ParentProcess]
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from gateway.stats import counters
-from tests.support.client import Answer, request
-from tests.support.gateway import PREDICT, SELDON, Gateway, table
-from tests.support.needs import needed
-from tests.support.servers import Peer, Script, Server, always, answer
+from tests.fakes.gateway import PREDICT, SELDON, Gateway, table
+from tests.fakes.needs import needed
+from tests.fakes.rest_client import Answer, request
+from tests.fakes.rest_servers import Peer, Script, Server, always, answer
 
 Servers = Callable[..., Server]
 Start = Callable[..., Gateway]

@@ -11,9 +11,9 @@ import pytest
 from gateway.contract.route_table import Match, RouteTable, Sticky
 from gateway.routing.sticky import cohort
 from gateway.wire.http1 import reader
-from tests.support.client import Answer, Client, request
-from tests.support.gateway import PREDICT, Gateway, deployment
-from tests.support.servers import Server, always, answer
+from tests.fakes.gateway import PREDICT, Gateway, deployment
+from tests.fakes.rest_client import Answer, Client, request
+from tests.fakes.rest_servers import Server, always, answer
 
 Servers = Callable[..., Server]
 StartGateway = Callable[..., Gateway]

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from gateway.stats import totals
-from tests.gateway.parent_process import eventually
-from tests.support.client import Answer, Broken, request
-from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, table
-from tests.support.servers import Peer, Script, Server, answer
+from tests.fakes.gateway import FEEDBACK, PREDICT, SELDON, Gateway, table
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_client import Answer, Broken, request
+from tests.fakes.rest_servers import Peer, Script, Server, answer
 
 Servers = Callable[..., Server]
 Start = Callable[..., Gateway]

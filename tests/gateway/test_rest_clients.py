@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from gateway.stats import counters
-from tests.gateway.parent_process import eventually
-from tests.support.client import Client, request
-from tests.support.gateway import PREDICT, Gateway, at_rest, table
-from tests.support.servers import Peer, Script, Server, always, answer, once, silent
+from tests.fakes.gateway import PREDICT, Gateway, at_rest, table
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_client import Client, request
+from tests.fakes.rest_servers import Peer, Script, Server, always, answer, once, silent
 
 Servers = Callable[..., Server]
 Start = Callable[..., Gateway]

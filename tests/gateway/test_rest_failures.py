@@ -14,10 +14,10 @@ import pytest
 from gateway.contract.route_table import Endpoint, RouteTable
 from gateway.stats import totals
 from gateway.upstream import rest_pool
-from tests.gateway.parent_process import eventually
-from tests.support.client import Answer, Broken, request
-from tests.support.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
-from tests.support.servers import Peer, Script, Server, always, answer, once, resetting, silent, unused_port
+from tests.fakes.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_client import Answer, Broken, request
+from tests.fakes.rest_servers import Peer, Script, Server, always, answer, once, resetting, silent, unused_port
 
 Servers = Callable[..., Server]
 Start = Callable[..., Gateway]

@@ -18,11 +18,11 @@ import pytest
 from gateway.contract.route_table import RouteTable, write
 from gateway.contract.skew import CONTRACT
 from gateway.contract.state import State
-from tests.gateway.parent_process import eventually
-from tests.support.client import Broken, request
-from tests.support.gateway import PREDICT, SELDON, GatewayProcess, table
-from tests.support.loop import LoopThread
-from tests.support.servers import Peer, Server, always, answer, resetting, silent
+from tests.fakes.gateway import PREDICT, SELDON, GatewayProcess, table
+from tests.fakes.loop import LoopThread
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_client import Broken, request
+from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, silent
 
 Servers = Callable[..., Server]
 Start = Callable[..., GatewayProcess]

@@ -18,7 +18,7 @@ from gateway.stats import counters, evidence_slots, evidence_totals, totals
 from gateway.stats.counters import Counters
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS, SLOW
 from gateway.stats.evidence_totals import Tallies, Tally
-from tests.support.gateway import deployment
+from tests.fakes.gateway import deployment
 
 SALT = "default/m v1 v2 1"
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from deployer.cli import main
 from deployer.kubernetes.manifests import Options, manifests
 from deployer.kubernetes.objects.printed import as_yaml, difference
-from tests.support.deployments import CASES, deployment
+from tests.fakes.deployments import CASES, deployment
 
 DOCUMENT = """\
 apiVersion: turnout.dev/v1alpha1

@@ -16,8 +16,8 @@ from deployer.cli.client import cluster
 from deployer.cli.main import cli
 from deployer.errors import TurnoutError
 from deployer.rollout.state import Phase
-from tests.deployer.kubernetes.rolling import RollingWorld
 from tests.deployer.kubernetes.test_rollout import rolling
+from tests.fakes.rolling_cluster import RollingWorld
 
 PATH = "/apis/turnout.dev/v1alpha1/namespaces/default/modeldeployments/digits"
 

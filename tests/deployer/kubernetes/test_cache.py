@@ -11,8 +11,8 @@ from deployer.kubernetes.api import cache
 from deployer.kubernetes.api.cache import Cache
 from deployer.kubernetes.api.client import Client
 from deployer.kubernetes.objects.kinds import MODEL_DEPLOYMENT, SCALED_OBJECT, Key, Object
-from tests.deployer.kubernetes.api import Api, Watch, events, refused, resource
-from tests.support.turnout import until
+from tests.fakes.api_server import Api, Watch, events, refused, resource
+from tests.fakes.turnout import until
 
 
 def own(found: Object) -> Key:

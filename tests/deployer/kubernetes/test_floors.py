@@ -7,7 +7,7 @@ import pytest
 from deployer.kubernetes.manifests import Options, manifests
 from deployer.kubernetes.objects.kinds import Object
 from deployer.kubernetes.reconcile.floors import floored
-from tests.support.deployments import deployment
+from tests.fakes.deployments import deployment
 
 OPTIONS = Options(seldon_crd=True, keda=True, prometheus="http://prometheus:9090")
 CPU: Object = {"minReplicas": 2, "maxReplicas": 9, "target": {"cpu": 70}}

@@ -6,7 +6,7 @@ import pytest
 
 from deployer.kubernetes.objects.kinds import Object
 from deployer.kubernetes.rollout.gateway_addresses import addresses
-from tests.deployer.kubernetes.known import piece
+from tests.fakes.store import piece
 
 CASES: dict[str, tuple[list[Object], dict[str, bool]]] = {
     "none": ([], {}),

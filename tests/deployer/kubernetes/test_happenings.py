@@ -6,7 +6,7 @@ import pytest
 
 from deployer.kubernetes.status.events import event
 from deployer.rollout.events import Happening
-from tests.deployer.kubernetes.world import resource
+from tests.fakes.cluster import resource
 
 READY = Happening("VersionReady", "version v1 is ready")
 NOW = "2026-01-02T03:04:05Z"

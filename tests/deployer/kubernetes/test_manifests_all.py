@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deployer.document.model import ModelDeployment
 from deployer.kubernetes.manifests import CannotRender, Object, Options, Owner, manifests, version_objects
 from deployer.kubernetes.objects import names
-from tests.support.deployments import CASES, deployment
+from tests.fakes.deployments import CASES, deployment
 
 OWNER = Owner("digits", "6f1c")
 EMPTY_ON_PURPOSE = {"emptyDir"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.kubernetes.manifests import Object, Options, amounts, autoscaler_missing, manifests
-from tests.support.deployments import ALL, KEDA, PLAIN, deployment
+from tests.fakes.deployments import ALL, KEDA, PLAIN, deployment
 
 CPU = {"minReplicas": 1, "maxReplicas": 3, "target": {"cpu": 70}}
 BEHAVIOR = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.kubernetes.manifests import Object, manifests
-from tests.support.deployments import PLAIN, deployment
+from tests.fakes.deployments import PLAIN, deployment
 
 SKLEARN = {"implementation": "mlserver_sklearn.SKLearnModel"}
 OTHER = {"server": "other", "ports": {"rest": 8080, "grpc": 9000}}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.kubernetes.manifests import CannotRender, Object, manifests
-from tests.support.deployments import CASES, PLAIN, SELDON, deployment
+from tests.fakes.deployments import CASES, PLAIN, SELDON, deployment
 
 PROBE = {"httpGet": {"path": "/health/status", "port": "rest"}}
 

@@ -8,7 +8,7 @@ import pytest
 
 from deployer.kubernetes.manifests import CannotRender, Object, Options, manifests
 from deployer.kubernetes.objects import names
-from tests.support.deployments import CASES, deployment
+from tests.fakes.deployments import CASES, deployment
 
 FETCHER = "rclone/rclone:1.71.1"
 

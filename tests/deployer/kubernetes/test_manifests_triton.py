@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.kubernetes.manifests import Object, manifests
-from tests.support.deployments import PLAIN, deployment
+from tests.fakes.deployments import PLAIN, deployment
 
 
 def pod(version: dict[str, Any]) -> Object:

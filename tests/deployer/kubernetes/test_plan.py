@@ -12,7 +12,7 @@ from deployer.kubernetes.reconcile.actions import Apply, Delete, Say, Tell
 from deployer.kubernetes.reconcile.observed import Refusal
 from deployer.kubernetes.reconcile.plan import decide, diff, render
 from deployer.rollout.controller import Roles
-from tests.deployer.kubernetes.world import World, resource
+from tests.fakes.cluster import World, resource
 
 SCALED = {
     "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "target": {"cpu": 70}},

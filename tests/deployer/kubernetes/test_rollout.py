@@ -12,9 +12,9 @@ from deployer.kubernetes.objects.kinds import Id, Object
 from deployer.kubernetes.reconcile.actions import Delete, Say
 from deployer.rollout.events import Happening
 from deployer.rollout.state import OVER, Phase
-from tests.deployer.kubernetes.rolling import ROLLOUT, RollingWorld
 from tests.deployer.kubernetes.test_plan import SCALED, condition
-from tests.deployer.kubernetes.world import resource
+from tests.fakes.cluster import resource
+from tests.fakes.rolling_cluster import ROLLOUT, RollingWorld
 
 
 def rolling(rollout: Object = ROLLOUT, **more: Any) -> RollingWorld:

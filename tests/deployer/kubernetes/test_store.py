@@ -4,8 +4,8 @@ from deployer.kubernetes.api.client import Client
 from deployer.kubernetes.api.queue import Queue
 from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.objects.kinds import Key
-from tests.deployer.kubernetes.api import Api, resource
-from tests.support.turnout import until
+from tests.fakes.api_server import Api, resource
+from tests.fakes.turnout import until
 
 
 def test_the_oldest_has_the_bare_name() -> None:

@@ -10,7 +10,7 @@ from deployer.local.gateway_process import RATE_WINDOW, Gateway, Options
 from deployer.local.state_folder import State
 from gateway.contract.state import State as GatewayState
 from gateway.contract.state import VersionState
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 VERSION = ("vision/digits", "v1")
 

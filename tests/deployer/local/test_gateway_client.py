@@ -9,8 +9,8 @@ import pytest
 from deployer.local.admin_client import GatewayClient
 from gateway.contract.skew import CONTRACT
 from gateway.contract.state import State, VersionState
-from tests.support.servers import Script, Server, always, answer
-from tests.support.turnout import free_port
+from tests.fakes.rest_servers import Script, Server, always, answer
+from tests.fakes.turnout import free_port
 
 STATE = State(
     ready=True,

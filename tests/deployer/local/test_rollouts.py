@@ -25,9 +25,9 @@ from deployer.local.supervisor import Route, Supervisor
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.state import Phase
 from gateway.contract import route_table
-from tests.support.turnout import Load, Turnout, until
+from tests.fakes.turnout import Load, Turnout, until
 
-PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
+PROGRAM = Path(__file__).parents[2] / "fakes" / "programs" / "turnout.py"
 KEY = "default/digits"
 
 

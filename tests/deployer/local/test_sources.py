@@ -22,7 +22,7 @@ from deployer.local.state_folder import Record, State
 from deployer.rollout.providers.signatures import TRIES
 from deployer.rollout.state import Rollout, Trial
 from deployer.rollout.strategy import of
-from tests.support.turnout import free_port, until
+from tests.fakes.turnout import free_port, until
 
 KEY = "default/digits"
 METADATA = {

@@ -26,9 +26,9 @@ from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Order
 from gateway.contract import route_table
 from gateway.contract.state import State as GatewayState
-from tests.support.turnout import Load, Turnout, until
+from tests.fakes.turnout import Load, Turnout, until
 
-PROGRAM = Path(__file__).with_name("programs") / "turnout.py"
+PROGRAM = Path(__file__).parents[2] / "fakes" / "programs" / "turnout.py"
 
 
 @pytest.fixture

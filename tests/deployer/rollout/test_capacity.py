@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.rollout.capacity import floors, percentages
-from tests.deployer.rollout.world import declared
+from tests.fakes.rollout import declared
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}
 

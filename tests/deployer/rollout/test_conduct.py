@@ -12,7 +12,7 @@ from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature, Tensor
 from deployer.rollout.controller import Roles
 from deployer.rollout.state import Order, Phase
-from tests.deployer.rollout.world import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}
 

@@ -13,7 +13,7 @@ from deployer.rollout.analysis.verdict import Verdict
 from deployer.rollout.checkpoint import Kept
 from deployer.rollout.controller import Decision
 from deployer.rollout.state import OVER, Order, Phase
-from tests.deployer.rollout.world import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 6}
 PAUSED = {**ROLLOUT, "pauses": [{"at": 5, "for": "5s"}, {"at": 25}]}

@@ -13,7 +13,7 @@ from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.observation import Sight
 from deployer.rollout.state import Phase
 from gateway.routing.sticky import Cohort, cohort
-from tests.deployer.rollout.world import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, World, declared
 
 USERS = 4000
 SO_FEW = {"negligible": 0.02}

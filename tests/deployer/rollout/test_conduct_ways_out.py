@@ -7,7 +7,7 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.rollout import strategy
 from deployer.rollout.state import Order, Phase
-from tests.deployer.rollout.world import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, World, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 10, "target": {"inFlight": 4}}
 DOWN = {"v1": 1, "v2": 0}

@@ -16,9 +16,9 @@ from deployer.rollout.providers import gateways
 from deployer.rollout.providers.gateways import Gateways
 from gateway.contract.route_table import RouteTable, Sticky
 from gateway.routing.sticky import cohort
-from tests.support.gateway import PREDICT, GatewayProcess, deployment
-from tests.support.servers import Peer, Script, Server, always, answer, silent
-from tests.support.turnout import free_port
+from tests.fakes.gateway import PREDICT, GatewayProcess, deployment
+from tests.fakes.rest_servers import Peer, Script, Server, always, answer, silent
+from tests.fakes.turnout import free_port
 
 KEY = "default/m"
 SALT = "default/m v1 v2 1"

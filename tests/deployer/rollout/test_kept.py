@@ -11,7 +11,7 @@ from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, Source, T
 from deployer.rollout.checkpoint import HISTORY, Failures, Kept, Record, Strikes, read, write
 from deployer.rollout.state import Order
 from gateway.contract.evidence import BUCKETS, SIGNALS
-from tests.deployer.rollout.world import World, declared
+from tests.fakes.rollout import World, declared
 
 RECORD = Record(1, "v1", "v2", "rolled back", "errors: 5 %", 10.0, 20.5, ("errors: 5 %",))
 

@@ -10,7 +10,21 @@ import pytest
 from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Verdict
 from deployer.rollout.state import OVER, Order, Phase, Route, Seen, Trial
 from deployer.rollout.state_machine import SETTLING, Tick, tick
-from tests.support.machine import ALL, ERRORS, NEXT, PLAN, SILENCE, SLOW, TRIAL, Looks, World, bad, counts, good, stands
+from tests.fakes.state_machine import (
+    ALL,
+    ERRORS,
+    NEXT,
+    PLAN,
+    SILENCE,
+    SLOW,
+    TRIAL,
+    Looks,
+    World,
+    bad,
+    counts,
+    good,
+    stands,
+)
 
 # The way up.
 

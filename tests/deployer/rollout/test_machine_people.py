@@ -10,7 +10,7 @@ from deployer.rollout.analysis.verdict import Evidence, Objective
 from deployer.rollout.state import AWAITING, Order, Phase, Route, Seen
 from deployer.rollout.state_machine import tick
 from deployer.rollout.strategy import Pause
-from tests.support.machine import ALL, ERRORS, PLAN, SILENCE, SLOW, TRIAL, World, bad, counts, good, stands
+from tests.fakes.state_machine import ALL, ERRORS, PLAN, SILENCE, SLOW, TRIAL, World, bad, counts, good, stands
 
 # People.
 

@@ -12,9 +12,9 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.rollout.providers.prometheus import Prometheus
 from deployer.rollout.providers.user_metrics import Metrics
-from tests.deployer.rollout.world import ROLLOUT, declared
-from tests.support.servers import Server, always, answer, silent
-from tests.support.turnout import free_port
+from tests.fakes.rest_servers import Server, always, answer, silent
+from tests.fakes.rollout import ROLLOUT, declared
+from tests.fakes.turnout import free_port
 
 Servers = Callable[..., Server]
 

@@ -14,10 +14,10 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.rollout.analysis.evidence import Arms, Count, Reading, Taken, taken
 from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
-from tests.deployer.rollout.world import ROLLOUT, declared
-from tests.support.prometheus import Exporter, prometheus
-from tests.support.servers import Peer, Server, always, answer, silent
-from tests.support.turnout import free_port, until
+from tests.fakes.prometheus import Exporter, prometheus
+from tests.fakes.rest_servers import Peer, Server, always, answer, silent
+from tests.fakes.rollout import ROLLOUT, declared
+from tests.fakes.turnout import free_port, until
 
 DOCUMENT = declared(rollout={**ROLLOUT, "evidence": "prometheus"})
 NAMES = {"namespace": "default", "deployment": "digits"}

@@ -18,7 +18,7 @@ from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.seldon import process as seldon
 from gateway.contract.route_table import Runtime
-from tests.deployer.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, wait_until
 
 HOST = "127.0.0.1"
 TOLD = """

@@ -24,7 +24,7 @@ from deployer.rollout.simulation.poisson import Chance
 from deployer.rollout.simulation.simulator import Run, play
 from deployer.rollout.state import Phase
 from deployer.rollout.strategy import Pause, Plan
-from tests.support.rollouts import played, players
+from tests.fakes.rollouts import played, players
 
 RUNS = 10_000
 FEWER = 2000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from deployer.rollout.state import OVER, Order, Phase
-from tests.support.fleet import PENDING, PLANS, TRIALS, VERSIONS, Fleet
+from tests.fakes.fleet import PENDING, PLANS, TRIALS, VERSIONS, Fleet
 
 READABLE: list[tuple[str, ...] | None] = [("errors", "slow")] * 6 + [("errors",), (), None]
 KILLED = [""] * 6 + ["kept", "routed"]

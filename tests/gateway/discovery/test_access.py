@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.discovery.credentials import Access, ConfigError, find
-from tests.support.loop import LoopThread
-from tests.support.servers import Server, always, answer
+from tests.fakes.loop import LoopThread
+from tests.fakes.rest_servers import Server, always, answer
 
 PEM = "-----BEGIN CERTIFICATE-----"
 

@@ -12,8 +12,8 @@ from gateway.discovery import reflector
 from gateway.discovery.credentials import Access
 from gateway.discovery.reflector import Feed
 from gateway.tasks import spawn
-from tests.support.loop import LoopThread
-from tests.support.servers import Peer, Script, Server, answer
+from tests.fakes.loop import LoopThread
+from tests.fakes.rest_servers import Peer, Script, Server, answer
 
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -12,7 +12,7 @@ from gateway.contract.route_table import RouteTable, write
 from gateway.discovery.file import TableFile
 from gateway.discovery.snapshot import Saved
 from gateway.tasks import spawn
-from tests.gateway.parent_process import route_table
+from tests.fakes.parent_process import route_table
 
 GOOD = write(route_table(3, "v1"))
 

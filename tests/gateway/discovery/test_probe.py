@@ -8,7 +8,7 @@ import pytest
 
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Runtime, Version
 from gateway.discovery.endpoint_probe import verified
-from tests.support.servers import Peer, Server, always, answer, resetting, unused_port
+from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, unused_port
 
 
 def table(runtime: Runtime, *endpoints: Endpoint, **version: Any) -> RouteTable:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.gateway import Gateway, table
-from tests.support.grpc_client import PREDICT, GrpcClient, predict
-from tests.support.grpc_servers import GrpcServer, answering
+from tests.fakes.gateway import Gateway, table
+from tests.fakes.grpc_client import PREDICT, GrpcClient, predict
+from tests.fakes.grpc_servers import GrpcServer, answering
 
 
 @pytest.fixture

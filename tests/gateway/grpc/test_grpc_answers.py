@@ -10,12 +10,12 @@ from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.stats import totals
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, table
-from tests.support.grpc_client import PREDICT, predict
-from tests.support.grpc_servers import GrpcServer, Script, ServerCall, answering, dying, failing, silent
-from tests.support.servers import Peer, Server
-from tests.support.servers import Script as RawScript
+from tests.fakes.gateway import Gateway, table
+from tests.fakes.grpc_client import PREDICT, predict
+from tests.fakes.grpc_servers import GrpcServer, Script, ServerCall, answering, dying, failing, silent
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import Peer, Server
+from tests.fakes.rest_servers import Script as RawScript
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]

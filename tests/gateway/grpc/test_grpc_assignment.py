@@ -16,9 +16,9 @@ from gateway.refusal import Code
 from gateway.routing.sticky import cohort
 from gateway.wire.http2 import header_blocks
 from gateway.wire.http2.fields import encode
-from tests.support.gateway import Gateway, deployment
-from tests.support.grpc_client import PREDICT, Answer, GrpcClient, predict
-from tests.support.grpc_servers import GrpcServer, answering, failing
+from tests.fakes.gateway import Gateway, deployment
+from tests.fakes.grpc_client import PREDICT, Answer, GrpcClient, predict
+from tests.fakes.grpc_servers import GrpcServer, answering, failing
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]

@@ -15,10 +15,10 @@ from gateway.stats import counters
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, at_rest, table
-from tests.support.grpc_client import PREDICT, GrpcClient, predict
-from tests.support.grpc_servers import GrpcServer, ServerCall, answering, silent
+from tests.fakes.gateway import Gateway, at_rest, table
+from tests.fakes.grpc_client import PREDICT, GrpcClient, predict
+from tests.fakes.grpc_servers import GrpcServer, ServerCall, answering, silent
+from tests.fakes.parent_process import eventually
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]

@@ -11,10 +11,10 @@ from gateway.stats import counters
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import DEFAULT_WINDOW, MAX_STREAM_ID, ErrorCode
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, table
-from tests.support.grpc_client import HEALTH, PREDICT, GrpcClient, predict
-from tests.support.grpc_servers import GrpcServer, answering, silent
+from tests.fakes.gateway import Gateway, table
+from tests.fakes.grpc_client import HEALTH, PREDICT, GrpcClient, predict
+from tests.fakes.grpc_servers import GrpcServer, answering, silent
+from tests.fakes.parent_process import eventually
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]

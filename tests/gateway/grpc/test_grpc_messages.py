@@ -11,9 +11,9 @@ import pytest
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from protos.tfs_pb2 import PredictRequest, TensorProto
-from tests.support.gateway import Gateway
-from tests.support.grpc_client import PREDICT, SELDON_PREDICT, GrpcClient, field, predict, spec
-from tests.support.grpc_servers import GrpcServer
+from tests.fakes.gateway import Gateway
+from tests.fakes.grpc_client import PREDICT, SELDON_PREDICT, GrpcClient, field, predict, spec
+from tests.fakes.grpc_servers import GrpcServer
 
 SPEC = spec("m").SerializeToString()
 INPUTS = PredictRequest(inputs={"x": TensorProto(float_val=[1, 2])}).SerializeToString()

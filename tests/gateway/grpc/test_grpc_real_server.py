@@ -14,9 +14,9 @@ import pytest
 from gateway.contract.route_table import Endpoint
 from gateway.refusal import Code
 from gateway.stats import counters
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, table
-from tests.support.grpc_client import PREDICT, predict
+from tests.fakes.gateway import Gateway, table
+from tests.fakes.grpc_client import PREDICT, predict
+from tests.fakes.parent_process import eventually
 
 
 class Patient(grpc.GenericRpcHandler):

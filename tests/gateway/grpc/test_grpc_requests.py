@@ -9,10 +9,10 @@ import pytest
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, table
-from tests.support.grpc_client import HEALTH, PREDICT, SELDON_PREDICT, STATUS, Answer, GrpcClient, field, predict, spec
-from tests.support.grpc_servers import GrpcServer, ServerCall
+from tests.fakes.gateway import Gateway, table
+from tests.fakes.grpc_client import HEALTH, PREDICT, SELDON_PREDICT, STATUS, Answer, GrpcClient, field, predict, spec
+from tests.fakes.grpc_servers import GrpcServer, ServerCall
+from tests.fakes.parent_process import eventually
 
 
 def test_answers_bear_the_version_and_what_the_server_says(client: GrpcClient, gateway: Gateway) -> None:

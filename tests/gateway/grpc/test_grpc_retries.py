@@ -16,11 +16,11 @@ from gateway.upstream import grpc_pool
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.parent_process import eventually
-from tests.support.gateway import Gateway, table
-from tests.support.grpc_client import PREDICT, SELDON_FEEDBACK, SELDON_PREDICT, predict
-from tests.support.grpc_servers import GrpcPeer, GrpcServer, Script, ServerCall, answering, dying, failing, silent
-from tests.support.servers import unused_port
+from tests.fakes.gateway import Gateway, table
+from tests.fakes.grpc_client import PREDICT, SELDON_FEEDBACK, SELDON_PREDICT, predict
+from tests.fakes.grpc_servers import GrpcPeer, GrpcServer, Script, ServerCall, answering, dying, failing, silent
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import unused_port
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]

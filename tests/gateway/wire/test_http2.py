@@ -8,7 +8,7 @@ from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import encode
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.wire.http2_peer import (
+from tests.fakes.http2_peer import (
     ANSWER,
     FIELDS,
     REQUEST,

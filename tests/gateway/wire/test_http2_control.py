@@ -11,7 +11,7 @@ from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.control import FLOOD_BURST, FLOOD_DEAR, FLOOD_PER_SECOND
 from gateway.wire.http2.fields import encode
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.wire.http2_peer import ANSWER, REQUEST, Frame, Side, client, data, head, server
+from tests.fakes.http2_peer import ANSWER, REQUEST, Frame, Side, client, data, head, server
 
 PING = frames.frame(frames.PING, 0, 0, b"12345678")
 

@@ -8,7 +8,7 @@ from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.fields import encode, encode_all
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.wire.http2_peer import ANSWER, FIELDS, REQUEST, TRAILERS, client, data, head, rst, server
+from tests.fakes.http2_peer import ANSWER, FIELDS, REQUEST, TRAILERS, client, data, head, rst, server
 
 # Messages that are not what they ought to be.
 

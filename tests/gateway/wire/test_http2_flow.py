@@ -5,17 +5,7 @@ from __future__ import annotations
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import LOW_MARK, Limits
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.wire.http2_peer import (
-    ANSWER,
-    REQUEST,
-    TRAILERS,
-    Frame,
-    Side,
-    client,
-    data,
-    head,
-    server,
-)
+from tests.fakes.http2_peer import ANSWER, REQUEST, TRAILERS, Frame, Side, client, data, head, server
 
 WINDOW = 65_535
 

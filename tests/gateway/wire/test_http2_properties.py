@@ -12,7 +12,7 @@ from hypothesis.strategies import DataObject, DrawFn
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields, encode, encode_all
-from tests.gateway.wire.http2_peer import ANSWER, REQUEST, TRAILERS, Recorder, client, data, frames_of, head, server
+from tests.fakes.http2_peer import ANSWER, REQUEST, TRAILERS, Recorder, client, data, frames_of, head, server
 
 BLOCKS = st.one_of(
     st.sampled_from([REQUEST, ANSWER, TRAILERS, b"", b"\x20" + REQUEST, ANSWER + TRAILERS, encode(b":status", b"100")]),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.wire.http2 import frames
 from gateway.wire.http2.fields import encode, encode_all
-from tests.gateway.wire.http2_peer import Side, client, server
+from tests.fakes.http2_peer import Side, client, server
 
 REQUEST = encode_all(
     (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/s/m"), (b"content-type", b"application/grpc")

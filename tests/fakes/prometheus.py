@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from loadtests import tools
-from tests.support.turnout import free_port, until
+from tests.fakes.turnout import free_port, until
 
 
 class Exporter:

@@ -26,12 +26,12 @@ from gateway.forwarder import Forwarder
 from gateway.settings import Settings
 from gateway.stats import counters, evidence_totals, totals
 from gateway.stats.counters import Counters
-from tests.gateway.parent_process import ParentProcess, eventually
-from tests.support.client import Client
-from tests.support.grpc_client import GrpcClient
-from tests.support.grpc_servers import GrpcServer
-from tests.support.loop import LoopThread
-from tests.support.servers import Server
+from tests.fakes.grpc_client import GrpcClient
+from tests.fakes.grpc_servers import GrpcServer
+from tests.fakes.loop import LoopThread
+from tests.fakes.parent_process import ParentProcess, eventually
+from tests.fakes.rest_client import Client
+from tests.fakes.rest_servers import Server
 
 PREDICT = "/v1/models/m:predict"
 SELDON = "/seldon/default/s/api/v1.0/predictions"

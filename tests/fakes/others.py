@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from deployer.local import environments
 from gateway.contract import route_table
 from gateway.contract.route_table import Endpoint
-from tests.support.needs import needed
-from tests.support.turnout import Turnout
+from tests.fakes.needs import needed
+from tests.fakes.turnout import Turnout
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "e2e" / "programs"
 VERSIONS = ("v1", "v2")

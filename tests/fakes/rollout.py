@@ -16,7 +16,7 @@ from deployer.rollout.observation import Sight
 from deployer.rollout.route import route
 from deployer.rollout.state import Order, Phase, Rollout
 from gateway.contract import route_table
-from tests.support.deployments import deployment
+from tests.fakes.deployments import deployment
 
 ROLLOUT: dict[str, Any] = {"steps": [5, 25], "interval": "10s", "deadline": "10m", "bake": "20s"}
 

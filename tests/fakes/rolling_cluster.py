@@ -15,7 +15,7 @@ from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.events import Happening
 from deployer.rollout.state import Phase, Rollout
 from deployer.rollout.status import RolloutStatus
-from tests.deployer.kubernetes.world import World
+from tests.fakes.cluster import World
 
 ROLLOUT: Object = {"steps": [5, 25], "interval": "10s", "deadline": "10m", "bake": "20s"}
 

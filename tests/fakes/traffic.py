@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tests.support.turnout import until
+from tests.fakes.turnout import until
 
 
 class Failed(NamedTuple):

@@ -5,7 +5,8 @@
     server.calls                                        # all that came whole, over all connections
 
 A script is called in the loop with each whole call, and does with it what it likes: at once, or the test does later, by
-`server.call(lambda: call.answer(b"late"))`. Raw servers (`tests/support/servers.py`) do for what is no HTTP/2 at all.
+`server.call(lambda: call.answer(b"late"))`. Raw servers (`tests/fakes/rest_servers.py`) do for what is no HTTP/2 at
+all.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields, encode_all
 from gateway.wire.http2.frames import ErrorCode
-from tests.gateway.parent_process import eventually
-from tests.support.loop import LoopThread
+from tests.fakes.loop import LoopThread
+from tests.fakes.parent_process import eventually
 
 T = TypeVar("T")
 HEAD = {":status": "200", "content-type": "application/grpc"}

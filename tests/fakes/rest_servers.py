@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from gateway.contract.route_table import Endpoint
-from tests.support.loop import LoopThread
+from tests.fakes.loop import LoopThread
 
 
 class Request(NamedTuple):

@@ -19,7 +19,7 @@ from gateway.settings import Settings
 
 HERE = Path(__file__).parent
 T = TypeVar("T")
-FAKE = [sys.executable, str(HERE / "fake_worker.py")]
+FAKE = [sys.executable, str(HERE / "programs" / "fake_worker.py")]
 
 
 def route_table(revision: int, *versions: str, endpoint: int = 9000) -> RouteTable:
@@ -51,7 +51,7 @@ class ParentProcess:
         self.log = folder / "gateway.log"
         given = Settings(port=0, admin_port=0, state=folder, workers=2)
         values = json.dumps(TypeAdapter(Settings).dump_python(given, mode="json") | settings)
-        argv = [sys.executable, str(HERE / "parent_main.py"), values, json.dumps(command)]
+        argv = [sys.executable, str(HERE / "programs" / "parent_main.py"), values, json.dumps(command)]
         with self.log.open("ab") as log:
             begin = log.tell()
             root = HERE.parent.parent
