@@ -16,8 +16,8 @@ from deployer.cli.client import cluster
 from deployer.cli.main import cli
 from deployer.errors import TurnoutError
 from deployer.rollout.state import Phase
-from tests.deployer.kubernetes.test_rollout import rolling
 from tests.fakes.rolling_cluster import RollingWorld
+from tests.unit.deployer.kubernetes.rollout.test_look import rolling
 
 PATH = "/apis/turnout.dev/v1alpha1/namespaces/default/modeldeployments/digits"
 

@@ -19,11 +19,11 @@ from deployer.kubernetes.poll import poller
 from deployer.kubernetes.poll.poller import Lookout
 from deployer.rollout.state import Phase
 from gateway.contract.route_table import RouteTable
-from tests.deployer.kubernetes.test_rollout import rolling
 from tests.fakes.gateway import GatewayProcess, deployment
 from tests.fakes.rolling_cluster import ROLLOUT, RollingWorld
 from tests.fakes.store import KnownSlices, KnownStore, piece
 from tests.fakes.turnout import free_port, until
+from tests.unit.deployer.kubernetes.rollout.test_look import rolling
 
 KEY = Key("default", "digits")
 SERVES = {"ready": True, "serving": True}

@@ -8,8 +8,8 @@ import pytest
 
 from deployer.document.loader import DocumentError, read
 
-VALID = (Path(__file__).parents[1] / "fakes" / "documents" / "valid.yaml").read_text()
-ROLLOUT = (Path(__file__).parents[1] / "fakes" / "documents" / "valid_rollout.yaml").read_text()
+VALID = (Path(__file__).parents[3] / "fakes" / "documents" / "valid.yaml").read_text()
+ROLLOUT = (Path(__file__).parents[3] / "fakes" / "documents" / "valid_rollout.yaml").read_text()
 
 # Each row: what in VALID is replaced by what, and the one problem that this makes.
 BAD: list[tuple[str, str, str]] = [

@@ -11,7 +11,7 @@ from typing import Any
 from deployer.document import reserved
 from deployer.document.json_schema import schema
 
-REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "document.md").read_text()
+REFERENCE = (Path(__file__).parents[4] / "docs" / "reference" / "document.md").read_text()
 
 
 def fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:

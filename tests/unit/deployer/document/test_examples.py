@@ -10,7 +10,7 @@ import pytest
 from deployer.document.loader import dump, read
 from deployer.runtimes.registry import RUNTIMES
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 FILES = sorted(EXAMPLES.glob("*.yaml"))
 
 

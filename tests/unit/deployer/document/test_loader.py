@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deployer.document.loader import MAX_BYTES, DocumentError, Problem, dump, read
 
-VALID = (Path(__file__).parents[1] / "fakes" / "documents" / "valid.yaml").read_text()
+VALID = (Path(__file__).parents[3] / "fakes" / "documents" / "valid.yaml").read_text()
 
 
 def refused(*sources: str, models: bool = False) -> tuple[Problem, ...]:
@@ -177,7 +177,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 LINES = [
     VALID.splitlines(),
-    (Path(__file__).parents[1] / "fakes" / "documents" / "valid_rollout.yaml").read_text().splitlines(),
+    (Path(__file__).parents[3] / "fakes" / "documents" / "valid_rollout.yaml").read_text().splitlines(),
 ]
 ODD = st.sampled_from(
     ["", "~", "[]", "{}", "- ", "*a", "&a ", "!!int ", "? ", ": ", "\t", '"', "'", "|", ">", "%", "{{x}}", "<<: *a",

@@ -17,7 +17,7 @@ from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
 from tests.fakes.deployments import CASES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 REFERENCE = ROOT / "docs" / "reference" / "document.md"
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 EXAMPLES = {

@@ -18,8 +18,8 @@ from deployer.document.json_schema import at, schema
 from deployer.document.model import ModelDeployment
 from deployer.document.rules import broken
 
-VALID = YAML(typ="safe").load(Path(__file__).parents[1] / "fakes" / "documents" / "valid.yaml")
-ROLLOUT = YAML(typ="safe").load(Path(__file__).parents[1] / "fakes" / "documents" / "valid_rollout.yaml")
+VALID = YAML(typ="safe").load(Path(__file__).parents[3] / "fakes" / "documents" / "valid.yaml")
+ROLLOUT = YAML(typ="safe").load(Path(__file__).parents[3] / "fakes" / "documents" / "valid_rollout.yaml")
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 WORDS = {

@@ -12,9 +12,9 @@ from deployer.kubernetes.objects.kinds import Id, Object
 from deployer.kubernetes.reconcile.actions import Delete, Say
 from deployer.rollout.events import Happening
 from deployer.rollout.state import OVER, Phase
-from tests.deployer.kubernetes.test_plan import SCALED, condition
 from tests.fakes.cluster import resource
 from tests.fakes.rolling_cluster import ROLLOUT, RollingWorld
+from tests.unit.deployer.kubernetes.reconcile.test_plan import SCALED, condition
 
 
 def rolling(rollout: Object = ROLLOUT, **more: Any) -> RollingWorld:
