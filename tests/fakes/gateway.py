@@ -1,6 +1,6 @@
 """Gateways for tests: `Gateway` in this process, with all that it counts at hand; `GatewayProcess` as users start it.
 
-    gateway = start_gateway(table(v1=[server]))         # fixtures of tests/gateway/conftest.py
+    gateway = start_gateway(table(v1=[server]))         # fixtures of tests/integration/gateway/conftest.py
     answer = gateway.client().post(PREDICT)
     gateway.outcomes("v1") == {"success": 1}
 

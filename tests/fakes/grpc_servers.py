@@ -1,6 +1,6 @@
 """Model servers that speak gRPC as a test tells them to.
 
-    server = grpc_servers(answering(b"out"))            # the fixture of tests/gateway/conftest.py
+    server = grpc_servers(answering(b"out"))            # the fixture of tests/integration/gateway/conftest.py
     server.endpoint                                     # for a route table
     server.calls                                        # all that came whole, over all connections
 

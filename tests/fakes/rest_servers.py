@@ -4,7 +4,7 @@
         while await peer.request() is not None:         # a whole request; None once the gateway has closed
             await peer.send(answer(b"{}"))              # any bytes: late, half, garbage
 
-    server = servers(script)                            # the fixture of tests/gateway/conftest.py
+    server = servers(script)                            # the fixture of tests/integration/gateway/conftest.py
     server.endpoint                                     # for a route table
     server.requests                                     # all that came whole, over all connections
 

@@ -1,4 +1,5 @@
-"""The admin port's pages over a gateway of plain values; with a real one in test_parent.py."""
+"""The admin port's pages over a gateway of plain values; with a real one in
+tests/integration/gateway/parent/test_parent.py."""
 
 import asyncio
 from collections.abc import Collection

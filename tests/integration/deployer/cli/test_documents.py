@@ -16,8 +16,8 @@ from deployer.cli import main
 from deployer.document.json_schema import schema
 from deployer.errors import TurnoutError
 
-VALID = (Path(__file__).parents[1] / "fakes" / "documents" / "valid.yaml").read_text()
-ROLLOUT = (Path(__file__).parents[1] / "fakes" / "documents" / "valid_rollout.yaml").read_text()
+VALID = (Path(__file__).parents[3] / "fakes" / "documents" / "valid.yaml").read_text()
+ROLLOUT = (Path(__file__).parents[3] / "fakes" / "documents" / "valid_rollout.yaml").read_text()
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -121,7 +121,7 @@ CAUGHT = [
 MEDIANS, LATE = (105, 35, 5, 185, 65), (195, 70, 10, 375, 180)
 """The median and the 90th percentile, in seconds, that others found."""
 PROOF = (*GOOD, *NOT_WORSE, *MARGINAL, *CAUGHT)
-REPORT = Path(__file__).resolve().parents[3] / "docs" / "reference" / "error-rates.md"
+REPORT = Path(__file__).resolve().parents[5] / "docs" / "reference" / "error-rates.md"
 TABLE = """\
 | Case | Rollouts | Promoted | Rolled back | Median time to the end | 90 % within | `simulate` says |
 |---|---|---|---|---|---|---|"""

@@ -28,7 +28,7 @@ from gateway.contract import route_table
 from gateway.contract.state import State as GatewayState
 from tests.fakes.turnout import Load, Turnout, until
 
-PROGRAM = Path(__file__).parents[2] / "fakes" / "programs" / "turnout.py"
+PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
 
 
 @pytest.fixture

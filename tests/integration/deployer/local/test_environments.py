@@ -17,8 +17,8 @@ import pytest
 from deployer.local import environments
 from deployer.runtimes.registry import RUNTIMES
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-MAIN = Path(__file__).resolve().parents[1] / "fakes" / "programs" / "environment_main.py"
+ROOT = Path(__file__).resolve().parents[4]
+MAIN = Path(__file__).resolve().parents[3] / "fakes" / "programs" / "environment_main.py"
 SIX = (
     "six==1.17.0 \\\n"
     "    --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274 \\\n"

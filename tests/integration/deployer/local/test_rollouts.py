@@ -27,7 +27,7 @@ from deployer.rollout.state import Phase
 from gateway.contract import route_table
 from tests.fakes.turnout import Load, Turnout, until
 
-PROGRAM = Path(__file__).parents[2] / "fakes" / "programs" / "turnout.py"
+PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
 KEY = "default/digits"
 
 

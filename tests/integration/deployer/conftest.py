@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def save(folder: Path) -> None:
         subprocess.run(
-            [environments.python("tfserving"), "-I", HERE.parent / "fakes" / "programs" / "savedmodels.py", folder],
+            [environments.python("tfserving"), "-I", HERE.parents[1] / "fakes" / "programs" / "savedmodels.py", folder],
             check=True,
         )
 

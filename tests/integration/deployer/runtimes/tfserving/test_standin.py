@@ -192,7 +192,7 @@ def test_the_systems_own_client_is_understood(standin: ModelServer) -> None:
     """A `tensorflow-serving-api` client, with TensorFlow's own tensors, in an environment of its own."""
     python = environments.python("tfserving")
     client = subprocess.run(
-        [python, "-I", HERE.parent / "fakes" / "programs" / "tfserving_client.py", f"127.0.0.1:{standin.grpc}"],
+        [python, "-I", HERE.parents[3] / "fakes" / "programs" / "tfserving_client.py", f"127.0.0.1:{standin.grpc}"],
         capture_output=True,
         text=True,
     )
