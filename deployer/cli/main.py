@@ -1,4 +1,4 @@
-"""`turnout`: the command line. Each command lives in `deployer/commands/`; here they are gathered, and errors end."""
+"""`turnout`: the command line. Each command lives in `deployer/cli/`; here they are gathered, and errors end."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from tests.cluster.rig.cluster import Cluster, CommandFailed
 pytestmark = pytest.mark.cluster
 
 TOP = Path(__file__).parents[2]
-EXAMPLES = [*sorted((TOP / "examples").glob("*.yaml")), *sorted((TOP / "tests/deployer").glob("valid*.yaml"))]
+EXAMPLES = [*sorted((TOP / "examples").glob("*.yaml")), *sorted((TOP / "tests/fakes/documents").glob("valid*.yaml"))]
 
 
 @pytest.fixture(scope="module")

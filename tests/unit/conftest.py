@@ -1,0 +1,36 @@
+"""What stands here opens no socket and starts no process: a test that does fails, and belongs in tests/integration."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+_FORBIDDEN = {
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.system",
+    "socket.bind",
+    "socket.connect",
+    "subprocess.Popen",
+}
+_guarded = False
+
+
+def _refuse(event: str, _: object) -> None:
+    if _guarded and event in _FORBIDDEN:
+        raise RuntimeError(f"a unit test may not do {event}; move it to tests/integration")
+
+
+sys.addaudithook(_refuse)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    global _guarded
+    _guarded = True
+    try:
+        return (yield)
+    finally:
+        _guarded = False
