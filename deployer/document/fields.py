@@ -1,6 +1,6 @@
 """The kinds of fields that the document has, and what its parts have in common. Pure.
 
-Each string and list has a bound, since the custom resource's schema needs them (decision 20).
+Each string and list has a bound, since the custom resource's schema needs them (0020-a-structural-schema-with-bounds).
 """
 
 from __future__ import annotations

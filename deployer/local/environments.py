@@ -1,7 +1,7 @@
 """The environments of the runtimes: each in its own, made on first use from the lock that ships with Turnout.
 
 A virtual environment can't be moved, so it is made where it stays; a marker, written last, tells a whole one from the
-rest of an attempt that was killed (decision 24).
+rest of an attempt that was killed (docs/decisions/0024-environments-ports-loopback.md).
 """
 
 from __future__ import annotations

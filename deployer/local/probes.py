@@ -64,7 +64,9 @@ def check(process: Process, timeout: float) -> Ready | NotYet | Failed:
 
 
 def alive(process: Process, timeout: float) -> bool:
-    """Whether both ports accept connections: no more, since a busy server is not a dead one (decision 17)."""
+    """Whether both ports accept connections: no more, since a busy server is not a dead one
+    (0017-probes-that-tell-the-truth).
+    """
     for port in (process.rest, process.grpc):
         try:
             socket.create_connection((HOST, port), timeout).close()

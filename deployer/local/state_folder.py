@@ -1,7 +1,8 @@
 """The state folder: what should run (written by the commands), what runs (written by the supervisor).
 
 It takes the part of Kubernetes' API server: commands write documents and read statuses, and the supervisor makes the
-one follow from the other (decision 25). Files are replaced whole, so that a reader sees the old or the new.
+one follow from the other (0025-the-state-folder-is-the-api). Files are replaced whole, so that a reader sees the old or
+the new.
 """
 
 from __future__ import annotations

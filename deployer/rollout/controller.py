@@ -57,7 +57,9 @@ class Decision:
     hold_reasons: tuple[str, ...] = ()
     """What keeps the rollout from going on, beside the evidence."""
     outdated: str = ""
-    """Why a new canary is refused until the document agrees on who is stable (decision 14); empty otherwise."""
+    """Why a new canary is refused until the document agrees on who is stable (0014-status-says-who-is-stable); empty
+    otherwise.
+    """
 
     @cached_property
     def status(self) -> RolloutStatus | None:

@@ -1,6 +1,7 @@
 """What people and programs are told of a rollout, on a laptop and on Kubernetes alike. Pure.
 
-Each part has a bound, since the custom resource's schema is made from these models too (decision 20).
+Each part has a bound, since the custom resource's schema is made from these models too
+(0020-a-structural-schema-with-bounds).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deployer.kubernetes.manifests.model import Placed
 
 HOST = "127.0.0.1"
-"""Where replicas listen: a laptop's model servers are nobody else's business (decision 24)."""
+"""Where replicas listen: a laptop's model servers are nobody else's business (0024-environments-ports-loopback)."""
 CONFIG_FOLDER = "/etc/turnout"
 """Where a server in a container finds the files that are written for it."""
 

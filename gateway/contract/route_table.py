@@ -145,7 +145,7 @@ class Deployment(_Frozen):
 
 
 class RouteTable(_Frozen):
-    """All deployments, oldest first: a bare name that stands twice means the first (decision 22)."""
+    """All deployments, oldest first: a bare name that stands twice means the first (0022-a-bare-name-is-the-oldest)."""
 
     revision: Annotated[int, Field(ge=0)]
     deployments: tuple[Deployment, ...] = ()

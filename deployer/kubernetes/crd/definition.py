@@ -1,7 +1,8 @@
 """The custom resource's definition, from the models of the document and of its status. Pure but for its `main`.
 
-The API server takes structural schemas only: no references, no nulls, no constants (decision 20). There are no
-defaults: what a person left out stays out, so that what is applied and what is stored are the same.
+The API server takes structural schemas only: no references, no nulls, no constants
+(0020-a-structural-schema-with-bounds). There are no defaults: what a person left out stays out, so that what is applied
+and what is stored are the same.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def in_flight_query(deployment: ModelDeployment, version: Version) -> str:
     """PromQL for the requests in flight of all replicas of `version`, as the mean over a minute.
 
     A rate of seconds, since a gauge that is sampled now and then is noise. Scaled by the gateways that Prometheus knows
-    over those that it reaches, since what the others carry would be missing (decision 19). Where it reaches none there
-    is no result, and never 0.
+    over those that it reaches, since what the others carry would be missing (0019-scale-on-a-rate). Where it reaches
+    none there is no result, and never 0.
     """
     labels = {
         "namespace": deployment.metadata.namespace,
@@ -142,7 +142,7 @@ def _keda(deployment: ModelDeployment, version: Version, wanted: Autoscaling, op
                     "serverAddress": options.prometheus,
                     "query": in_flight_query(deployment, version),
                     "threshold": f"{wanted.target.in_flight:.12g}",
-                    # No result is a failure, not a load of 0 (decision 19).
+                    # No result is a failure, not a load of 0 (docs/decisions/0019-scale-on-a-rate.md).
                     "ignoreNullValues": "false",
                 },
             }

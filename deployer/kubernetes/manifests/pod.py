@@ -116,7 +116,7 @@ def _container(version: Version, server: Server, mounts: list[Object]) -> Object
         # Until the model is loaded once, neither of the others is asked.
         startupProbe={**ready, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": _STARTING // 2},
         readinessProbe={**ready, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
-        # The port and no more: a server that is only busy must not be started again (decision 17).
+        # The port and no more: a server that is only busy must not be started again (0017-probes-that-tell-the-truth).
         livenessProbe={
             "tcpSocket": {"port": names.REST_PORT},
             "periodSeconds": 10,

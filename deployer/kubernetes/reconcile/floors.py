@@ -1,4 +1,4 @@
-"""The least replicas that a version needs for the time of a rollout (decision 18). Pure."""
+"""The least replicas that a version needs for the time of a rollout (0018-floors-during-a-rollout). Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What Turnout says of a ModelDeployment on Kubernetes: the `status` of the resource. Pure.
 
 The operator writes it, whole; gateways read `route` of it; people read the rest. Each part has a bound, since the
-custom resource's schema is made from these models too (decision 20).
+custom resource's schema is made from these models too (docs/decisions/0020-a-structural-schema-with-bounds.md).
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ def routes(
 
     `roles`: who gets the traffic, for each of the deployments by its key.
 
-    The older of two deployments stays before the newer one, since a bare name means the first (decision 22).
+    The older of two deployments stays before the newer one, since a bare name means the first
+    (0022-a-bare-name-is-the-oldest).
     """
     age = {deployment.key: index for index, deployment in enumerate(previous.deployments)}
     before = {deployment.key: deployment for deployment in previous.deployments}

@@ -1,7 +1,7 @@
 """A version's server of the Open Inference Protocol in a pod: MLServer, or another. Pure.
 
 Each serves one model, of the deployment's name. MLServer's has our version's name as its version, so a request that
-pins a version is right as it is, wherever the gateway sends it (decision 6).
+pins a version is right as it is, wherever the gateway sends it (docs/decisions/0006-one-server-per-version.md).
 """
 
 from __future__ import annotations

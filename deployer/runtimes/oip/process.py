@@ -1,8 +1,8 @@
 """MLServer, a server of the Open Inference Protocol: how one version is run, asked for its health and warmed. Pure.
 
 It serves one model: of the deployment's name, in one version of our version's name. So a request that pins a version is
-right as it is, wherever the gateway sends it (decision 6). It runs in the model's folder, so a runtime class of the
-user's own may lie there, and finds what it needs by relative paths.
+right as it is, wherever the gateway sends it (0006-one-server-per-version). It runs in the model's folder, so a runtime
+class of the user's own may lie there, and finds what it needs by relative paths.
 """
 
 from __future__ import annotations

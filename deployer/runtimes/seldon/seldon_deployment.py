@@ -1,8 +1,8 @@
 """A version as a SeldonDeployment, which Seldon's operator runs. Pure.
 
 One for each version: within one, Seldon's operator splits traffic by its own means, and lets no predictor be ready
-before all are (decision 16). Its pods carry our labels, so our Service finds them; the ports are those of Seldon's
-orchestrator, which runs beside the server.
+before all are (0016-one-seldondeployment-per-version). Its pods carry our labels, so our Service finds them; the ports
+are those of Seldon's orchestrator, which runs beside the server.
 """
 
 from __future__ import annotations

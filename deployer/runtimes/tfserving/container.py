@@ -43,7 +43,7 @@ def server(deployment: ModelDeployment, version: Version) -> Server:
         rest=REST,
         grpc=GRPC,
         metrics=REST,
-        # Not `/v1/models/M`, which answers 200 whatever the state (decision 17).
+        # Not `/v1/models/M`, which answers 200 whatever the state (docs/decisions/0017-probes-that-tell-the-truth.md).
         ready=f"{path}/metadata",
         predict=f"{path}:predict",
         command=(MODEL_SERVER,),

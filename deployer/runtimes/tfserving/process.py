@@ -1,9 +1,9 @@
 """TensorFlow Serving: how one version is run, asked for its health and warmed. Pure.
 
-Each version has a server of its own, which serves exactly one servable under the deployment's name, labelled stable
-and canary at once: a request that pins a version or a label is then right as it is, wherever the gateway sends it
-(decision 6). Our stand-in takes the same flags as the real server. It listens on 127.0.0.1 unless told otherwise; the
-real one has no flag for that and listens on all addresses.
+Each version has a server of its own, which serves exactly one servable under the deployment's name, labelled stable and
+canary at once: a request that pins a version or a label is then right as it is, wherever the gateway sends it
+(0006-one-server-per-version). Our stand-in takes the same flags as the real server. It listens on 127.0.0.1 unless told
+otherwise; the real one has no flag for that and listens on all addresses.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def command(launch: Launch) -> Process:
         links=links,
         rest=launch.rest,
         grpc=launch.grpc,
-        # Not `/v1/models/M`, which answers 200 whatever the state (decision 17).
+        # Not `/v1/models/M`, which answers 200 whatever the state (docs/decisions/0017-probes-that-tell-the-truth.md).
         ready=RestCall("GET", f"{path}/metadata"),
         ready_grpc=_metadata_call(launch.deployment, number),
         warmup=None if launch.warmup is None else _predict(path, launch.warmup),

@@ -1,7 +1,7 @@
 """Triton: how one version is run, asked for its health and warmed. Pure.
 
 It serves one model, of the deployment's name: a model's whole folder, or one version's, whose number callers may pin
-(decision 6). Models of the Python backend alone run on this machine, since the wheel has no other.
+(0006-one-server-per-version). Models of the Python backend alone run on this machine, since the wheel has no other.
 """
 
 from __future__ import annotations
