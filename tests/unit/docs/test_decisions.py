@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
+
+from tests.fakes.checkout import files
 
 ROOT = Path(__file__).parents[3]
 PAGES = ROOT / "docs" / "decisions"
@@ -17,19 +18,9 @@ _LINK = re.compile(r"\]\((?:decisions/)?(0\d{3}-[a-z0-9-]+)\.md\)")
 
 @cache
 def texts() -> list[tuple[str, str]]:
-    """The tracked text files, by path."""
-    listed = subprocess.run(
-        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    found = []
-    for name in filter(None, listed.split("\0")):
-        file = ROOT / name
-        if file.is_file() and b"\0" not in (data := file.read_bytes()):
-            found.append((name, data.decode()))
-    return found
+    """The text files, by path."""
+    read = ((name, (ROOT / name).read_bytes()) for name in files())
+    return [(name, data.decode()) for name, data in read if b"\0" not in data]
 
 
 def pages() -> list[str]:

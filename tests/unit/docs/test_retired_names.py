@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+
+from tests.fakes.checkout import files
 
 ROOT = Path(__file__).parents[3]
 LIST = ROOT / "tests" / "retired_names.txt"
@@ -71,12 +72,6 @@ def test_what_is_found(path: str, source: str, found: list[str]) -> None:
 
 def test_no_retired_name_is_in_use() -> None:
     names = retired(LIST.read_text())
-    listed = subprocess.run(
-        ("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"),
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    paths = [path for path in listed.stdout.decode().splitlines() if (ROOT / path).is_file() and "_pb2" not in path]
+    paths = [path for path in files(".py") if "_pb2" not in path]
     found = [line for path in paths for line in violations(path, (ROOT / path).read_text(), names)]
     assert not found, f"{len(found)} in use:\n" + "\n".join(found)
