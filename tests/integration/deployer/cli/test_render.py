@@ -86,7 +86,7 @@ def test_a_diff_without_a_cluster_is_exit_code_2(
 def test_without_the_extra_it_is_said_what_to_install(command: str, document: Path) -> None:
     program = (
         "import sys; sys.modules['kubernetes'] = None\n"
-        f"from deployer import cli; cli.main(['{command}'] + {[str(document)] if command == 'diff' else []})"
+        f"from deployer.cli import main; main.main(['{command}'] + {[str(document)] if command == 'diff' else []})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == (2 if command == "diff" else 1)
@@ -96,7 +96,7 @@ def test_without_the_extra_it_is_said_what_to_install(command: str, document: Pa
 def test_rendering_needs_no_extra(document: Path) -> None:
     program = (
         "import sys; sys.modules['kubernetes'] = None\n"
-        f"from deployer import cli; cli.main(['render', {str(document)!r}])"
+        f"from deployer.cli import main; main.main(['render', {str(document)!r}])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout.count("---\n")) == (0, 3)

@@ -110,8 +110,8 @@ def test_a_reader_sees_all_of_the_old_or_all_of_the_new(tmp_path: Path) -> None:
 def test_one_supervisor_holds_a_folder_and_a_killed_one_holds_it_no_more(tmp_path: Path) -> None:
     code = f"""
 import pathlib, sys
-from deployer.local.state_folder import State
-with State(pathlib.Path({str(tmp_path)!r})).supervising():
+from deployer.local.state_folder import StateFolder
+with StateFolder(pathlib.Path({str(tmp_path)!r})).supervising():
     print("held", flush=True)
     sys.stdin.read()
 """

@@ -155,7 +155,7 @@ def test_equals_a_plain_model(events: list[tuple[int, int, int]], start: int) ->
 
 WRITER = """
 import itertools, sys, time
-from gateway import counters, table
+from gateway.contract import route_table as table; from gateway.stats import counters
 made = counters.Counters(counters.attach(int(sys.argv[1])))
 empty = table.RouteTable(revision=0)
 versions = (table.Version(name="v"),)
