@@ -13,12 +13,12 @@ from gateway.forwarder import Forwarder
 from gateway.protocols.base import Address
 from gateway.refusal import HTTP_STATUS, Code, Refusal
 from gateway.routing import assignment_header, router
-from gateway.routing.assignment_header import Carried
+from gateway.routing.assignment_header import Assignments
 from gateway.routing.sticky import Values
 from gateway.stats import counters
 from gateway.stats.counters import RequestSlot
 from gateway.stats.evidence_recorder import Evidence
-from gateway.upstream.assignment_fields import Mark
+from gateway.upstream.assignment_fields import AssignmentFields
 from gateway.upstream.endpoint import Endpoint, Upstream
 from gateway.upstream.failure import Failure
 from gateway.upstream.policy.load_balancer import pick
@@ -84,9 +84,9 @@ class Call(ABC):
     """Where the random split chose, until the first attempt is over."""
     tried: tuple[Endpoint, ...] = ()
     attempts = 0
-    before: Carried = assignment_header.NONE
+    before: Assignments = assignment_header.NONE
     """What earlier calls were assigned, as the request says."""
-    mark: Mark | None = None
+    mark: AssignmentFields | None = None
     """Of the version that answers, once it is chosen."""
     over = False
     """Nothing is to come of this call any more."""
@@ -101,7 +101,7 @@ class Call(ABC):
         """The request's fields."""
 
     @abstractmethod
-    def attempt_at(self, endpoint: Endpoint, mark: Mark) -> Attempt:
+    def attempt_at(self, endpoint: Endpoint, mark: AssignmentFields) -> Attempt:
         """One more attempt, not started: the request goes on with this mark."""
 
     @abstractmethod

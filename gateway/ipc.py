@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.contract.route_table import RouteTable
 from gateway.settings import Settings
-from gateway.table_delta import Change
+from gateway.table_delta import TableDelta
 
 SETTINGS_SECONDS = 10.0
 """How long a worker waits for its settings: they are sent while it is being started."""
@@ -36,7 +36,7 @@ class Message(BaseModel):
 
     settings: Settings | None = None
     table: RouteTable | None = None
-    change: Change | None = None
+    change: TableDelta | None = None
     drain: bool = False
     ready: bool = False
     in_force: int | None = None

@@ -11,7 +11,7 @@ from gateway.contract import route_table
 from gateway.contract.route_table import Deployment, RouteTable
 
 
-class Change(BaseModel):
+class TableDelta(BaseModel):
     """From the table that was sent before to the one of `revision`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,7 +23,7 @@ class Change(BaseModel):
     """Namespace and name of all, in order, where that is not as it was."""
 
 
-def difference(old: RouteTable, new: RouteTable) -> Change:
+def difference(old: RouteTable, new: RouteTable) -> TableDelta:
     before = old.by_key
     changed = tuple(
         deployment
@@ -31,10 +31,10 @@ def difference(old: RouteTable, new: RouteTable) -> Change:
         if (known := before.get((deployment.namespace, deployment.name))) is not deployment and known != deployment
     )
     keys = tuple(new.by_key)
-    return Change(revision=new.revision, deployments=changed, keys=None if keys == tuple(before) else keys)
+    return TableDelta(revision=new.revision, deployments=changed, keys=None if keys == tuple(before) else keys)
 
 
-def apply(old: RouteTable, change: Change) -> RouteTable:
+def apply(old: RouteTable, change: TableDelta) -> RouteTable:
     """The new table. What has not changed is the same object as before.
 
     Raises:

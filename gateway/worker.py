@@ -15,7 +15,7 @@ import uvloop
 from gateway import logs
 from gateway.contract.route_table import RouteTable
 from gateway.downstream.connections import Clients
-from gateway.downstream.listener import Front
+from gateway.downstream.listener import Listener
 from gateway.forwarder import Forwarder
 from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
@@ -72,8 +72,8 @@ class Worker:
         self._tabled.set()
         self._channel.send(Message(in_force=table.revision))
 
-    def _front(self) -> Front:
-        return Front(self._forwarder, self._clients)
+    def _front(self) -> Listener:
+        return Listener(self._forwarder, self._clients)
 
     def _drain(self) -> None:
         if self._forwarder.draining:

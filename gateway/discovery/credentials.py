@@ -24,7 +24,7 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
+class Credentials:
     """Files are read again for each client, tokens for each request: they are replaced before they expire."""
 
     server: str
@@ -71,7 +71,7 @@ class _Token(httpx.Auth):
         yield request
 
 
-def find(environment: Mapping[str, str] = os.environ, pod: Path = POD_FOLDER) -> Access:
+def find(environment: Mapping[str, str] = os.environ, pod: Path = POD_FOLDER) -> Credentials:
     """The pod's own service account where there is one, else the kubeconfig.
 
     Raises ConfigError.
@@ -80,7 +80,7 @@ def find(environment: Mapping[str, str] = os.environ, pod: Path = POD_FOLDER) ->
     if host and (pod / "token").exists():
         host = f"[{host}]" if ":" in host else host
         port = environment.get("KUBERNETES_SERVICE_PORT", "443")
-        return Access(f"https://{host}:{port}", authority=pod / "ca.crt", token=pod / "token")
+        return Credentials(f"https://{host}:{port}", authority=pod / "ca.crt", token=pod / "token")
     path = Path(environment.get("KUBECONFIG") or Path.home() / ".kube" / "config")
     try:
         return _by_kubeconfig(YAML(typ="safe").load(path.read_bytes()), path.parent)
@@ -93,7 +93,7 @@ def find(environment: Mapping[str, str] = os.environ, pod: Path = POD_FOLDER) ->
         raise ConfigError(f"the kubeconfig {path} can't be used: {error!r}") from None
 
 
-def _by_kubeconfig(config: Any, folder: Path) -> Access:
+def _by_kubeconfig(config: Any, folder: Path) -> Credentials:
     context = _named(config["contexts"], config["current-context"])["context"]
     cluster = _named(config["clusters"], context["cluster"])["cluster"]
     user = _named(config["users"], context["user"])["user"] or {}
@@ -103,7 +103,7 @@ def _by_kubeconfig(config: Any, folder: Path) -> Access:
                 f"user {context['user']}: {unknown!r} is not supported; use a token, tokenFile or client certificate"
             )
     certificate = _given(user, "client-certificate", folder), _given(user, "client-key", folder)
-    return Access(
+    return Credentials(
         server=cluster["server"].rstrip("/"),
         authority=_given(cluster, "certificate-authority", folder),
         checked=not cluster.get("insecure-skip-tls-verify", False),

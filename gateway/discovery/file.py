@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.contract import route_table
 from gateway.contract.route_table import Deployment, RouteTable, TableError
-from gateway.discovery.snapshot import Saved
+from gateway.discovery.snapshot import TableSnapshot
 from gateway.discovery.source import REFUSED, listed
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class TableFile:
     connected = None
     heard_at = None
 
-    def __init__(self, path: Path, interval: float, saved: Saved) -> None:
+    def __init__(self, path: Path, interval: float, saved: TableSnapshot) -> None:
         """`interval`: seconds between two looks at the file."""
         self.path = path
         self._interval = interval

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 
 from gateway.contract.route_table import RouteTable
 from gateway.discovery import endpoint_probe
-from gateway.discovery.credentials import Access
-from gateway.discovery.reflector import Feed
+from gateway.discovery.credentials import Credentials
+from gateway.discovery.reflector import Reflector
 from gateway.discovery.route_composer import Composer
-from gateway.discovery.snapshot import Saved
+from gateway.discovery.snapshot import TableSnapshot
 from gateway.discovery.source import listed
 from gateway.tasks import spawn
 
@@ -32,7 +32,7 @@ SELECTOR = "turnout.dev/deployment"
 
 
 class KubernetesTables:
-    def __init__(self, access: Access, namespace: str | None, saved: Saved) -> None:
+    def __init__(self, access: Credentials, namespace: str | None, saved: TableSnapshot) -> None:
         """`namespace`: the only one to follow; all where it is None."""
         self.name = access.server
         self.table: RouteTable | None = None
@@ -46,8 +46,8 @@ class KubernetesTables:
         routes = f"/apis/turnout.dev/v1alpha1{within}/modeldeployments"
         slices = f"/apis/discovery.k8s.io/v1{within}/endpointslices"
         self._feeds = (
-            Feed(access, routes, "", composer.deployments, composer.deployment, self._news.set),
-            Feed(access, slices, SELECTOR, composer.slices, composer.slice, self._news.set),
+            Reflector(access, routes, "", composer.deployments, composer.deployment, self._news.set),
+            Reflector(access, slices, SELECTOR, composer.slices, composer.slice, self._news.set),
         )
 
     @property

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import httpx
 
-from gateway.discovery.credentials import Access
+from gateway.discovery.credentials import Credentials
 from gateway.discovery.route_composer import Object
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,10 @@ class Change(Protocol):
     def __call__(self, object: Object, /, *, deleted: bool) -> None: ...
 
 
-class Feed:
+class Reflector:
     def __init__(
         self,
-        access: Access,
+        access: Credentials,
         path: str,
         selector: str,
         replace: Callable[[list[Object]], None],

@@ -12,7 +12,7 @@ from gateway.contract.route_table import RouteTable, TableError
 log = logging.getLogger(__name__)
 
 
-class Saved:
+class TableSnapshot:
     def __init__(self, path: Path) -> None:
         self.path = path
 

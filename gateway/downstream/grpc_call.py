@@ -12,7 +12,7 @@ from gateway.forwarder import Forwarder
 from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
-from gateway.upstream.assignment_fields import Mark, Marked
+from gateway.upstream.assignment_fields import AssignmentFields, Marked
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.http2.connection import LOW_MARK, Connection
 from gateway.wire.http2.fields import Fields, encode, encode_all
@@ -145,7 +145,7 @@ class GrpcCall(Call):
     def values(self) -> Values:
         return self._head.meta
 
-    def attempt_at(self, endpoint: Endpoint, mark: Mark) -> GrpcAttempt:
+    def attempt_at(self, endpoint: Endpoint, mark: AssignmentFields) -> GrpcAttempt:
         return GrpcAttempt(endpoint, self._head.onward + mark.request_field, self._message, self.deadline, self)
 
     # What the attempt brings.

@@ -13,7 +13,7 @@ from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
 
 
-class GrpcFront(asyncio.Protocol):
+class GrpcConnection(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:

@@ -10,13 +10,13 @@ from time import monotonic
 from typing import cast
 
 from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
-from gateway.downstream.grpc_connection import GrpcFront
-from gateway.downstream.rest_connection import RestFront
+from gateway.downstream.grpc_connection import GrpcConnection
+from gateway.downstream.rest_connection import RestConnection
 from gateway.forwarder import Forwarder
 from gateway.wire.http2.frames import PREFACE
 
 
-class Front(asyncio.Protocol):
+class Listener(asyncio.Protocol):
     """A client's connection until its protocol is known."""
 
     def __init__(self, forwarder: Forwarder, clients: Clients) -> None:
@@ -34,11 +34,11 @@ class Front(asyncio.Protocol):
             self._since = monotonic()
         first = self._first = self._first + data
         if first.startswith(PREFACE):
-            self._become(GrpcFront(self._forwarder, self._clients, self._transport))
+            self._become(GrpcConnection(self._forwarder, self._clients, self._transport))
         elif not PREFACE.startswith(first):
-            self._become(RestFront(self._forwarder, self._clients, self._transport))
+            self._become(RestConnection(self._forwarder, self._clients, self._transport))
 
-    def _become(self, front: RestFront | GrpcFront) -> None:
+    def _become(self, front: RestConnection | GrpcConnection) -> None:
         self._clients.replace(self, front)
         self._transport.set_protocol(front)
         front.data_received(self._first)

@@ -15,7 +15,7 @@ from gateway.protocols import deadlines, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
 from gateway.routing.sticky import Values
-from gateway.upstream.assignment_fields import Mark, Marked
+from gateway.upstream.assignment_fields import AssignmentFields, Marked
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.http1.heads import LAST_CHUNK, Head, chunk, first_values, request_head
 from gateway.wire.note import Note
@@ -55,9 +55,9 @@ class _Route(Note):
         self.timeout = None if asked is None else deadlines.from_milliseconds(asked)
         """Seconds, where the client says how long it waits."""
         self.before = assignment_header.read(own.get(ASSIGNMENT))
-        self._forwarded: tuple[int, Mark, bytes] | None = None
+        self._forwarded: tuple[int, AssignmentFields, bytes] | None = None
 
-    def forwarded(self, head: Head, size: int, mark: Mark) -> bytes:
+    def forwarded(self, head: Head, size: int, mark: AssignmentFields) -> bytes:
         """The head that goes to the model server, with a body of that size."""
         known = self._forwarded
         if known is None or known[0] != size or known[1] is not mark:
@@ -111,7 +111,7 @@ class RestCall(Call):
     def values(self) -> Values:
         return first_values(self._head)
 
-    def attempt_at(self, endpoint: Endpoint, mark: Mark) -> RestAttempt:
+    def attempt_at(self, endpoint: Endpoint, mark: AssignmentFields) -> RestAttempt:
         head = self._route.forwarded(self._head, self._size, mark)
         return RestAttempt(endpoint, [head, *self._body], self.deadline, self)
 
@@ -192,7 +192,7 @@ class RestCall(Call):
 
 
 def error_answer(
-    dialect: registry.RestDialect, refusal: Refusal, request: Head, close: bool, mark: Mark | None = None
+    dialect: registry.RestProtocol, refusal: Refusal, request: Head, close: bool, mark: AssignmentFields | None = None
 ) -> bytes:
     """A whole answer that says what was wrong in the caller's dialect."""
     content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)
@@ -200,7 +200,7 @@ def error_answer(
 
 
 def _own_answer(
-    status: int, content_type: bytes, body: bytes, request: Head, close: bool, mark: Mark | None = None
+    status: int, content_type: bytes, body: bytes, request: Head, close: bool, mark: AssignmentFields | None = None
 ) -> bytes:
     try:
         reason = HTTPStatus(status).phrase

@@ -29,7 +29,7 @@ _UNREAD_BYTES = 64 << 20
 """How much of it."""
 
 
-class RestFront(asyncio.Protocol):
+class RestConnection(asyncio.Protocol):
     """One connection. Requests are gathered whole; pipelined ones wait for their turn."""
 
     def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:

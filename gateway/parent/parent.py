@@ -18,16 +18,16 @@ from gateway.contract.state import State
 from gateway.discovery import credentials
 from gateway.discovery.file import TableFile
 from gateway.discovery.kubernetes import KubernetesTables
-from gateway.discovery.snapshot import Saved
+from gateway.discovery.snapshot import TableSnapshot
 from gateway.discovery.source import Source
 from gateway.ipc import Message
 from gateway.parent.admin import Server
 from gateway.parent.exposition import View
 from gateway.parent.listeners import open_listeners
-from gateway.parent.worker_process import Sent, Worker
+from gateway.parent.worker_process import Sent, WorkerProcess
 from gateway.settings import Settings
 from gateway.stats import evidence_totals, totals
-from gateway.stats.evidence_totals import Tallies, Tally
+from gateway.stats.evidence_totals import EvidenceTotals, Tally
 from gateway.stats.totals import Snapshot, Sums, Totals
 from gateway.table_delta import difference
 from gateway.tasks import spawn
@@ -51,9 +51,9 @@ class Parent:
             for listener in listeners:
                 listener.close()
             raise
-        self._workers = [Worker(index, listener, settings, command) for index, listener in enumerate(listeners)]
+        self._workers = [WorkerProcess(index, listener, settings, command) for index, listener in enumerate(listeners)]
         self._totals = Totals()
-        self._tallies = Tallies()
+        self._tallies = EvidenceTotals()
         self._name = secrets.token_hex(8)
         """Of what is counted since this start."""
         self._sent = 0
@@ -216,7 +216,7 @@ class Parent:
 
 
 def _source(settings: Settings) -> Source:
-    saved = Saved(settings.last_good)
+    saved = TableSnapshot(settings.last_good)
     if settings.discovery == "kubernetes":
         return KubernetesTables(credentials.find(), settings.namespace, saved)
     return TableFile(settings.table_path, settings.poll_interval, saved)

@@ -35,7 +35,7 @@ class Sent(NamedTuple):
     table: RouteTable
 
 
-class Worker:
+class WorkerProcess:
     def __init__(self, index: int, listener: socket.socket, settings: Settings, command: Sequence[str]) -> None:
         self.index = index
         self.listener = listener

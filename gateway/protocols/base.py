@@ -29,7 +29,7 @@ class Address(NamedTuple):
     repeatable: bool
 
 
-class RestDialect(Protocol):
+class RestProtocol(Protocol):
     """An HTTP/1.1 API. Content types are the servers' affair: TF-Serving ignores them, Seldon's microservice reads
     JSON, forms, multipart and `?json=`; all are forwarded as they came."""
 
@@ -44,7 +44,7 @@ class RestDialect(Protocol):
         ...
 
 
-class GrpcDialect(Protocol):
+class GrpcProtocol(Protocol):
     """A gRPC API. Its errors need no rendering: every dialect has `grpc-status` and `grpc-message`."""
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.protocols.base import Address, GrpcDialect, RestDialect, with_headers
+from gateway.protocols.base import Address, GrpcProtocol, RestProtocol, with_headers
 from gateway.protocols.oip_grpc import OipGrpc
 from gateway.protocols.oip_rest import OipRest
 from gateway.protocols.seldon_grpc import SeldonGrpc
@@ -13,7 +13,7 @@ from gateway.protocols.tfserving_grpc import TfservingGrpc
 from gateway.protocols.tfserving_rest import TfservingRest
 from gateway.protocols.unknown import UnknownGrpc, UnknownRest
 
-__all__ = ["NAMES", "Address", "GrpcDialect", "RestDialect", "grpc", "rest", "with_headers"]
+__all__ = ["NAMES", "Address", "GrpcProtocol", "RestProtocol", "grpc", "rest", "with_headers"]
 
 _tfserving_rest, _seldon_rest, _oip_rest, _unknown_rest = TfservingRest(), SeldonRest(), OipRest(), UnknownRest()
 _tfserving_grpc, _seldon_grpc, _oip_grpc, _unknown_grpc = TfservingGrpc(), SeldonGrpc(), OipGrpc(), UnknownGrpc()
@@ -31,7 +31,7 @@ _BEHIND_SELDON = re.compile(
 )
 
 
-def rest(target: bytes) -> RestDialect:
+def rest(target: bytes) -> RestProtocol:
     """The dialect of a request-target in origin-form; where it is of none, one that refuses it and renders errors."""
     if target[:10].lower() == b"/v1/models":
         return _tfserving_rest
@@ -47,7 +47,7 @@ def rest(target: bytes) -> RestDialect:
     return _unknown_rest
 
 
-def grpc(path: bytes) -> GrpcDialect:
+def grpc(path: bytes) -> GrpcProtocol:
     """The dialect of a gRPC path; where it is of none, one that refuses it. What `health` answers is asked first."""
     if path.startswith(b"/tensorflow.serving."):
         return _tfserving_grpc

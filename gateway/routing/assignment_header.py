@@ -15,15 +15,15 @@ from types import MappingProxyType
 MAX_BYTES = 1024
 """A longer value is ignored, and none is written: what was assigned first is left out then."""
 
-Carried = Mapping[str, str]
+Assignments = Mapping[str, str]
 """Version by `namespace/name`, the latest assignment first."""
 
-NONE: Carried = MappingProxyType({})
+NONE: Assignments = MappingProxyType({})
 
 _ENTRY = re.compile(r"([!-+\--.0-<>-~]{1,253}/[!-+\--.0-<>-~]{1,253})=([!-+\--~]{1,253})")
 
 
-def read(value: bytes | None) -> Carried:
+def read(value: bytes | None) -> Assignments:
     """What the header says. An entry that is none is passed over; of two for one deployment the first counts."""
     if value is None or len(value) > MAX_BYTES:
         return NONE
@@ -35,7 +35,7 @@ def read(value: bytes | None) -> Carried:
     return carried
 
 
-def write(carried: Carried) -> bytes:
+def write(carried: Assignments) -> bytes:
     """The header's value, b"" where there is nothing to carry."""
     value = ", ".join(f"{key}={version}" for key, version in carried.items()).encode()
     if len(value) > MAX_BYTES:

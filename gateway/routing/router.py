@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from gateway.contract.route_table import Deployment, RouteTable, Version
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
-from gateway.routing.assignment_header import Carried
+from gateway.routing.assignment_header import Assignments
 from gateway.routing.sticky import Values, cohort, key
 
 _MOST_COMPARED = 50
@@ -59,7 +59,7 @@ def assign(
     pin: Pin | None,
     u: float,
     values: Callable[[], Values] = dict,
-    before: Carried = assignment_header.NONE,
+    before: Assignments = assignment_header.NONE,
 ) -> Assignment:
     """The version for one request.
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 from gateway.stats import evidence_slots
-from gateway.stats.evidence_slots import Arms, BitmapSlot, EvidenceSlot
+from gateway.stats.evidence_slots import BitmapSlot, EvidenceSlot, EvidenceSlots
 from gateway.stats.shared_slots import WORD, Area, Key, Slot, Slots
 
 OUTCOMES: Final = ("success", "client_error", "server_error", "deadline", "cancelled", "unavailable", "refused")
@@ -163,7 +163,7 @@ class Counters:
         self._requests = Slots(memory, REQUESTS, RequestSlot, (OTHER,) * 5)
         self._endpoints = Slots(memory, ENDPOINTS, EndpointSlot, (OTHER,) * 4)
         self._refusals = Slots(memory, REFUSALS, RefusalSlot, (OTHER,) * 2)
-        self.arms = Arms(
+        self.arms = EvidenceSlots(
             Slots(memory, EVIDENCE, EvidenceSlot, (OTHER,) * 5), Slots(memory, BITMAPS, BitmapSlot, (OTHER,) * 4)
         )
 

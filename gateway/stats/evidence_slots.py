@@ -75,7 +75,7 @@ ByVersion = dict[tuple[str, bool], Arm]
 """By version, and whether requests have a key."""
 
 
-class Arms:
+class EvidenceSlots:
     """Of the deployments of the table in force, made when first asked for."""
 
     def __init__(self, counts: Slots[EvidenceSlot], bitmaps: Slots[BitmapSlot]) -> None:

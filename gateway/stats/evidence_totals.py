@@ -44,7 +44,7 @@ def _bitmaps(words: list[int]) -> list[int]:
     ]
 
 
-class Tallies:
+class EvidenceTotals:
     """The sums over workers. Those that died are a base, so that a death lowers no count."""
 
     def __init__(self) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from gateway.contract.headers import ASSIGNMENT, VERSION
 from gateway.routing import assignment_header
-from gateway.routing.assignment_header import Carried
+from gateway.routing.assignment_header import Assignments
 from gateway.wire.http2.fields import encode
 from gateway.wire.note import Note
 
 
-class Mark:
+class AssignmentFields:
     """The fields as lines of HTTP/1.1 and as HPACK; b"" where there is none."""
 
     __slots__ = ("answer_fields", "answer_lines", "request_field", "request_line")
 
-    def __init__(self, version: str, assigned: Carried) -> None:
+    def __init__(self, version: str, assigned: Assignments) -> None:
         """`assigned`: to `version`, and by earlier calls."""
         value = assignment_header.write(assigned)
         self.request_line = b"%b: %b\r\n" % (ASSIGNMENT, value) if value else b""
@@ -30,6 +30,6 @@ class Marked(Note):
 
     __slots__ = ("head", "mark")
 
-    def __init__(self, mark: Mark, head: bytes) -> None:
+    def __init__(self, mark: AssignmentFields, head: bytes) -> None:
         self.mark = mark
         self.head = head

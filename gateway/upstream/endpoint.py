@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gateway import table_delta
 from gateway.contract import route_table
-from gateway.routing.assignment_header import Carried
+from gateway.routing.assignment_header import Assignments
 from gateway.settings import Settings
 from gateway.stats.counters import Counters, EndpointSlot, RequestSlot
-from gateway.upstream.assignment_fields import Mark
+from gateway.upstream.assignment_fields import AssignmentFields
 from gateway.upstream.grpc_pool import GrpcPool
-from gateway.upstream.policy.outlier_detection import Ejection
+from gateway.upstream.policy.outlier_detection import OutlierDetection
 from gateway.upstream.rest_pool import RestPool
 
 
@@ -19,7 +19,7 @@ class Endpoint:
     def __init__(self, address: route_table.Endpoint, slot: EndpointSlot, settings: Settings) -> None:
         self.address = address
         self.in_flight = 0
-        self.ejection = Ejection()
+        self.ejection = OutlierDetection()
         self.rest = RestPool(address.host, address.rest, slot, settings)
         self.grpc = GrpcPool(address.host, address.grpc, slot, settings)
         self._slot = slot
@@ -71,18 +71,18 @@ class Upstream:
         self._deployment = deployment
         # Where there is no choice, there is nothing that others could do otherwise.
         assigned = {} if deployment.canary is None else {deployment.key: version.name}
-        self.mark = Mark(version.name, assigned)
+        self.mark = AssignmentFields(version.name, assigned)
         """Of calls that carry no earlier assignments."""
         self._counters = counters
         self._slots: dict[tuple[str, str], RequestSlot] = {}
 
-    def marked(self, before: Carried) -> Mark:
+    def marked(self, before: Assignments) -> AssignmentFields:
         """The mark of a call that carries the assignments `before`."""
         deployment = self._deployment
         assigned = dict(before)
         if assigned.pop(deployment.key, None) is not None or deployment.canary is not None:
             assigned = {deployment.key: self.version.name, **assigned}
-        return Mark(self.version.name, assigned)
+        return AssignmentFields(self.version.name, assigned)
 
     def slot(self, dialect: str, how: str) -> RequestSlot:
         slot = self._slots.get((dialect, how))

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version, write
 from gateway.downstream.connections import Clients
-from gateway.downstream.listener import Front
+from gateway.downstream.listener import Listener
 from gateway.forwarder import Forwarder
 from gateway.settings import Settings
 from gateway.stats import counters, evidence_totals, totals
@@ -92,7 +92,7 @@ class Gateway:
 
     async def _listen(self) -> Any:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Front(self.forwarder, self.fronts), "127.0.0.1", 0)
+        return await loop.create_server(lambda: Listener(self.forwarder, self.fronts), "127.0.0.1", 0)
 
     def _emptied(self) -> None:
         self.drained = True

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.upstream.policy.outlier_detection import Ejection
+from gateway.upstream.policy.outlier_detection import OutlierDetection
 
 
 class Loaded(Protocol):
     in_flight: int
-    ejection: Ejection
+    ejection: OutlierDetection
 
 
 E = TypeVar("E", bound=Loaded)

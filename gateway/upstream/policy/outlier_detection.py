@@ -13,7 +13,7 @@ REFUSED_SECONDS = 0.5
 MAX_REFUSED_SECONDS = 10.0
 
 
-class Ejection:
+class OutlierDetection:
     """One endpoint's health as this worker has seen it."""
 
     __slots__ = ("_failures", "_times", "troubled", "until")

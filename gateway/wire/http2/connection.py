@@ -23,7 +23,7 @@ from gateway.wire.http2 import frames
 from gateway.wire.http2.frames import HEAD_SIZE, MAX_PAYLOAD, ErrorCode, read_head, write_head
 from gateway.wire.http2.handler import Handler, Limits
 from gateway.wire.http2.header_blocks import FieldError
-from gateway.wire.http2.receive import REQUESTS, Framewise
+from gateway.wire.http2.receive import REQUESTS, Receiving
 from gateway.wire.http2.send import ENDED, LOW_MARK, TABLE_OFF
 from gateway.wire.http2.stream import Stream
 
@@ -38,7 +38,7 @@ _MAX_BLOCK = MAX_PAYLOAD - len(TABLE_OFF)
 """Of a header block that fits one frame whatever is said before it."""
 
 
-class Connection(Framewise):
+class Connection(Receiving):
     """One HTTP/2 connection, as a server or as a client.
 
     It never raises because of the peer. `closed` says that a connection error was found: write `take()`, then close;

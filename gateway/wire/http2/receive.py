@@ -22,7 +22,7 @@ _BARE_REQUEST = kinds.METHOD | kinds.SCHEME | kinds.PATH
 REQUESTS = (_BARE_REQUEST, _BARE_REQUEST | kinds.AUTHORITY)
 
 
-class Framewise(Control):
+class Receiving(Control):
     """See http2.Connection, a part of which this is."""
 
     __slots__ = ("_block", "_block_stream", "_preface", "_rest")
@@ -245,7 +245,7 @@ class Framewise(Control):
             self._forget(stream, RESET_HERE)
 
     # By frame type.
-    _TYPES: ClassVar[tuple[Callable[[Framewise, int, int, bytes], None], ...]] = (
+    _TYPES: ClassVar[tuple[Callable[[Receiving, int, int, bytes], None], ...]] = (
         _data,
         _headers,
         Control._priority,

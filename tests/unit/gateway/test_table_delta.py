@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version
-from gateway.table_delta import Change, apply, departed, difference
+from gateway.table_delta import TableDelta, apply, departed, difference
 
 names = st.sampled_from("abcde")
 
@@ -25,7 +25,7 @@ def tables(draw: st.DrawFn) -> RouteTable:
 
 @given(tables(), tables())
 def test_the_difference_makes_the_one_into_the_other(old: RouteTable, new: RouteTable) -> None:
-    change = Change.model_validate_json(difference(old, new).model_dump_json())
+    change = TableDelta.model_validate_json(difference(old, new).model_dump_json())
     made = apply(old, change)
     assert made == new
     kept = {id(deployment) for deployment in old.deployments if deployment in new.deployments}
@@ -36,11 +36,11 @@ def test_the_difference_makes_the_one_into_the_other(old: RouteTable, new: Route
 
 @given(tables())
 def test_it_names_only_what_differs(table: RouteTable) -> None:
-    assert difference(table, table.model_copy(update={"revision": 10})) == Change(revision=10)
+    assert difference(table, table.model_copy(update={"revision": 10})) == TableDelta(revision=10)
     order = RouteTable(revision=1, deployments=table.deployments[::-1])
     assert difference(table, order).deployments == ()
     for deployment in table.deployments:
         changed = deployment.model_copy(update={"epoch": 1})
         others = tuple(changed if other is deployment else other for other in table.deployments)
         change = difference(table, RouteTable(revision=1, deployments=others))
-        assert change == Change(revision=1, deployments=(changed,))
+        assert change == TableDelta(revision=1, deployments=(changed,))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.discovery.credentials import Access, ConfigError, find
+from gateway.discovery.credentials import ConfigError, Credentials, find
 from tests.fakes.loop import LoopThread
 from tests.fakes.rest_servers import Server, always, answer
 
@@ -40,18 +40,18 @@ SERVER = "https://api.example:6443"
 @pytest.mark.parametrize(
     ("user", "cluster", "access"),
     [
-        ({"token": "t"}, {}, Access(SERVER, token="t")),
-        ({"tokenFile": "t"}, {"certificate-authority": "a"}, Access(SERVER, Path("a"), token=Path("t"))),
-        (None, {"insecure-skip-tls-verify": True}, Access(SERVER, checked=False)),
+        ({"token": "t"}, {}, Credentials(SERVER, token="t")),
+        ({"tokenFile": "t"}, {"certificate-authority": "a"}, Credentials(SERVER, Path("a"), token=Path("t"))),
+        (None, {"insecure-skip-tls-verify": True}, Credentials(SERVER, checked=False)),
         (
             {"client-certificate-data": base64.b64encode(PEM.encode()).decode(), "client-key": "k"},
             {"certificate-authority-data": base64.b64encode(PEM.encode()).decode()},
-            Access(SERVER, PEM, certificate=(PEM, Path("k"))),
+            Credentials(SERVER, PEM, certificate=(PEM, Path("k"))),
         ),
     ],
 )
 def test_a_kubeconfig_says_where_and_as_whom(
-    tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], access: Access
+    tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], access: Credentials
 ) -> None:
     def beside(value: Any) -> Any:
         """Files are named from the kubeconfig's folder."""
@@ -92,7 +92,7 @@ def test_a_pod_goes_by_its_service_account(tmp_path: Path, host: str, server: st
     (tmp_path / "token").write_text("secret")
     environment = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "6443", "KUBECONFIG": "/none"}
     access = find(environment, tmp_path)
-    assert access == Access(f"https://{server}:6443", authority=tmp_path / "ca.crt", token=tmp_path / "token")
+    assert access == Credentials(f"https://{server}:6443", authority=tmp_path / "ca.crt", token=tmp_path / "token")
 
 
 def test_a_token_is_read_for_each_request(tmp_path: Path, loop: LoopThread, servers: Callable[..., Server]) -> None:
@@ -100,7 +100,7 @@ def test_a_token_is_read_for_each_request(tmp_path: Path, loop: LoopThread, serv
     token = tmp_path / "token"
 
     async def ask() -> None:
-        async with Access(f"http://127.0.0.1:{server.port}", token=token).client() as client:
+        async with Credentials(f"http://127.0.0.1:{server.port}", token=token).client() as client:
             for text in ("one\n", "two"):
                 token.write_text(text)
                 await client.get("/")

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.discovery import reflector
-from gateway.discovery.credentials import Access
-from gateway.discovery.reflector import Feed
+from gateway.discovery.credentials import Credentials
+from gateway.discovery.reflector import Reflector
 from gateway.tasks import spawn
 from tests.fakes.loop import LoopThread
 from tests.fakes.rest_servers import Peer, Script, Server, answer
@@ -58,8 +58,8 @@ class Follower:
     def __init__(self, server: Server) -> None:
         self.told: list[tuple[str, Any]] = []
         self.news = asyncio.Event()
-        access = Access(f"http://127.0.0.1:{server.port}")
-        self.feed = Feed(access, "/things", "a=b", self._replace, self._change, self.news.set)
+        access = Credentials(f"http://127.0.0.1:{server.port}")
+        self.feed = Reflector(access, "/things", "a=b", self._replace, self._change, self.news.set)
 
     def _replace(self, objects: list[Any]) -> None:
         self.told.append(("all", [object["metadata"]["name"] for object in objects]))

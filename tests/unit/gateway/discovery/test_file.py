@@ -10,7 +10,7 @@ import pytest
 
 from gateway.contract.route_table import RouteTable, write
 from gateway.discovery.file import TableFile
-from gateway.discovery.snapshot import Saved
+from gateway.discovery.snapshot import TableSnapshot
 from gateway.tasks import spawn
 from tests.fakes.parent_process import route_table
 
@@ -24,7 +24,7 @@ def found(tmp_path: Path) -> TableFile:
 
 def again(folder: Path) -> TableFile:
     """As after a restart."""
-    return TableFile(folder / "routes.json", 0.001, Saved(last_good(folder)))
+    return TableFile(folder / "routes.json", 0.001, TableSnapshot(last_good(folder)))
 
 
 def last_good(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Stick
 from gateway.stats import counters, evidence_slots, evidence_totals, totals
 from gateway.stats.counters import Counters
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS, SLOW
-from gateway.stats.evidence_totals import Tallies, Tally
+from gateway.stats.evidence_totals import EvidenceTotals, Tally
 from tests.fakes.gateway import deployment
 
 SALT = "default/m v1 v2 1"
@@ -64,13 +64,13 @@ class Worker:
 
 
 @pytest.fixture
-def total() -> Tallies:
-    total = Tallies()
+def total() -> EvidenceTotals:
+    total = EvidenceTotals()
     total.follow(table(digits()))
     return total
 
 
-def test_workers_are_summed_and_their_buckets_united(total: Tallies) -> None:
+def test_workers_are_summed_and_their_buckets_united(total: EvidenceTotals) -> None:
     first, second = Worker(digits()), Worker(digits())
     first.count("v2", ERRORS, SLOW, bucket=1)
     second.count("v2", ERRORS, bucket=1)
@@ -82,7 +82,7 @@ def test_workers_are_summed_and_their_buckets_united(total: Tallies) -> None:
     assert tally.buckets["default", "m", "v2", SALT] == [1 << 1 | 1 << 9_999, 1 << 1 | 1 << 9_999, 1 << 1, 0]
 
 
-def test_a_death_loses_nothing_and_counts_nothing_twice(total: Tallies) -> None:
+def test_a_death_loses_nothing_and_counts_nothing_twice(total: EvidenceTotals) -> None:
     first, second = Worker(digits()), Worker(digits())
     first.count("v2", ERRORS, bucket=3)
     second.count("v2", SLOW, bucket=4)
@@ -96,7 +96,7 @@ def test_a_death_loses_nothing_and_counts_nothing_twice(total: Tallies) -> None:
     assert total.sum([third.tally]).counts[key("v2", keyed=True)] == [3, 1, 1, 0]
 
 
-def test_epochs_are_forgotten_by_the_number_of_changes_since(total: Tallies) -> None:
+def test_epochs_are_forgotten_by_the_number_of_changes_since(total: EvidenceTotals) -> None:
     dead = Worker(digits())
     dead.count("v2", ERRORS)
     total.fold(dead.tally)
@@ -110,7 +110,7 @@ def test_epochs_are_forgotten_by_the_number_of_changes_since(total: Tallies) -> 
     assert total.sum([]).counts == {}
 
 
-def test_what_comes_after_the_newest_table_is_of_another_life(total: Tallies) -> None:
+def test_what_comes_after_the_newest_table_is_of_another_life(total: EvidenceTotals) -> None:
     """A deployment that was taken away and made anew begins at epoch 0 again."""
     worker = Worker(digits())
     worker.count("v2")
@@ -121,7 +121,7 @@ def test_what_comes_after_the_newest_table_is_of_another_life(total: Tallies) ->
     assert worker.tally.counts == {}
 
 
-def test_buckets_are_of_the_present_rollout(total: Tallies) -> None:
+def test_buckets_are_of_the_present_rollout(total: EvidenceTotals) -> None:
     worker = Worker(digits())
     worker.count("v2", ERRORS, bucket=3)
     total.fold(worker.tally)

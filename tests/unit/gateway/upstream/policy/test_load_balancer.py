@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.upstream.policy.load_balancer import pick
-from gateway.upstream.policy.outlier_detection import Ejection
+from gateway.upstream.policy.outlier_detection import OutlierDetection
 
 
 class Loaded:
     def __init__(self, in_flight: int = 0, until: float = 0.0) -> None:
         self.in_flight = in_flight
-        self.ejection = Ejection()
+        self.ejection = OutlierDetection()
         self.ejection.until = until
 
     def __repr__(self) -> str:

@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.upstream.policy import outlier_detection
-from gateway.upstream.policy.outlier_detection import Ejection
+from gateway.upstream.policy.outlier_detection import OutlierDetection
 
 
 def test_five_failures_in_a_row_eject() -> None:
-    one = Ejection()
+    one = OutlierDetection()
     assert [one.failed(10, refused=False) for _ in range(5)] == [False] * 4 + [True]
     assert one.until == 40
 
 
 def test_a_success_in_between_starts_the_count_anew() -> None:
-    one = Ejection()
+    one = OutlierDetection()
     for _ in range(10):
         assert not any(one.failed(10, refused=False) for _ in range(4))
         assert one.troubled
@@ -26,13 +26,13 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
 
 
 def test_a_refused_connection_ejects_at_once_and_briefly() -> None:
-    one = Ejection()
+    one = OutlierDetection()
     assert one.failed(10, refused=True)
     assert one.until == 10.5
 
 
 def test_failures_of_what_was_sent_before_do_not_count() -> None:
-    one = Ejection()
+    one = OutlierDetection()
     one.failed(10, refused=True)
     assert not any(one.failed(10.4, refused=False) for _ in range(10))
     assert one.until == 10.5
@@ -40,7 +40,7 @@ def test_failures_of_what_was_sent_before_do_not_count() -> None:
 
 def test_each_time_is_longer_up_to_a_bound() -> None:
     def times(refused: bool) -> list[float]:
-        one, now = Ejection(), 0.0
+        one, now = OutlierDetection(), 0.0
         lengths: list[float] = []
         while len(lengths) < 30:
             if one.failed(now, refused=refused):
@@ -55,7 +55,7 @@ def test_each_time_is_longer_up_to_a_bound() -> None:
 
 
 def test_a_success_after_it_forgets_how_often() -> None:
-    one = Ejection()
+    one = OutlierDetection()
     for now in (0.0, 0.5, 1.5):
         assert one.failed(now, refused=True)
     one.succeeded()
@@ -66,7 +66,7 @@ def test_a_success_after_it_forgets_how_often() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.sampled_from(["success", "failure", "refused"]))))
 def test_it_never_lasts_longer_than_it_may(events: list[tuple[float, str]]) -> None:
-    one, now = Ejection(), 0.0
+    one, now = OutlierDetection(), 0.0
     for passed, event in events:
         now += passed
         if event == "success":
