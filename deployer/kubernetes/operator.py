@@ -22,7 +22,7 @@ from deployer.kubernetes.objects.names import LEASE
 from deployer.kubernetes.poll.poller import Lookout
 from deployer.kubernetes.status.version_health import SERVICE_LABEL
 from deployer.kubernetes.target import KubernetesTarget
-from deployer.rollout.notify.webhook import Notices
+from deployer.rollout.notify.webhook import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Operator:
         self._store = Store(client, namespace, queue)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(client, lease_namespace or home, LEASE, identity, self._store.look_again)
-        self._notices = Notices()
+        self._notices = Webhooks()
         self._lookout = Lookout(self._store, queue, _slices(client, gateways), prometheus, self._lease.held)
         self._target = KubernetesTarget(
             client, self._store, queue, self._lease, self._lookout, self._notices, prometheus, self._metrics

@@ -23,8 +23,8 @@ from deployer.kubernetes.reconcile.compare import Answer
 from deployer.kubernetes.reconcile.observed import Observed, Refusal, foreign_message
 from deployer.kubernetes.reconcile.plan import plan
 from deployer.kubernetes.status import events
-from deployer.rollout.events import Happening
-from deployer.rollout.notify.webhook import Notices
+from deployer.rollout.events import Event
+from deployer.rollout.notify.webhook import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class KubernetesTarget:
         queue: Queue,
         lease: Lease,
         lookout: Lookout,
-        notices: Notices,
+        notices: Webhooks,
         prometheus: str | None,
         metrics: Metrics,
     ) -> None:
@@ -196,7 +196,7 @@ class KubernetesTarget:
             this.memory.refusals[key] = refusal
             self._queue.add(this.key, urgent=False)  # so that the status tells it
 
-    def _tell(self, happening: Happening, this: _Round) -> None:
+    def _tell(self, happening: Event, this: _Round) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = events.event(happening, this.resource, now)
         try:

@@ -11,8 +11,8 @@ from deployer.local.policy.plan import Phase
 from deployer.local.policy.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
 from deployer.local.replicas import Replica
 from deployer.local.state_folder import State, digest
-from deployer.rollout.checkpoint import Kept
-from deployer.rollout.controller import Decision, Roles
+from deployer.rollout.checkpoint import Checkpoint
+from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import is_under_way
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable
@@ -79,7 +79,7 @@ class Reporter:
 
 def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
     """The status of the deployment that `document` describes."""
-    decision = facts.decisions.get(document.key, Decision(Kept(), Roles.of(document), {}))
+    decision = facts.decisions.get(document.key, Decision(Checkpoint(), Split.of(document), {}))
     roles, rollout = decision.roles, decision.checkpoint.rollout
     routed = facts.table.find(document.metadata.name, document.metadata.namespace)
     in_force = bool(facts.address) and facts.revision >= facts.table.revision and document.key not in facts.refused
@@ -132,7 +132,7 @@ def share(deployment: route_table.Deployment, version: str) -> float:
 
 
 def _version(
-    name: str, routed: route_table.Deployment | None, document: ModelDeployment, roles: Roles, facts: VersionFacts
+    name: str, routed: route_table.Deployment | None, document: ModelDeployment, roles: Split, facts: VersionFacts
 ) -> VersionStatus:
     ready = sum(replica.phase is Phase.READY for replica in facts.replicas)
     condition, reason = _condition(name in document.by_name, ready, facts)

@@ -19,11 +19,11 @@ from deployer.local.poller import Sources
 from deployer.local.replicas import Replica
 from deployer.local.state_folder import State
 from deployer.rollout import checkpoint as keeping
-from deployer.rollout.checkpoint import Kept
-from deployer.rollout.controller import Decision, Roles, decide
+from deployer.rollout.checkpoint import Checkpoint
+from deployer.rollout.controller import Decision, Split, decide
 from deployer.rollout.notify.cloudevent import event
-from deployer.rollout.notify.webhook import Notices
-from deployer.rollout.observation import Sight
+from deployer.rollout.notify.webhook import Webhooks
+from deployer.rollout.observation import Observation
 from deployer.rollout.state import AWAITING, Rollout, is_under_way
 from deployer.rollout.state import Phase as RolloutPhase
 from gateway.contract import route_table
@@ -49,9 +49,9 @@ class Rollouts:
         self._gateway = gateway
         self._say = say
         self._sources = Sources(gateway)
-        self._notices = Notices()
-        self._kept: dict[str, Kept] = {}
-        self._seen: dict[str, tuple[ModelDeployment, Kept, Sight]] = {}
+        self._notices = Webhooks()
+        self._kept: dict[str, Checkpoint] = {}
+        self._seen: dict[str, tuple[ModelDeployment, Checkpoint, Observation]] = {}
         self.decisions: dict[str, Decision] = {}
         """Last, for each deployment that has a document, by its key."""
 
@@ -93,7 +93,7 @@ class Rollouts:
                 self._notices.send(document.spec.rollout.notify, told)
 
     @property
-    def roles(self) -> Mapping[str, Roles]:
+    def roles(self) -> Mapping[str, Split]:
         """Who gets the traffic, by deployment."""
         return {key: decision.roles for key, decision in self.decisions.items()}
 
@@ -128,9 +128,9 @@ class Rollouts:
             for key in documents
         }
 
-    def _read(self, key: str, running: Collection[Version], route: route_table.Deployment | None) -> Kept:
+    def _read(self, key: str, running: Collection[Version], route: route_table.Deployment | None) -> Checkpoint:
         text = self._state.rollout(key)
-        kept = Kept() if text is None else keeping.read(text)
+        kept = Checkpoint() if text is None else keeping.read(text)
         rollout = kept.rollout
         if rollout is None or rollout.phase not in _AGAIN or (key, rollout.trial.canary) in running:
             return kept
@@ -145,11 +145,11 @@ class Rollouts:
         ready: Mapping[Version, Sequence[Replica]],
         route: route_table.Deployment | None,
         settled: bool,
-    ) -> Sight:
+    ) -> Observation:
         key, kept = document.key, self._kept[document.key]
         replicas = {name: ready.get((key, name), ()) for name in document.by_name}
         order = self._state.order(key) if document.spec.rollout is not None or kept.rollout is not None else None
-        sight = Sight(
+        sight = Observation(
             now=time.time(),
             route=route,
             settled=settled,
@@ -172,7 +172,7 @@ class Rollouts:
         metrics = self._sources.metrics(document, rollout)
         return replace(sight, readings=readings, unread=unread, metrics=metrics)
 
-    def _is_new(self, document: ModelDeployment, kept: Kept, sight: Sight) -> bool:
+    def _is_new(self, document: ModelDeployment, kept: Checkpoint, sight: Observation) -> bool:
         """Whether it is something else than at the last look, or a rollout whose time goes on."""
         last = self._seen.get(document.key)
         if last is None or last[0] is not document or last[1] != kept or replace(sight, now=last[2].now) != last[2]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
-from deployer.rollout.analysis.evidence import Taken
+from deployer.rollout.analysis.evidence import EvidenceLedger
 from deployer.rollout.state import Rollout
 
 HISTORY = 10
@@ -46,7 +46,7 @@ class Strikes:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Checkpoint:
     """`stable`: who has the traffic, by what rollouts came to, and `said`: whom the document called stable then. It is
     asked again once it says something else. `outdated`: what was told of that.
 
@@ -61,7 +61,7 @@ class Kept:
     outdated: str = ""
     began: float = 0.0
     base: int = 0
-    taken: Taken = field(default_factory=Taken)
+    taken: EvidenceLedger = field(default_factory=EvidenceLedger)
     failures: Failures = Failures()
     strikes: Mapping[str, Strikes] = field(default_factory=dict)
     history: tuple[Record, ...] = ()
@@ -72,17 +72,17 @@ class Kept:
         return (*self.history, record)[-HISTORY:]
 
 
-_TEXT = TypeAdapter(Kept)
+_TEXT = TypeAdapter(Checkpoint)
 
 
-def write(kept: Kept) -> str:
+def write(kept: Checkpoint) -> str:
     return _TEXT.dump_json(kept).decode()
 
 
-def read(text: str) -> Kept:
+def read(text: str) -> Checkpoint:
     """What `write` wrote. Of what another release wrote, or nobody, only that there was something: then `lost` is set,
     and the next look begins again from the route that it sees, without the evidence."""
     try:
         return _TEXT.validate_json(text)
     except ValidationError:
-        return Kept(lost=True)
+        return Checkpoint(lost=True)

@@ -12,11 +12,11 @@ from functools import cached_property
 from deployer.document.model import ModelDeployment
 from deployer.rollout import capacity, gates, status
 from deployer.rollout import strategy as plans
-from deployer.rollout.analysis.evidence import Arms, Taken, taken
+from deployer.rollout.analysis.evidence import Arms, EvidenceLedger, taken
 from deployer.rollout.analysis.verdict import Look
-from deployer.rollout.checkpoint import Failures, Kept, Record
-from deployer.rollout.events import Happening, figures, happenings
-from deployer.rollout.observation import Sight
+from deployer.rollout.checkpoint import Checkpoint, Failures, Record
+from deployer.rollout.events import Event, figures, happenings
+from deployer.rollout.observation import Observation
 from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, is_under_way
 from deployer.rollout.state_machine import SETTLING, tick
 from deployer.rollout.status import RolloutRecord, RolloutStatus
@@ -24,7 +24,7 @@ from deployer.rollout.strategy import Plan
 
 
 @dataclass(frozen=True)
-class Roles:
+class Split:
     """Who gets the requests that ask for no version. `salt`: of the cohorts, one for each rollout."""
 
     stable: str
@@ -33,7 +33,7 @@ class Roles:
     salt: str = ""
 
     @classmethod
-    def of(cls, document: ModelDeployment) -> Roles:
+    def of(cls, document: ModelDeployment) -> Split:
         """The document's own, where no rollout moves the weight."""
         traffic = document.spec.traffic
         if traffic.canary is None or traffic.canary == traffic.stable:
@@ -45,14 +45,14 @@ class Roles:
 class Decision:
     """What is to be of a deployment's traffic, and what to say of it."""
 
-    checkpoint: Kept
+    checkpoint: Checkpoint
     """What the next look begins with. Kept before, or in the same write as, the rest is brought about."""
-    roles: Roles
+    roles: Split
     floors: Mapping[str, int]
     """For each version the least replicas that it needs now, where more than its own minimum."""
     plan: Plan | None = None
     """The rollout that the document declares."""
-    events: tuple[Happening, ...] = ()
+    events: tuple[Event, ...] = ()
     """What has happened since the last look, in its order."""
     hold_reasons: tuple[str, ...] = ()
     """What keeps the rollout from going on, beside the evidence."""
@@ -72,23 +72,23 @@ class Decision:
         return tuple(map(status.record, self.checkpoint.history))
 
 
-def decide(document: ModelDeployment, checkpoint: Kept | None, sight: Sight) -> Decision:
+def decide(document: ModelDeployment, checkpoint: Checkpoint | None, sight: Observation) -> Decision:
     """One look; `checkpoint` is the one before's."""
     declared = document.spec.rollout
-    before = checkpoint if checkpoint is not None else Kept()
+    before = checkpoint if checkpoint is not None else Checkpoint()
     plan = plans.of(declared) if declared is not None else None
     if plan is None and not is_under_way(before.rollout):
         return _by_hand(document, before, sight)
     return _Look(document, plan, before, sight).decide()
 
 
-def _by_hand(document: ModelDeployment, before: Kept, sight: Sight) -> Decision:
+def _by_hand(document: ModelDeployment, before: Checkpoint, sight: Observation) -> Decision:
     """Without a rollout. An order is to be taken by none of the next ones."""
     rollout = before.rollout
     if rollout is not None and sight.order is not None:
         rollout = replace(rollout, handled=sight.order[0])
     after = replace(before, rollout=rollout, stable="", said="", outdated="", lost=False)
-    return Decision(after, Roles.of(document), {})
+    return Decision(after, Split.of(document), {})
 
 
 _AT_THE_TOP = (Phase.PROMOTING, Phase.BAKING, Phase.FINISHING)
@@ -102,7 +102,7 @@ def _salt(document: ModelDeployment, stable: str, canary: str | None, number: in
 class _Look:
     """One look at a deployment with a rollout, declared or still under way."""
 
-    def __init__(self, document: ModelDeployment, plan: Plan | None, kept: Kept, sight: Sight) -> None:
+    def __init__(self, document: ModelDeployment, plan: Plan | None, kept: Checkpoint, sight: Observation) -> None:
         self._document = document
         self._plan = plan
         self._sight = sight
@@ -137,9 +137,9 @@ class _Look:
         events = [*happenings(before.rollout, rollout, self._plan)]
         if self._lost:
             message = "what was kept of the rollouts can't be read, so a rollout begins again, without its evidence"
-            events.insert(0, Happening("RolloutLost", message, True))
+            events.insert(0, Event("RolloutLost", message, True))
         if outdated and outdated != before.outdated:
-            events.append(Happening("StableOutdated", outdated, True))
+            events.append(Event("StableOutdated", outdated, True))
         under_way = is_under_way(rollout)
         return Decision(
             replace(kept, outdated=outdated),
@@ -153,7 +153,7 @@ class _Look:
 
     # Who is who
 
-    def _decided(self, kept: Kept) -> Kept:
+    def _decided(self, kept: Checkpoint) -> Checkpoint:
         """With who is stable, where no rollout is under way: as the last one left it, until the document changes."""
         if is_under_way(kept.rollout):
             return kept
@@ -204,24 +204,24 @@ class _Look:
         route = self._sight.route
         return Route(route.stable, route.canary, route.weight) if route is not None else Route(self._traffic.stable)
 
-    def _roles(self, kept: Kept, wanted: Route) -> Roles:
+    def _roles(self, kept: Checkpoint, wanted: Route) -> Split:
         rollout = kept.rollout
         if is_under_way(rollout):
             canary = wanted.canary if wanted.canary in self._declared else None
             if wanted.stable not in self._declared and not self._is_held(wanted.stable):
-                return Roles(self._traffic.stable)
+                return Split(self._traffic.stable)
             salt = _salt(self._document, wanted.stable, canary, rollout.number)
-            return Roles(wanted.stable, canary, wanted.weight if canary is not None else 0.0, salt)
+            return Split(wanted.stable, canary, wanted.weight if canary is not None else 0.0, salt)
         traffic = self._traffic
         canary = traffic.canary if kept.stable == traffic.stable and traffic.canary != kept.stable else None
         number = rollout.number if rollout is not None else 0
-        return Roles(kept.stable, canary, 0.0, _salt(self._document, kept.stable, canary, number))
+        return Split(kept.stable, canary, 0.0, _salt(self._document, kept.stable, canary, number))
 
     def _is_held(self, version: str) -> bool:
         """Whether gateways still know a version that is no longer declared."""
         return self._sight.route is not None and version in self._sight.route.by_name
 
-    def _outdated(self, kept: Kept) -> str:
+    def _outdated(self, kept: Checkpoint) -> str:
         canary, said = self._traffic.canary, self._traffic.stable
         if is_under_way(kept.rollout) or kept.stable == said:
             return ""
@@ -236,7 +236,9 @@ class _Look:
 
     # Evidence
 
-    def _evidence(self, kept: Kept, rollout: Rollout | None) -> tuple[Kept, dict[str, tuple[Look, ...]] | None]:
+    def _evidence(
+        self, kept: Checkpoint, rollout: Rollout | None
+    ) -> tuple[Checkpoint, dict[str, tuple[Look, ...]] | None]:
         if rollout is None or not is_under_way(rollout):
             return kept, None
         sight, trial, route = self._sight, rollout.trial, self._sight.route
@@ -264,7 +266,7 @@ class _Look:
 
     # What is kept
 
-    def _noted(self, kept: Kept, before: Rollout | None) -> Kept:
+    def _noted(self, kept: Checkpoint, before: Rollout | None) -> Checkpoint:
         """With what the beginning or the end of a rollout changes."""
         rollout, sight = kept.rollout, self._sight
         if rollout is None or rollout == before:
@@ -275,7 +277,7 @@ class _Look:
             kept = replace(
                 kept,
                 began=sight.now,
-                taken=Taken(epoch),
+                taken=EvidenceLedger(epoch),
                 failures=Failures(count),
                 strikes={},
                 base=self._base(rollout),

@@ -10,7 +10,7 @@ from deployer.rollout.strategy import Plan
 
 
 @dataclass(frozen=True)
-class Happening:
+class Event:
     """An Event, a line, a message to a webhook."""
 
     reason: str
@@ -19,24 +19,24 @@ class Happening:
     warning: bool = False
 
 
-def happenings(before: Rollout | None, after: Rollout | None, plan: Plan | None) -> Iterator[Happening]:
+def happenings(before: Rollout | None, after: Rollout | None, plan: Plan | None) -> Iterator[Event]:
     """What has happened from one look to the next, in its order."""
     if after is None or after == before:
         return
     stable, canary = after.trial.stable, after.trial.canary
     if before is None or before.number != after.number:
-        yield Happening("RolloutBegun", f"{canary} is to follow {stable}: rollout {after.number}")
+        yield Event("RolloutBegun", f"{canary} is to follow {stable}: rollout {after.number}")
         before = None
     paused = before.paused if before is not None else None
     if after.paused is None and paused is not None and _goes_on(after):
-        yield Happening("Resumed", f"goes on with {canary} at {after.weight:g} %")
+        yield Event("Resumed", f"goes on with {canary} at {after.weight:g} %")
     if before is None or before.phase is not after.phase or before.step != after.step:
         yield from _entered(before, after, plan)
     if after.paused is not None and after.paused != paused:
-        yield Happening("Paused", f"{canary} stays at {after.weight:g} %: {after.paused}")
+        yield Event("Paused", f"{canary} stays at {after.weight:g} %: {after.paused}")
     if after.overdue and not (before is not None and before.overdue):
         why = after.judgement.reason if after.judgement is not None else "there is no evidence yet"
-        yield Happening("Overdue", f"{canary} at {after.weight:g} % can't go on within the deadline: {why}", True)
+        yield Event("Overdue", f"{canary} at {after.weight:g} % can't go on within the deadline: {why}", True)
 
 
 def figures(rollout: Rollout) -> tuple[str, ...]:
@@ -48,26 +48,26 @@ def _goes_on(rollout: Rollout) -> bool:
     return rollout.phase in (Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING)
 
 
-def _entered(before: Rollout | None, after: Rollout, plan: Plan | None) -> Iterator[Happening]:
+def _entered(before: Rollout | None, after: Rollout, plan: Plan | None) -> Iterator[Event]:
     stable, canary = after.trial.stable, after.trial.canary
     match after.phase:
         case Phase.STEP if plan is not None and after.step < len(plan.steps):
             weight, last = plan.steps[after.step], len(plan.steps)
             message = f"{canary} gets {weight:g} %, step {after.step + 1} of {last}: {after.reason}"
-            yield Happening("StepBegun", message)
+            yield Event("StepBegun", message)
         case Phase.PROMOTING:
-            yield Happening("Promoting", f"{canary} gets all traffic: {after.reason}")
+            yield Event("Promoting", f"{canary} gets all traffic: {after.reason}")
         case Phase.BAKING:
-            yield Happening("Promoted", f"{canary} has all traffic, and {stable} stays ready meanwhile: {after.reason}")
+            yield Event("Promoted", f"{canary} has all traffic, and {stable} stays ready meanwhile: {after.reason}")
         case Phase.PROMOTED if before is not None and before.phase is Phase.FINISHING:
-            yield Happening("Baked", f"{canary} is stable now in place of {stable}")
+            yield Event("Baked", f"{canary} is stable now in place of {stable}")
         case Phase.PROMOTED:
-            yield Happening("Promoted", f"{canary} is stable now in place of {stable}: {after.reason}")
+            yield Event("Promoted", f"{canary} is stable now in place of {stable}: {after.reason}")
         case Phase.RESTORING:
-            yield Happening("Undoing", f"{stable} gets all traffic again: {after.reason}", True)
+            yield Event("Undoing", f"{stable} gets all traffic again: {after.reason}", True)
         case Phase.ROLLED_BACK if before is not None and before.phase is Phase.RESTORING:
-            yield Happening("Undone", f"{stable} has all traffic again: {after.reason}", True)
+            yield Event("Undone", f"{stable} has all traffic again: {after.reason}", True)
         case Phase.ROLLING_BACK:
-            yield Happening("RollingBack", f"{canary} loses its traffic to {stable}: {after.reason}", True)
+            yield Event("RollingBack", f"{canary} loses its traffic to {stable}: {after.reason}", True)
         case Phase.ROLLED_BACK:
-            yield Happening("RolledBack", f"{stable} has all traffic again: {after.reason}", True)
+            yield Event("RolledBack", f"{stable} has all traffic again: {after.reason}", True)

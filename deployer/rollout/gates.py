@@ -8,8 +8,8 @@ from dataclasses import replace
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
 from deployer.rollout.analysis.signature import difference
-from deployer.rollout.checkpoint import Failures, Kept, Strikes
-from deployer.rollout.observation import Sight
+from deployer.rollout.checkpoint import Checkpoint, Failures, Strikes
+from deployer.rollout.observation import Observation
 from deployer.rollout.state import Rollout
 
 CRASHES = 3
@@ -20,7 +20,7 @@ APART = 10.0
 """Seconds between two such looks: nearer to each other they may have seen the same sample."""
 
 
-def watched(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sight) -> Kept:
+def watched(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, sight: Observation) -> Checkpoint:
     """With the canary's failures, and the user's metrics that are out of their limits while it has traffic."""
     count, _ = sight.failures.get(rollout.trial.canary, (0, ""))
     failures = Failures(count, kept.failures.total + max(0, count - kept.failures.seen))
@@ -36,7 +36,7 @@ def watched(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sigh
     return replace(kept, failures=failures, strikes=strikes)
 
 
-def abort_reasons(kept: Kept, rollout: Rollout, document: ModelDeployment, sight: Sight) -> Iterator[str]:
+def abort_reasons(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, sight: Observation) -> Iterator[str]:
     """Why the canary has to go at once."""
     stable, canary = rollout.trial.stable, rollout.trial.canary
     if kept.failures.total >= CRASHES:
@@ -53,7 +53,7 @@ def abort_reasons(kept: Kept, rollout: Rollout, document: ModelDeployment, sight
             yield f"{_shown(metric, sight.metrics.get(metric.name))} in {strikes.count} looks in a row"
 
 
-def hold_reasons(document: ModelDeployment, sight: Sight) -> Iterator[str]:
+def hold_reasons(document: ModelDeployment, sight: Observation) -> Iterator[str]:
     """Why the canary may not go on yet."""
     for source in sight.unread:
         yield f"{source} can't be asked for evidence"

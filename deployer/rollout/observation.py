@@ -12,7 +12,7 @@ from gateway.contract import route_table
 
 
 @dataclass(frozen=True)
-class Sight:
+class Observation:
     """`now`: seconds since 1970, since it goes on over restarts. `route`: as gateways were last given it; `settled`:
     every gateway that serves has it in force. `ready`: for each version the replicas that answer and are warmed,
     `desired`: those that there should be. A canary is ready only once its signature was asked for. `readings`: what the

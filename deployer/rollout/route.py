@@ -16,12 +16,12 @@ from dataclasses import replace
 
 from deployer.document.model import ModelDeployment
 from deployer.document.units import seconds
-from deployer.rollout.controller import Roles
+from deployer.rollout.controller import Split
 from gateway.contract import route_table
 
 
 def route(
-    before: route_table.Deployment | None, document: ModelDeployment, ready: Container[str], roles: Roles
+    before: route_table.Deployment | None, document: ModelDeployment, ready: Container[str], roles: Split
 ) -> route_table.Deployment:
     """The route that follows `before`; where its versions answer is left to say.
 
@@ -59,12 +59,12 @@ def route(
 
 def _answered(
     before: route_table.Deployment | None,
-    roles: Roles,
+    roles: Split,
     ready: Container[str],
     declared: Container[str],
     *,
     by_hand: bool,
-) -> Roles:
+) -> Split:
     """The roles, as far as versions are ready for them."""
     if before is not None and before.stable != roles.stable and roles.stable not in ready:
         if not by_hand and before.canary == roles.stable and before.canary in declared:

@@ -36,7 +36,7 @@ SETTLING = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class Step:
     """What to keep, and what to want: the split, and for each version the percentage that it needs capacity for."""
 
     rollout: Rollout | None
@@ -44,7 +44,7 @@ class Tick:
     capacity: Mapping[str, float]
 
 
-def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Tick:
+def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Step:
     """One look at a rollout. `plan` is None where the document has none (any more)."""
     if rollout is None or rollout.phase in OVER:
         rollout = _begun(rollout, plan, seen)
@@ -61,7 +61,7 @@ def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Tick:
         rollout = _rolled_back(rollout, seen, "the document's versions have changed")
     else:
         rollout = _active(rollout, plan, seen)
-    return Tick(rollout, *_wanted(rollout, seen))
+    return Step(rollout, *_wanted(rollout, seen))
 
 
 def _begun(old: Rollout | None, plan: Plan | None, seen: Seen) -> Rollout | None:

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from deployer.document.fields import Label
 from deployer.rollout.analysis.verdict import Finding, Verdict
-from deployer.rollout.checkpoint import Kept, Record
+from deployer.rollout.checkpoint import Checkpoint, Record
 from deployer.rollout.state import Phase
 from deployer.rollout.strategy import Plan
 
@@ -134,7 +134,7 @@ class RolloutStatus(Part):
     """When the evidence was last written here; that is a few seconds behind what is known."""
 
 
-def told(kept: Kept, plan: Plan | None, doubts: tuple[str, ...] = ()) -> RolloutStatus | None:
+def told(kept: Checkpoint, plan: Plan | None, doubts: tuple[str, ...] = ()) -> RolloutStatus | None:
     """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now,
     `doubts` as the last look had them."""
     rollout = kept.rollout

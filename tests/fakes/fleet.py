@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Look, Objective, Verdict
 from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.state_machine import Tick, tick
+from deployer.rollout.state_machine import Step, tick
 from deployer.rollout.strategy import Pause, Plan
 
 ERRORS, SLOW = Objective("errors", 2.0, limit=0.5), Objective("slow", 2.0, anew=True)
@@ -96,7 +96,7 @@ class Fleet:
 
     # What the deployer does.
 
-    def look(self, readable: Sequence[str] | None = ("errors", "slow"), doubt: bool = False, killed: str = "") -> Tick:
+    def look(self, readable: Sequence[str] | None = ("errors", "slow"), doubt: bool = False, killed: str = "") -> Step:
         """One look; its effects end after the one named `killed`."""
         before = self.kept
         seen = Seen(
@@ -140,7 +140,7 @@ class Fleet:
 
     # What must be true.
 
-    def _check(self, before: Rollout | None, seen: Seen, told: Tick) -> None:
+    def _check(self, before: Rollout | None, seen: Seen, told: Step) -> None:
         after, route = told.rollout, told.route
         assert 0 <= route.weight <= 100
         assert route.canary is not None or route.weight == 0

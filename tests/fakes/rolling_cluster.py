@@ -12,7 +12,7 @@ from deployer.kubernetes.rollout.checkpoint_codec import unpacked
 from deployer.kubernetes.status.model import read
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.evidence import Count, Reading
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 from deployer.rollout.state import Phase, Rollout
 from deployer.rollout.status import RolloutStatus
 from tests.fakes.cluster import World
@@ -33,7 +33,7 @@ class RollingWorld(World):
         self.asked = frozenset({"v1", "v2", "v3"})
         self.more: dict[str, Any] = {}
         """What is heard besides."""
-        self.told: list[Happening] = []
+        self.told: list[Event] = []
         self.notices: list[Notify] = []
         self.said = 0
         self._counts: dict[tuple[str, int], list[int]] = {}

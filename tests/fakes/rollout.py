@@ -9,10 +9,10 @@ from typing import Any
 from deployer.document.model import ModelDeployment
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.evidence import Count, Reading
-from deployer.rollout.checkpoint import Kept
+from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, decide
-from deployer.rollout.events import Happening
-from deployer.rollout.observation import Sight
+from deployer.rollout.events import Event
+from deployer.rollout.observation import Observation
 from deployer.rollout.route import route
 from deployer.rollout.state import Order, Phase, Rollout
 from gateway.contract import route_table
@@ -42,7 +42,7 @@ class World:
         self.route: route_table.Deployment | None = None
         self.kept: str | None = None
         self.floors: dict[str, int] = {}
-        self.told: list[Happening] = []
+        self.told: list[Event] = []
         self.source = "gateway"
         self.counts: dict[tuple[str, int], list[int]] = {}
         self.more: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class World:
         return rollout
 
     @property
-    def known(self) -> Kept:
+    def known(self) -> Checkpoint:
         assert self.kept is not None
         return keeping.read(self.kept)
 
@@ -73,14 +73,14 @@ class World:
     def reasons(self) -> list[str]:
         return [happening.reason for happening in self.told]
 
-    def sight(self) -> Sight:
+    def sight(self) -> Observation:
         desired = {
             version.name: max(version.replicas[0], self.base.get(version.name, 0), self.floors.get(version.name, 0))
             for version in self.document.spec.versions
         }
         epoch = self.route.epoch if self.route is not None else 0
         counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self.counts.items())
-        sight = Sight(
+        sight = Observation(
             now=self.now,
             route=self.route,
             settled=True,

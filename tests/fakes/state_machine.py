@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.rollout.analysis.verdict import Look, Objective
 from deployer.rollout.state import Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.state_machine import Tick, tick
+from deployer.rollout.state_machine import Step, tick
 from deployer.rollout.strategy import Plan
 
 ERRORS, SLOW = Objective("errors", 2.0), Objective("slow", 2.0, anew=True)
@@ -45,7 +45,7 @@ class World:
         self.now = 1_000.0
         self.route = Route("v1")
         self.rollout: Rollout | None = None
-        self.told = Tick(None, self.route, {})
+        self.told = Step(None, self.route, {})
         self.orders = 0
 
     def tick(self, seconds: float = 1, *, order: Order | None = None, obeys: bool = True, **seen: Any) -> Rollout:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from deployer.kubernetes.objects.kinds import Object
 from deployer.kubernetes.status.model import DeploymentStatus
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Apply:
 class Tell:
     """Make an Event."""
 
-    happening: Happening
+    happening: Event
 
 
 @dataclass(frozen=True)

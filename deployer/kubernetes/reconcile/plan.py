@@ -23,7 +23,7 @@ from deployer.rollout import checkpoint as keeping
 from deployer.rollout import controller
 from deployer.rollout.controller import Decision
 from deployer.rollout.notify.cloudevent import event
-from deployer.rollout.observation import Sight
+from deployer.rollout.observation import Observation
 from deployer.rollout.route import route
 from deployer.rollout.state import Phase
 from gateway.contract import route_table
@@ -120,13 +120,13 @@ def _version(made: Object) -> str | None:
     return made["metadata"]["labels"].get(VERSION_LABEL)  # type: ignore[no-any-return]
 
 
-def _observation(observed: Observed) -> Sight:
+def _observation(observed: Observed) -> Observation:
     status, route, heard, versions = observed.status, observed.route, observed.heard, observed.versions
     rollout = status.rollout if status is not None else None
     unready = set(observed.astray)
     if rollout is not None and rollout.phase is Phase.WARMING and rollout.canary not in heard.asked:
         unready.add(rollout.canary)
-    return Sight(
+    return Observation(
         now=observed.now,
         route=route,
         settled=route is not None and heard.in_force is not None and heard.in_force >= route.epoch,

@@ -14,8 +14,8 @@ from deployer.kubernetes.rollout.checkpoint_codec import packed
 from deployer.kubernetes.status.model import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
 from deployer.kubernetes.status.version_health import VersionFacts
 from deployer.rollout import checkpoint as keeping
-from deployer.rollout.checkpoint import Kept
-from deployer.rollout.controller import Decision, Roles
+from deployer.rollout.checkpoint import Checkpoint
+from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import is_under_way
 from deployer.rollout.status import RolloutStatus, seconds, time
@@ -62,7 +62,7 @@ def as_decided(
         [_Statement("Accepted", True, "Valid"), ready, progressing, degraded, *_standing(named)],
         DeploymentStatus(
             rollout=decision.status,
-            rollout_state=packed(keeping.write(checkpoint)) if checkpoint != Kept() else None,
+            rollout_state=packed(keeping.write(checkpoint)) if checkpoint != Checkpoint() else None,
             rollouts=decision.history,
             order=observed.order[0],
         ),
@@ -203,7 +203,7 @@ def _degraded(observed: Observed, changes: Changes, named: _Named) -> _Statement
     return _Statement("Degraded", True, troubles[0][0], "; ".join(message for _, message in troubles))
 
 
-def _late(route: route_table.Deployment, asked: Roles) -> str:
+def _late(route: route_table.Deployment, asked: Split) -> str:
     """In which way the route is not what the spec or its rollout asks for."""
     if route.stable != asked.stable:
         return f"{route.stable} is stable until {asked.stable} is ready"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deployer.kubernetes.objects.kinds import Object
 from deployer.kubernetes.status.model import ConditionType, DeploymentStatus
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 from deployer.rollout.state import is_under_way
 
 REPORTER = "turnout-operator"
@@ -23,17 +23,17 @@ _WARNINGS: tuple[ConditionType, ...] = (
 """Those of rollouts are not among them: of a rollout is told what happens to it."""
 
 
-def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:
+def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Event]:
     """What happened between the two: a version became ready, weight is in force, a warning came or changed."""
     was = {version.name: version.ready for version in before.versions} if before else {}
     for version in after.versions:
         if version.ready and not was.get(version.name):
-            yield Happening("VersionReady", f"version {version.name} is ready")
+            yield Event("VersionReady", f"version {version.name} is ready")
     rollouts = [status.rollout for status in (before, after) if status is not None]
     if not any(map(is_under_way, rollouts)):  # else each step is told, with its reason
         yield from _traffic(before, after)
     if after.order is not None and after.order.refused and after.order != (before.order if before else None):
-        yield Happening("OrderRefused", after.order.refused, True)
+        yield Event("OrderRefused", after.order.refused, True)
     known = {c.type: c for c in before.conditions} if before else {}
     for condition in after.conditions:
         bad = "False" if condition.type == "Accepted" else "True"
@@ -45,23 +45,23 @@ def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iter
             continue  # said by the other one
         earlier = known.get(condition.type)
         if earlier is None or (earlier.status, earlier.message) != (condition.status, condition.message):
-            yield Happening(condition.reason, condition.message, True)
+            yield Event(condition.reason, condition.message, True)
 
 
-def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Happening]:
+def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Event]:
     old, new = before.route if before else None, after.route
     if new is None or (old is not None and old.epoch == new.epoch):
         return
     if old is not None and old.stable != new.stable:
-        yield Happening("Promoted", f"version {new.stable} is stable now, instead of {old.stable}")
+        yield Event("Promoted", f"version {new.stable} is stable now, instead of {old.stable}")
     if new.canary is not None and (new.weight or (old is not None and old.weight)):
         share = f"{new.weight:g} % of the requests go to {new.canary}, the others to {new.stable}"
-        yield Happening("WeightInForce", share)
+        yield Event("WeightInForce", share)
     elif old is not None and old.weight:
-        yield Happening("WeightInForce", f"all requests go to {new.stable}")
+        yield Event("WeightInForce", f"all requests go to {new.stable}")
 
 
-def event(happening: Happening, resource: Object, now: str) -> Object:
+def event(happening: Event, resource: Object, now: str) -> Object:
     """The Event for `resource`, whose status it follows from. Its name follows from both: it is told once, whoever
     tries to again, and told anew when it happens again."""
     metadata, kind = resource["metadata"], "Warning" if happening.warning else "Normal"

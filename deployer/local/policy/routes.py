@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.controller import Roles
+from deployer.rollout.controller import Split
 from deployer.rollout.route import route
 from gateway.contract import route_table
 from gateway.contract.route_table import Endpoint, RouteTable
@@ -15,7 +15,7 @@ Ready = Mapping[tuple[str, str], Sequence[Endpoint]]
 
 
 def routes(
-    previous: RouteTable, documents: Sequence[ModelDeployment], ready: Ready, roles: Mapping[str, Roles]
+    previous: RouteTable, documents: Sequence[ModelDeployment], ready: Ready, roles: Mapping[str, Split]
 ) -> RouteTable:
     """The table that follows `previous`: with the next revision, or `previous` itself if nothing is to change.
 
@@ -42,7 +42,7 @@ def _deployment(
     before: route_table.Deployment | None,
     document: ModelDeployment,
     ready: Mapping[str, Sequence[Endpoint]],
-    roles: Roles,
+    roles: Split,
 ) -> route_table.Deployment:
     endpoints = {version: tuple(found) for version, found in ready.items() if found}
     after = route(before, document, endpoints, roles)

@@ -69,7 +69,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Taken:
+class EvidenceLedger:
     """What of the evidence was taken into account in one rollout.
 
     `after`: epochs up to this one are none of the rollout's, or long over. `epochs`: the canary's share (0 to 1) in
@@ -87,7 +87,7 @@ class Taken:
     steady: int | None = None
     dropped: int = 0
 
-    def knowing(self, epoch: int, share: float) -> Taken:
+    def knowing(self, epoch: int, share: float) -> EvidenceLedger:
         """The same, where `epoch` has that share of the canary's. Of too many epochs the oldest are over."""
         if epoch <= self.after or self.epochs.get(epoch) == share:
             return self
@@ -111,7 +111,9 @@ class Arms:
     steady: int | None
 
 
-def taken(before: Taken, arms: Arms, readings: Sequence[Reading], now: float) -> tuple[Taken, dict[str, list[Look]]]:
+def taken(
+    before: EvidenceLedger, arms: Arms, readings: Sequence[Reading], now: float
+) -> tuple[EvidenceLedger, dict[str, list[Look]]]:
     """What is taken with these readings, and by signal the looks that are new.
 
     Requests with a key are looked at apart: what is new of them in the comparison are buckets, and those don't tell
@@ -215,7 +217,9 @@ def _difference(count: Count, mark: Count | None) -> Count:
     return Count(*count[:3], *(there - before for there, before in zip(count[3:], mark[3:], strict=True)))
 
 
-def _merged(before: Taken, arms: Arms, readings: Iterable[Reading]) -> tuple[dict[str, Buckets], int, dict[str, Fresh]]:
+def _merged(
+    before: EvidenceLedger, arms: Arms, readings: Iterable[Reading]
+) -> tuple[dict[str, Buckets], int, dict[str, Fresh]]:
     """By signal the buckets with those of the readings, all that were met, and by signal what of it is new."""
     canary, stable = dict.fromkeys(("requests", *SIGNALS), 0), dict.fromkeys(SIGNALS, 0)
     for reading in readings:
@@ -232,7 +236,7 @@ def _merged(before: Taken, arms: Arms, readings: Iterable[Reading]) -> tuple[dic
     return {signal: buckets for signal, (buckets, _) in merged.items()}, before.met | canary["requests"], fresh
 
 
-def _shares(before: Taken, steady: int | None) -> tuple[float, float]:
+def _shares(before: EvidenceLedger, steady: int | None) -> tuple[float, float]:
     """The least and the greatest share of the epochs that may have been in force since the look before."""
     if steady is not None and steady == before.steady:
         return before.epochs[steady], before.epochs[steady]

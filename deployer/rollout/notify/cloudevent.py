@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 from deployer.rollout.state import Rollout
 from deployer.rollout.status import time
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
-def event(deployment: str, rollout: Rollout | None, happening: Happening, now: float) -> dict[str, Any]:
+def event(deployment: str, rollout: Rollout | None, happening: Event, now: float) -> dict[str, Any]:
     """What is sent of `happening`, which was seen at `now` (seconds since 1970) in the `deployment` (namespace/name).
 
     Its id is another for each happening, so that who gets it twice can tell.

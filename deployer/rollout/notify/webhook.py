@@ -38,7 +38,7 @@ class _Notice(NamedTuple):
     body: bytes
 
 
-class Notices:
+class Webhooks:
     """Sends notices from a thread of its own, a few times where that fails. What can't be sent is logged.
 
     An address is a secret: it may hold a password or a token, in its path too. So only its host is logged.

@@ -14,8 +14,8 @@ from deployer.local.policy.status import Condition
 from deployer.local.replicas import Replica
 from deployer.local.reporter import Facts, Reporter, VersionFacts, changes, describe
 from deployer.local.state_folder import Record, State, digest
-from deployer.rollout.checkpoint import Kept
-from deployer.rollout.controller import Decision, Roles
+from deployer.rollout.checkpoint import Checkpoint
+from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import Phase as RolloutPhase
 from deployer.rollout.state import Rollout, Trial
 from deployer.rollout.strategy import of
@@ -35,7 +35,7 @@ DOCUMENT = ModelDeployment.model_validate(
     }
 )
 ENDPOINTS = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in ("v1", "v2")}
-ROLES = {KEY: Roles.of(DOCUMENT)}
+ROLES = {KEY: Split.of(DOCUMENT)}
 
 
 def replica(version: str, phase: Phase, reason: str = "") -> Replica:
@@ -119,31 +119,31 @@ def test_only_traffic_that_moves_is_told() -> None:
     assert list(changes(both, RouteTable(revision=9))) == ["default/digits: out of the route table (9)"]
 
 
-def in_rollout(phase: RolloutPhase, roles: Roles, outdated: str = "") -> Facts:
+def in_rollout(phase: RolloutPhase, roles: Split, outdated: str = "") -> Facts:
     """The rollout stands so, and the route is as it wants."""
     known = facts("v1", "v2")
     rollout = Rollout(Trial("v1", "v2"), of(RolloutSpec()), entered=0.0, phase=phase, weight=roles.weight, handled="t")
-    decision = Decision(Kept(rollout), roles, {}, hold_reasons=("a doubt",), outdated=outdated)
+    decision = Decision(Checkpoint(rollout), roles, {}, hold_reasons=("a doubt",), outdated=outdated)
     table = local.routes(RouteTable(revision=1), [DOCUMENT], ENDPOINTS, {KEY: roles})
     return replace(known, table=table, revision=table.revision, decisions={KEY: decision})
 
 
 def test_a_rollout_says_what_is_wanted() -> None:
-    status = describe(DOCUMENT, in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 5.0)))
+    status = describe(DOCUMENT, in_rollout(RolloutPhase.STEP, Split("v1", "v2", 5.0)))
     assert (status.routed, status.settled, status.order) == (True, True, "t")
     assert [(v.name, v.role, v.share) for v in status.versions] == [("v1", "stable", 95), ("v2", "canary", 5)]
     assert status.rollout is not None
     assert (status.rollout.phase, status.rollout.weight, status.rollout.doubts) == ("step", 5, ("a doubt",))
-    promoted = describe(DOCUMENT, in_rollout(RolloutPhase.PROMOTED, Roles("v2"), "v3 is not tried"))
+    promoted = describe(DOCUMENT, in_rollout(RolloutPhase.PROMOTED, Split("v2"), "v3 is not tried"))
     assert [(v.name, v.role, v.share) for v in promoted.versions] == [("v1", None, 0), ("v2", "stable", 100)]
     assert promoted.message == "v3 is not tried"
 
 
 def test_all_is_as_declared_once_a_rollout_is_over(tmp_path: Path) -> None:
     reporter = Reporter(State(tmp_path))
-    assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 5.0)))
-    assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Roles("v1", "v2", 25.0)))
-    assert reporter.write([DOCUMENT], in_rollout(RolloutPhase.PROMOTED, Roles("v2")))
+    assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Split("v1", "v2", 5.0)))
+    assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Split("v1", "v2", 25.0)))
+    assert reporter.write([DOCUMENT], in_rollout(RolloutPhase.PROMOTED, Split("v2")))
 
 
 def test_what_the_gateway_refuses_is_not_in_force() -> None:

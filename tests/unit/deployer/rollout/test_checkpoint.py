@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from deployer.rollout.analysis.buckets import Buckets
-from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, Source, Taken
-from deployer.rollout.checkpoint import HISTORY, Failures, Kept, Record, Strikes, read, write
+from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, EvidenceLedger, Source
+from deployer.rollout.checkpoint import HISTORY, Checkpoint, Failures, Record, Strikes, read, write
 from deployer.rollout.state import Order
 from gateway.contract.evidence import BUCKETS, SIGNALS
 from tests.fakes.rollout import World, declared
@@ -16,7 +16,7 @@ from tests.fakes.rollout import World, declared
 RECORD = Record(1, "v1", "v2", "rolled back", "errors: 5 %", 10.0, 20.5, ("errors: 5 %",))
 
 
-def full() -> Kept:
+def full() -> Checkpoint:
     """As large as it gets: with sticky keys, of which half are bad, and many gateways in many steps."""
     bits = (1 << BUCKETS) - 1
     counts = tuple(
@@ -31,7 +31,7 @@ def full() -> Kept:
     world.look()
     return replace(
         world.known,
-        taken=Taken(
+        taken=EvidenceLedger(
             after=3,
             epochs={epoch: epoch / 100 for epoch in range(EPOCHS)},
             sources={f"{index:016x}": Source(1.5e9, counts, (2, 3)) for index in range(SOURCES)},
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_again() -> None:
     assert kept.rollout.evidence[0].canary_requests > 0
     assert kept.rollout.judgement is not None
     assert read(write(kept)) == kept
-    assert read(write(Kept())) == Kept()
+    assert read(write(Checkpoint())) == Checkpoint()
 
 
 def test_it_stays_well_below_what_an_object_may_have() -> None:
@@ -66,15 +66,15 @@ def test_it_stays_well_below_what_an_object_may_have() -> None:
     ["", "{", "null", "[]", '"text"', '{"rollout": 3}', '{"rollout": {"phase": "flying"}}', '{"history": [{}]}'],
 )
 def test_what_nobody_can_read_is_told_to_be_lost(text: str) -> None:
-    assert read(text) == Kept(lost=True)
+    assert read(text) == Checkpoint(lost=True)
 
 
 def test_what_a_newer_release_adds_is_passed_over() -> None:
-    assert read('{"stable": "v1", "said": "v1", "moon": "full"}') == Kept(stable="v1", said="v1")
+    assert read('{"stable": "v1", "said": "v1", "moon": "full"}') == Checkpoint(stable="v1", said="v1")
 
 
 def test_the_newest_records_are_kept() -> None:
-    kept = Kept()
+    kept = Checkpoint()
     for number in range(HISTORY + 3):
         kept = replace(kept, history=kept.recorded(replace(RECORD, number=number)))
     assert [record.number for record in kept.history] == list(range(3, HISTORY + 3))

@@ -10,7 +10,7 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature, Tensor
-from deployer.rollout.controller import Roles
+from deployer.rollout.controller import Split
 from deployer.rollout.state import Order, Phase
 from tests.fakes.rollout import ROLLOUT, World, declared
 
@@ -42,7 +42,7 @@ def promoted() -> World:
 def test_without_a_rollout_the_roles_are_the_documents() -> None:
     world = World(declared(rollout=None, traffic={"weight": 30.0, "sticky": {"header": "x-user"}}))
     made = world.look()
-    assert made.roles == Roles("v1", "v2", 30, "default/digits v1 v2 0")
+    assert made.roles == Split("v1", "v2", 30, "default/digits v1 v2 0")
     assert (made.floors, made.events, made.outdated) == ({}, (), "")
     assert world.split == ("v1", "v2", 30)
     assert world.route is not None

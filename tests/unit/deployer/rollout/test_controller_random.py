@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deployer.document.model import ModelDeployment
 from deployer.rollout.analysis.verdict import Verdict
-from deployer.rollout.checkpoint import Kept
+from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision
 from deployer.rollout.state import OVER, Order, Phase
 from tests.fakes.rollout import ROLLOUT, World, declared
@@ -58,12 +58,12 @@ class _Checked(World):
         """Requests that any version had, by gateways' counts."""
 
     def look(self, *, dies: bool = False) -> Decision:
-        before = self.known if self.kept is not None else Kept()
+        before = self.known if self.kept is not None else Checkpoint()
         made = super().look(dies=dies)
         self._holds(before, made)
         return made
 
-    def _holds(self, before: Kept, made: Decision) -> None:
+    def _holds(self, before: Checkpoint, made: Decision) -> None:
         roles, kept = made.roles, made.checkpoint
         declared = self.document.by_name
         under = kept.rollout is not None and kept.rollout.phase not in OVER
@@ -86,7 +86,7 @@ class _Checked(World):
             needed = min(most, kept.base)
             assert made.floors.get(kept.rollout.trial.stable, least) >= needed
 
-    def _is_earned(self, before: Kept, made: Decision) -> None:
+    def _is_earned(self, before: Checkpoint, made: Decision) -> None:
         """No step is passed without evidence, but by a person's word."""
         after, old = made.checkpoint.rollout, before.rollout
         assert after is not None

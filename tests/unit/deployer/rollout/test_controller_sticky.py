@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from deployer.rollout.analysis.evidence import Count, Reading
-from deployer.rollout.observation import Sight
+from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase
 from gateway.routing.sticky import Cohort, cohort
 from tests.fakes.rollout import ROLLOUT, World, declared
@@ -60,7 +60,7 @@ class Keyed(World):
                 if bad:
                     self.bits[version]["errors"] |= bit
 
-    def sight(self) -> Sight:
+    def sight(self) -> Observation:
         epoch = self.route.epoch if self.route is not None else 0
         counts = tuple(Count(v, e, self.keyed, n, bad, 0, 0) for (v, e), (n, bad) in self.counts.items())
         bits = {version: dict(of) for version, of in self.bits.items()} if self.keyed else {}

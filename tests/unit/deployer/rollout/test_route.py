@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.controller import Roles
+from deployer.rollout.controller import Split
 from deployer.rollout.route import route
 from gateway.contract import route_table
 from tests.fakes.deployments import deployment
@@ -33,13 +33,13 @@ def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | 
             "spec": {**spec, "versions": [{"name": "v1", "model": "/models/digits/3"}], "traffic": {"stable": "v1"}},
         }
     )
-    told = route(None, document, {"v1"}, Roles.of(document))
+    told = route(None, document, {"v1"}, Split.of(document))
     assert (told.runtime, [version.servable for version in told.versions]) == (runtime, [servable])
 
 
 def made(
     before: route_table.Deployment | None,
-    roles: Roles,
+    roles: Split,
     ready: set[str],
     *versions: str,
     rollout: bool = True,
@@ -58,42 +58,42 @@ def split(route: route_table.Deployment) -> tuple[str, str | None, float, int]:
 
 def test_the_epoch_rises_with_each_change_of_the_split_and_with_nothing_else() -> None:
     both = {"v1", "v2"}
-    first = made(None, Roles("v1", "v2", 0, "s 1"), both)
+    first = made(None, Split("v1", "v2", 0, "s 1"), both)
     assert split(first) == ("v1", "v2", 0, 0)
-    assert split(made(first, Roles("v1", "v2", 0, "s 2"), both)) == ("v1", "v2", 0, 0)
-    second = made(first, Roles("v1", "v2", 5, "s 1"), both)
+    assert split(made(first, Split("v1", "v2", 0, "s 2"), both)) == ("v1", "v2", 0, 0)
+    second = made(first, Split("v1", "v2", 5, "s 1"), both)
     assert split(second) == ("v1", "v2", 5, 1)
-    assert split(made(second, Roles("v2"), both)) == ("v2", None, 0, 2)
+    assert split(made(second, Split("v2"), both)) == ("v2", None, 0, 2)
 
 
 def test_by_hand_a_canary_that_is_not_ready_has_no_weight_and_in_a_rollout_it_keeps_it() -> None:
-    before = made(None, Roles("v1", "v2", 5), {"v1", "v2"})
-    assert made(before, Roles("v1", "v2", 5), {"v1"}, rollout=False).weight == 0
-    assert made(before, Roles("v1", "v2", 5), {"v1"}).weight == 5
-    assert made(before, Roles("v1", "v2", 5), set()).weight == 5
+    before = made(None, Split("v1", "v2", 5), {"v1", "v2"})
+    assert made(before, Split("v1", "v2", 5), {"v1"}, rollout=False).weight == 0
+    assert made(before, Split("v1", "v2", 5), {"v1"}).weight == 5
+    assert made(before, Split("v1", "v2", 5), set()).weight == 5
 
 
 def test_what_was_stable_is_held_until_its_successor_is_ready() -> None:
-    before = made(None, Roles("v1"), {"v1"}, "v1")
-    held = made(before, Roles("v2"), {"v1"}, "v2")
+    before = made(None, Split("v1"), {"v1"}, "v1")
+    held = made(before, Split("v2"), {"v1"}, "v2")
     assert split(held) == ("v1", None, 0, 0)
     assert [version.name for version in held.versions] == ["v2", "v1"]
-    assert split(made(held, Roles("v2"), {"v1", "v2"}, "v2")) == ("v2", None, 0, 1)
+    assert split(made(held, Split("v2"), {"v1", "v2"}, "v2")) == ("v2", None, 0, 1)
 
 
 def test_a_promoted_canary_that_does_not_answer_for_a_moment_keeps_all_it_had() -> None:
-    before = made(None, Roles("v1", "v2", 100, "s"), {"v1", "v2"})
-    assert split(made(before, Roles("v2"), {"v1"})) == ("v1", "v2", 100, 0)
-    assert split(made(before, Roles("v2"), {"v1", "v2"})) == ("v2", None, 0, 1)
+    before = made(None, Split("v1", "v2", 100, "s"), {"v1", "v2"})
+    assert split(made(before, Split("v2"), {"v1"})) == ("v1", "v2", 100, 0)
+    assert split(made(before, Split("v2"), {"v1", "v2"})) == ("v2", None, 0, 1)
 
 
 def test_a_canary_that_is_stable_is_no_canary() -> None:
-    assert split(made(None, Roles("v1", "v1", 0), {"v1"})) == ("v1", None, 0, 0)
+    assert split(made(None, Split("v1", "v1", 0), {"v1"})) == ("v1", None, 0, 0)
 
 
 def test_keys_rules_and_limits_are_told() -> None:
     traffic = {"sticky": {"header": "x-user"}, "match": [{"header": {"x-cohort": "beta"}, "version": "v2"}]}
-    told = made(None, Roles("v1", "v2", 5, "default/digits v1 v2 1"), {"v1", "v2"}, traffic=traffic)
+    told = made(None, Split("v1", "v2", 5, "default/digits v1 v2 1"), {"v1", "v2"}, traffic=traffic)
     assert told.salt == "default/digits v1 v2 1"
     assert told.sticky == route_table.Sticky(header="x-user")
     assert told.match == (route_table.Match(header={"x-cohort": "beta"}, version="v2"),)
@@ -101,5 +101,5 @@ def test_keys_rules_and_limits_are_told() -> None:
 
 
 def test_without_keys_and_rollouts_there_is_no_salt_and_no_limit() -> None:
-    told = made(None, Roles("v1", "v2", 5, "default/digits v1 v2 0"), {"v1", "v2"}, rollout=False)
+    told = made(None, Split("v1", "v2", 5, "default/digits v1 v2 0"), {"v1", "v2"}, rollout=False)
     assert (told.salt, told.sticky, told.match, told.slow) == ("", None, (), None)

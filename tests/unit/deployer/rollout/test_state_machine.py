@@ -9,7 +9,7 @@ import pytest
 
 from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Verdict
 from deployer.rollout.state import OVER, Order, Phase, Route, Seen, Trial
-from deployer.rollout.state_machine import SETTLING, Tick, tick
+from deployer.rollout.state_machine import SETTLING, Step, tick
 from tests.fakes.state_machine import (
     ALL,
     ERRORS,
@@ -58,7 +58,7 @@ def test_a_good_version_goes_all_the_way() -> None:
 def test_nothing_begins_without_a_plan_or_a_trial_or_where_another_is_stable() -> None:
     for world in (World(plan=None), World(trial=None), World(trial=Trial("v0", "v2"))):
         world.told = tick(None, world.plan, Seen(0, world.trial, world.route, True, ALL))
-        assert world.told == Tick(None, Route("v1"), {"v1": 100})
+        assert world.told == Step(None, Route("v1"), {"v1": 100})
 
 
 def test_the_canary_waits_until_it_is_ready_and_large_enough() -> None:
@@ -271,7 +271,7 @@ def test_a_roll_back_is_over_once_no_gateway_gives_the_canary_anything() -> None
     rollout = world.tick()
     assert rollout.phase is Phase.ROLLED_BACK
     assert "the canary is worse" in rollout.reason
-    assert world.told == Tick(rollout, Route("v1", "v2", 0), {"v1": 100})
+    assert world.told == Step(rollout, Route("v1", "v2", 0), {"v1": 100})
 
 
 def test_a_roll_back_on_the_way_up_keeps_the_greater_capacity() -> None:
@@ -341,7 +341,7 @@ def test_a_promotion_can_be_undone(order: Order) -> None:
     assert (rollout.phase, rollout.reason) == (Phase.RESTORING, "undone by hand")
     for _ in range(3):
         world.tick(capacity=slow)
-        assert world.told == Tick(rollout, Route("v2"), {"v1": 100, "v2": 100})
+        assert world.told == Step(rollout, Route("v2"), {"v1": 100, "v2": 100})
     world.tick(obeys=False)
     assert world.told.route == Route("v1")
     world.route = Route("v1", "v2", 0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout.notify.webhook import MOST, Notices
+from deployer.rollout.notify.webhook import MOST, Webhooks
 
 LONG = 20.0
 """Seconds within which anything has to happen."""
@@ -60,8 +60,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def notices() -> Iterator[Notices]:
-    made = Notices(pauses=(0.0, 0.0))
+def notices() -> Iterator[Webhooks]:
+    made = Webhooks(pauses=(0.0, 0.0))
     yield made
     made.close()
 
@@ -80,7 +80,7 @@ def until_said(caplog: pytest.LogCaptureFixture, words: str) -> str:
     raise AssertionError(f"never said {words!r}: {caplog.messages}")
 
 
-def test_it_arrives_as_a_cloudevent(receiver: Receiver, notices: Notices) -> None:
+def test_it_arrives_as_a_cloudevent(receiver: Receiver, notices: Webhooks) -> None:
     notices.send(f"http://{receiver.host}/hook?token=t", event())
     path, headers, body = receiver.got.get(timeout=LONG)
     assert (path, body) == ("/hook?token=t", event())
@@ -88,7 +88,7 @@ def test_it_arrives_as_a_cloudevent(receiver: Receiver, notices: Notices) -> Non
 
 
 @pytest.mark.parametrize("answer", [429, 500, 503])
-def test_what_is_refused_for_now_is_sent_again(receiver: Receiver, notices: Notices, answer: int) -> None:
+def test_what_is_refused_for_now_is_sent_again(receiver: Receiver, notices: Webhooks, answer: int) -> None:
     receiver.answers.put(answer)
     receiver.answers.put(answer)
     notices.send(f"http://{receiver.host}", event())
@@ -96,7 +96,7 @@ def test_what_is_refused_for_now_is_sent_again(receiver: Receiver, notices: Noti
 
 
 def test_it_is_given_up_after_some_tries(
-    receiver: Receiver, notices: Notices, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, notices: Webhooks, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
         receiver.answers.put(503)
@@ -109,7 +109,7 @@ def test_it_is_given_up_after_some_tries(
 
 @pytest.mark.parametrize("answer", [302, 400, 404])
 def test_what_is_refused_for_good_is_not_sent_again(
-    receiver: Receiver, notices: Notices, caplog: pytest.LogCaptureFixture, answer: int
+    receiver: Receiver, notices: Webhooks, caplog: pytest.LogCaptureFixture, answer: int
 ) -> None:
     receiver.answers.put(answer)
     notices.send(f"http://{receiver.host}", event())
@@ -119,7 +119,7 @@ def test_what_is_refused_for_good_is_not_sent_again(
 
 
 def test_one_that_is_not_there_keeps_no_other_from_hearing(
-    receiver: Receiver, notices: Notices, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, notices: Webhooks, caplog: pytest.LogCaptureFixture
 ) -> None:
     notices.send("http://127.0.0.1:9", event(1))
     notices.send(f"http://{receiver.host}", event(2))
@@ -128,7 +128,7 @@ def test_one_that_is_not_there_keeps_no_other_from_hearing(
 
 
 def test_sending_never_waits_and_what_is_too_much_is_dropped(
-    receiver: Receiver, notices: Notices, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, notices: Webhooks, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.open.clear()  # it takes the first, and doesn't answer
     url = f"http://{receiver.host}"
@@ -144,7 +144,7 @@ def test_sending_never_waits_and_what_is_too_much_is_dropped(
 @pytest.mark.parametrize("answer", [204, 404, 503])
 @pytest.mark.parametrize("where", ["http://user:SECRET@{}/SECRET?token=SECRET", "http://[SECRET"])
 def test_no_address_is_logged_whole(
-    receiver: Receiver, notices: Notices, caplog: pytest.LogCaptureFixture, answer: int, where: str
+    receiver: Receiver, notices: Webhooks, caplog: pytest.LogCaptureFixture, answer: int, where: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for _ in range(3):
@@ -156,7 +156,7 @@ def test_no_address_is_logged_whole(
 
 
 def test_closing_sends_what_waits_for_another_try(receiver: Receiver) -> None:
-    notices = Notices(pauses=(3600.0,))
+    notices = Webhooks(pauses=(3600.0,))
     receiver.answers.put(503)
     notices.send(f"http://{receiver.host}", event())
     receiver.got.get(timeout=LONG)
@@ -165,7 +165,7 @@ def test_closing_sends_what_waits_for_another_try(receiver: Receiver) -> None:
 
 
 def test_closing_does_not_wait_for_one_that_says_nothing(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
-    notices = Notices()
+    notices = Webhooks()
     receiver.open.clear()
     notices.send(f"http://{receiver.host}", event())
     notices.close(timeout=0.1)
@@ -177,4 +177,4 @@ def test_closing_does_not_wait_for_one_that_says_nothing(receiver: Receiver, cap
 
 
 def test_closing_what_never_sent_anything() -> None:
-    Notices().close()
+    Webhooks().close()

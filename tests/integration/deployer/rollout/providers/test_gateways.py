@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout.analysis.evidence import Arms, Count, Taken, taken
+from deployer.rollout.analysis.evidence import Arms, Count, EvidenceLedger, taken
 from deployer.rollout.providers import gateways
 from deployer.rollout.providers.gateways import Gateways
 from gateway.contract.route_table import RouteTable, Sticky
@@ -169,7 +169,7 @@ def test_a_gateway_of_real_processes(reader: Gateways, servers: Callable[[Script
     """What its callers met is what is taken, also after it has started again."""
     ok, bad = servers(always(answer(b"{}"))), servers(always(answer(b"{}", "500 X")))
     made = deployment("m", {"v1": [ok], "v2": [bad]}, weight=100, epoch=7, salt=SALT, sticky=Sticky(header="x-user"))
-    before = Taken(after=6).knowing(7, 0.05)
+    before = EvidenceLedger(after=6).knowing(7, 0.05)
     total = [0, 0, 0]
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.analysis.evidence import Arms, Count, Reading, Taken, taken
+from deployer.rollout.analysis.evidence import Arms, Count, EvidenceLedger, Reading, taken
 from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
 from tests.fakes.prometheus import Exporter, prometheus
 from tests.fakes.rest_servers import Peer, Server, always, answer, silent
@@ -135,7 +135,7 @@ def test_a_series_that_is_stale_is_missing_and_no_reset(ask: Callable[..., Prome
         *(vector(arm("25", source="b")), vector()),
         *(vector(arm("40"), arm("25", source="b")), vector()),
     )
-    before, requests = Taken(after=6).knowing(7, 0.05), []
+    before, requests = EvidenceLedger(after=6).knowing(7, 0.05), []
     for _ in range(3):
         before, looks = taken(before, Arms("v1", "v2", "", None), asked.counts(DOCUMENT, "v1", "v2"), 0.0)
         requests.append(sum(look.canary_requests for look in looks["errors"]))
@@ -208,7 +208,7 @@ def _exposition(source: str, requests: int, errors: int) -> str:
 def test_a_real_one(tmp_path: Path) -> None:
     """With a gateway that starts again, and one that can't be scraped for a while; and Prometheus is stopped last."""
     told, port = _Gateways(), free_port()
-    before, total = Taken(after=6).knowing(7, 0.05), [0, 0]
+    before, total = EvidenceLedger(after=6).knowing(7, 0.05), [0, 0]
 
     def look(document: ModelDeployment = DOCUMENT) -> list[int]:
         nonlocal before

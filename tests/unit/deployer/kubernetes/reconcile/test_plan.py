@@ -11,7 +11,7 @@ from deployer.kubernetes.objects.kinds import Id, Key, Object, identity
 from deployer.kubernetes.reconcile.actions import Apply, Delete, Say, Tell
 from deployer.kubernetes.reconcile.observed import Refusal
 from deployer.kubernetes.reconcile.plan import decide, diff, render
-from deployer.rollout.controller import Roles
+from deployer.rollout.controller import Split
 from tests.fakes.cluster import World, resource
 
 SCALED = {
@@ -298,7 +298,7 @@ def test_a_workload_of_another_kind_goes_once_the_new_one_answers() -> None:
 def test_what_is_decided_follows_from_the_document_and_not_from_the_objects() -> None:
     world = World(resource())
     first = decide(world.observe())
-    assert (first.roles, first.status, first.events) == (Roles.of(world.observe().document), None, ())
+    assert (first.roles, first.status, first.events) == (Split.of(world.observe().document), None, ())
     world.settle()
     assert decide(world.observe()) == first
 

@@ -11,8 +11,8 @@ from deployer.kubernetes.rollout.checkpoint_codec import packed, unpacked
 from deployer.kubernetes.status.model import MAX_KEPT
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.buckets import Buckets
-from deployer.rollout.analysis.evidence import SOURCES, Count, Source, Taken
-from deployer.rollout.checkpoint import Kept
+from deployer.rollout.analysis.evidence import SOURCES, Count, EvidenceLedger, Source
+from deployer.rollout.checkpoint import Checkpoint
 from gateway.contract.evidence import BUCKETS, SIGNALS
 
 
@@ -40,5 +40,5 @@ def test_the_most_that_is_kept_has_room() -> None:
 
     sources = {f"{draw.getrandbits(64):016x}": Source(draw.random(), counts()) for _ in range(SOURCES)}
     buckets = {signal: Buckets(draw.getrandbits(BUCKETS), draw.getrandbits(BUCKETS)) for signal in SIGNALS}
-    taken = replace(Taken(), epochs={epoch: 0.1 for epoch in range(8)}, sources=sources, buckets=buckets)
-    assert len(packed(keeping.write(Kept(taken=taken)))) < MAX_KEPT
+    taken = replace(EvidenceLedger(), epochs={epoch: 0.1 for epoch in range(8)}, sources=sources, buckets=buckets)
+    assert len(packed(keeping.write(Checkpoint(taken=taken)))) < MAX_KEPT

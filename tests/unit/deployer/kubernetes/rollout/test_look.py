@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deployer.kubernetes.objects.kinds import Id, Object
 from deployer.kubernetes.reconcile.actions import Delete, Say
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 from deployer.rollout.state import OVER, Phase
 from tests.fakes.cluster import resource
 from tests.fakes.rolling_cluster import ROLLOUT, RollingWorld
@@ -241,7 +241,7 @@ def test_an_order_without_a_rollout_is_refused() -> None:
     world.settle()
     world.annotate("promote:1")
     world.settle()
-    assert world.told[-1] == Happening("OrderRefused", "there is no rollout to promote", True)
+    assert world.told[-1] == Event("OrderRefused", "there is no rollout to promote", True)
 
 
 def test_after_a_promotion_the_document_has_to_agree_before_a_new_canary() -> None:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from deployer.kubernetes.status.events import event
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 from tests.fakes.cluster import resource
 
-READY = Happening("VersionReady", "version v1 is ready")
+READY = Event("VersionReady", "version v1 is ready")
 NOW = "2026-01-02T03:04:05Z"
 
 
-def name(happening: Happening, **metadata: str) -> str:
+def name(happening: Event, **metadata: str) -> str:
     found = resource()
     found["metadata"] |= metadata
     made: str = event(happening, found, NOW)["metadata"]["name"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import deployer.local.policy.routes as local
 from deployer.document.model import ModelDeployment
 from deployer.local.policy.routes import Ready
-from deployer.rollout.controller import Roles
+from deployer.rollout.controller import Split
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 
 EMPTY = RouteTable(revision=7)
@@ -47,7 +47,7 @@ def endpoint(number: int) -> Endpoint:
 
 def routes(before: RouteTable, documents: Sequence[ModelDeployment], ready: Ready) -> RouteTable:
     """Without rollouts."""
-    return local.routes(before, documents, ready, {document.key: Roles.of(document) for document in documents})
+    return local.routes(before, documents, ready, {document.key: Split.of(document) for document in documents})
 
 
 def only(table: RouteTable) -> Deployment:

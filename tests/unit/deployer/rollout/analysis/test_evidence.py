@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.rollout.analysis import evidence
-from deployer.rollout.analysis.evidence import GONE, SOURCES, Arms, Count, Reading, Taken, taken
+from deployer.rollout.analysis.evidence import GONE, SOURCES, Arms, Count, EvidenceLedger, Reading, taken
 from deployer.rollout.analysis.verdict import Look
 
 ARMS = Arms("v1", "v2", "vision/digits v1 v2 1", steady=None)
 NOW = 1000.0
 
 
-def known(**epochs: float) -> Taken:
+def known(**epochs: float) -> EvidenceLedger:
     """Of a rollout that began in epoch 1."""
-    made = Taken(after=1)
+    made = EvidenceLedger(after=1)
     for epoch, share in epochs.items():
         made = made.knowing(int(epoch[1:]), share)
     return made
@@ -32,7 +32,9 @@ def reading(*counts: Count, source: str = "a", epoch: int = 2, **more: object) -
     return replace(Reading(source, epoch, counts), **more)  # type: ignore[arg-type]
 
 
-def look(before: Taken, *readings: Reading, now: float = NOW, arms: Arms = ARMS) -> tuple[Taken, list[Look]]:
+def look(
+    before: EvidenceLedger, *readings: Reading, now: float = NOW, arms: Arms = ARMS
+) -> tuple[EvidenceLedger, list[Look]]:
     after, looks = taken(before, arms, readings, now)
     return after, looks["errors"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from deployer.rollout.events import Happening
+from deployer.rollout.events import Event
 from deployer.rollout.notify.cloudevent import CONTENT_TYPE, event
 from deployer.rollout.state import Phase, Rollout, Trial
 from deployer.rollout.strategy import Plan
@@ -13,7 +13,7 @@ from deployer.rollout.strategy import Plan
 NOW = 1_800_000_000.25
 PLAN = Plan((5.0,), 60.0, 3600.0, 600.0, ())
 ROLLOUT = Rollout(Trial("v1", "v2"), PLAN, NOW, number=3, phase=Phase.ROLLING_BACK, weight=5.0)
-BACK = Happening("RollingBack", "v2 loses its traffic to v1: errors", True)
+BACK = Event("RollingBack", "v2 loses its traffic to v1: errors", True)
 
 
 def test_what_is_told() -> None:
@@ -51,7 +51,7 @@ def test_names_of_attributes_and_what_must_be_there() -> None:
 def test_each_has_an_id_of_its_own() -> None:
     others = [
         event("vision/digits", ROLLOUT, BACK, NOW + 0.001),
-        event("vision/digits", ROLLOUT, Happening("RolledBack", "x"), NOW),
+        event("vision/digits", ROLLOUT, Event("RolledBack", "x"), NOW),
         event("vision/digits", None, BACK, NOW),
     ]
     ids = {made["id"] for made in [event("vision/digits", ROLLOUT, BACK, NOW), *others]}
