@@ -16,7 +16,7 @@ from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.policy import limits
 from deployer.local.policy.status import DeploymentStatus
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.rollout import describe
 from deployer.rollout.state import Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
@@ -27,7 +27,7 @@ from deployer.rollout.status import RolloutStatus
 @options.state
 @options.no_wait
 @options.output
-def apply(files: tuple[str, ...], state: State, no_wait: bool, output: str) -> None:
+def apply(files: tuple[str, ...], state: StateFolder, no_wait: bool, output: str) -> None:
     """Make what runs follow the documents in FILE...; - is standard input."""
     options.refuse_unwaited_json(no_wait, output)
     documents = read(files)
@@ -50,7 +50,7 @@ def apply(files: tuple[str, ...], state: State, no_wait: bool, output: str) -> N
 @options.state
 @options.no_wait
 @options.output
-def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, output: str) -> None:
+def traffic(name: str, shares: tuple[str, ...], state: StateFolder, no_wait: bool, output: str) -> None:
     """Split the traffic of NAME: turnout traffic digits v1=90 v2=10.
 
     Done once every worker of the gateway splits so.
@@ -75,7 +75,7 @@ def traffic(name: str, shares: tuple[str, ...], state: State, no_wait: bool, out
 @options.state
 @options.no_wait
 @options.output
-def promote(name: str, state: State, no_wait: bool, output: str) -> None:
+def promote(name: str, state: StateFolder, no_wait: bool, output: str) -> None:
     """Make the canary of NAME stable, with all traffic; the old stable runs on without.
 
     Once a rollout has promoted it, this lets the document say so.
@@ -101,7 +101,7 @@ def promote(name: str, state: State, no_wait: bool, output: str) -> None:
 @options.state
 @options.no_wait
 @options.output
-def rollback(name: str, state: State, no_wait: bool, output: str) -> None:
+def rollback(name: str, state: StateFolder, no_wait: bool, output: str) -> None:
     """Give all traffic of NAME back to its stable version; the canary runs on without."""
 
     def change(document: ModelDeployment) -> ModelDeployment:
@@ -120,7 +120,7 @@ def rollback(name: str, state: State, no_wait: bool, output: str) -> None:
 @options.state
 @options.no_wait
 @options.output
-def delete(name: str, state: State, no_wait: bool, output: str) -> None:
+def delete(name: str, state: StateFolder, no_wait: bool, output: str) -> None:
     """Take NAME out of the gateway, and end what serves it. Its models stay."""
     with state.editing():
         document = named(state, name)
@@ -156,7 +156,7 @@ def _refuse_before_promotion(name: str, canary: str, rollout: RolloutStatus | No
 
 
 def _change(
-    state: State, name: str, change: Callable[[ModelDeployment], ModelDeployment], no_wait: bool, output: str
+    state: StateFolder, name: str, change: Callable[[ModelDeployment], ModelDeployment], no_wait: bool, output: str
 ) -> None:
     options.refuse_unwaited_json(no_wait, output)
     supervised(state)
@@ -169,7 +169,11 @@ def _change(
 
 
 def _finish(
-    state: State, documents: list[ModelDeployment], done: Callable[[DeploymentStatus], bool], no_wait: bool, output: str
+    state: StateFolder,
+    documents: list[ModelDeployment],
+    done: Callable[[DeploymentStatus], bool],
+    no_wait: bool,
+    output: str,
 ) -> None:
     if no_wait:
         return

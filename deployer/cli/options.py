@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from deployer.errors import TurnoutError
-from deployer.local.state_folder import State, default_root
+from deployer.local.state_folder import StateFolder, default_root
 
 
-def _state(context: click.Context, parameter: click.Parameter, value: Path | None) -> State:
-    return State((value or default_root()).absolute())
+def _state(context: click.Context, parameter: click.Parameter, value: Path | None) -> StateFolder:
+    return StateFolder((value or default_root()).absolute())
 
 
 state = click.option(

@@ -16,7 +16,7 @@ from deployer.cli import options
 from deployer.cli.client.wait import named, status, supervised
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.runtimes.base import GrpcCall
 from gateway.contract import headers
 
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 @click.option("--grpc", "over_grpc", is_flag=True, help="Ask over gRPC rather than REST.")
 @options.state
 @options.output
-def predict(name: str, data: str, version: str | None, over_grpc: bool, state: State, output: str) -> None:
+def predict(name: str, data: str, version: str | None, over_grpc: bool, state: StateFolder, output: str) -> None:
     """Send DATA to NAME and show the answer, and which version gave it.
 
     DATA is JSON in the runtime's REST form, or a list of instances alone; @FILE reads it from a file, - from standard

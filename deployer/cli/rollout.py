@@ -13,7 +13,7 @@ import click
 from deployer.cli import options
 from deployer.cli.client.wait import POLL, named, status, supervised
 from deployer.errors import TurnoutError
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.rollout import describe
 from deployer.rollout.actions import refusal
 from deployer.rollout.state import Order
@@ -46,7 +46,7 @@ class Place(Protocol):
 class Local:
     """The deployment `name` on this machine."""
 
-    state: State
+    state: StateFolder
     name: str
 
     def told(self) -> Told:
@@ -79,7 +79,7 @@ def _of_deployment(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def placed(
         name: str,
-        state: State,
+        state: StateFolder,
         kubernetes: bool,
         namespace: str | None,
         kubeconfig: str | None,

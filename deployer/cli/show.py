@@ -18,7 +18,7 @@ from deployer.cli.client.wait import named
 from deployer.cli.client.wait import status as status_of
 from deployer.errors import TurnoutError
 from deployer.local.policy.status import Condition, DeploymentStatus
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.rollout import describe
 from deployer.rollout.state import is_under_way
 
@@ -43,7 +43,7 @@ _COLOURS = {
 @click.option("--watch", is_flag=True, help="Go on showing it until Ctrl-C.")
 @options.state
 @options.output
-def status(name: str | None, watch: bool, state: State, output: str) -> None:
+def status(name: str | None, watch: bool, state: StateFolder, output: str) -> None:
     """Show the deployments, or NAME alone: versions, shares, replicas, and what is wrong."""
     if watch and output == "json":
         raise TurnoutError("--watch is for people; for a program, ask again with -o json as often as is needed")
@@ -73,7 +73,7 @@ def status(name: str | None, watch: bool, state: State, output: str) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written until Ctrl-C.")
 @options.state
 @options.output
-def logs(name: str, version: str | None, follow: bool, state: State, output: str) -> None:
+def logs(name: str, version: str | None, follow: bool, state: StateFolder, output: str) -> None:
     """Show what the model servers of NAME, or of one VERSION of it, have written.
 
     With -o json each line is an object of its own, so that a program can follow it too.
@@ -105,7 +105,7 @@ def logs(name: str, version: str | None, follow: bool, state: State, output: str
             file.close()
 
 
-def _statuses(state: State, name: str | None) -> tuple[list[DeploymentStatus], list[str]]:
+def _statuses(state: StateFolder, name: str | None) -> tuple[list[DeploymentStatus], list[str]]:
     documents = [named(state, name)] if name is not None else state.documents()
     found = {document.key: status_of(state, document.key) for document in documents}
     notes = [f"{key}: not started yet" for key, status in found.items() if status is None]
@@ -119,7 +119,7 @@ def _statuses(state: State, name: str | None) -> tuple[list[DeploymentStatus], l
     return [status for status in found.values() if status is not None], notes
 
 
-def _print_on(state: State, name: str | None) -> NoReturn:
+def _print_on(state: StateFolder, name: str | None) -> NoReturn:
     """Where nothing can be drawn over: all of it anew, every so often."""
     while True:
         console = Console(width=PIPE_WIDTH)

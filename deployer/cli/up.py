@@ -23,7 +23,7 @@ from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
 from deployer.local.policy import limits
 from deployer.local.ports import is_free
 from deployer.local.processes import Processes
-from deployer.local.state_folder import GATEWAY, State, replace
+from deployer.local.state_folder import GATEWAY, StateFolder, replace
 from deployer.local.supervisor import INTERVAL, Supervisor
 from deployer.runtimes.base import HOST
 
@@ -37,7 +37,7 @@ from deployer.runtimes.base import HOST
 @click.option("--prometheus", metavar="URL", help="The Prometheus that rollouts may ask, for evidence and metrics.")
 def up(
     files: tuple[str, ...],
-    state: State,
+    state: StateFolder,
     port: int | None,
     admin_port: int | None,
     workers: int | None,
@@ -87,7 +87,7 @@ def _stopper(supervisor: Supervisor) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
-def _options(state: State, asked: Mapping[str, int | str | None]) -> Options:
+def _options(state: StateFolder, asked: Mapping[str, int | str | None]) -> Options:
     """As asked, for the rest as with the gateway that still runs, else the defaults; noted for the next time.
 
     Raises:

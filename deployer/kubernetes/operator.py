@@ -19,7 +19,7 @@ from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.metrics import Metrics, RolloutFigures
 from deployer.kubernetes.objects.kinds import ENDPOINT_SLICE, Key
 from deployer.kubernetes.objects.names import LEASE
-from deployer.kubernetes.poll.poller import Lookout
+from deployer.kubernetes.poll.poller import Poller
 from deployer.kubernetes.status.version_health import SERVICE_LABEL
 from deployer.kubernetes.target import KubernetesTarget
 from deployer.rollout.notify.webhook import Webhooks
@@ -52,7 +52,7 @@ class Operator:
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(client, lease_namespace or home, LEASE, identity, self._store.look_again)
         self._notices = Webhooks()
-        self._lookout = Lookout(self._store, queue, _slices(client, gateways), prometheus, self._lease.held)
+        self._lookout = Poller(self._store, queue, _slices(client, gateways), prometheus, self._lease.held)
         self._target = KubernetesTarget(
             client, self._store, queue, self._lease, self._lookout, self._notices, prometheus, self._metrics
         )

@@ -16,7 +16,7 @@ from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.metrics import Metrics
 from deployer.kubernetes.objects.kinds import BY_KIND, EVENT, MODEL_DEPLOYMENT, Id, Key, Object, identity, is_owned
-from deployer.kubernetes.poll.poller import Lookout
+from deployer.kubernetes.poll.poller import Poller
 from deployer.kubernetes.reconcile import compare
 from deployer.kubernetes.reconcile.actions import Action, Apply, Delete, Notify, Say, Tell
 from deployer.kubernetes.reconcile.compare import Answer
@@ -47,7 +47,7 @@ class KubernetesTarget:
         store: Store,
         queue: Queue,
         lease: Lease,
-        lookout: Lookout,
+        lookout: Poller,
         notices: Webhooks,
         prometheus: str | None,
         metrics: Metrics,

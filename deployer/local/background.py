@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Answer = TypeVar("Answer")
 
 
-class Aside(Generic[Answer]):
+class Background(Generic[Answer]):
     """At most one question at a time for each key, each in a thread that does not hold up the program's end."""
 
     def __init__(self) -> None:

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from deployer.document.model import ModelDeployment
 from deployer.local.admin_client import Version
 from deployer.local.gateway_process import GATEWAY, Gateway
-from deployer.local.launcher import Launches
+from deployer.local.launcher import Launcher
 from deployer.local.policy.autoscaler import Autoscaler
 from deployer.local.policy.backoff import Backoff, Trouble
 from deployer.local.policy.plan import Need
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 
 
 class Desired:
     """The documents of a state folder, read again when they change."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._fingerprint: object = None
         self._scalers: dict[Version, Autoscaler] = {}
@@ -75,7 +75,7 @@ class Desired:
         trouble = self.troubles.get(version) or Trouble()
         return trouble.failures, trouble.last
 
-    def needs(self, launches: Launches, floors: Mapping[Version, int], now: float) -> Iterator[Need]:
+    def needs(self, launches: Launcher, floors: Mapping[Version, int], now: float) -> Iterator[Need]:
         """What should run of each version: by its load, and what its rollout needs at least (`floors`)."""
         for version, scaler in self._scalers.items():
             document = self.documents[version[0]]

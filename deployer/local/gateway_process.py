@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 import deployer
 from deployer.local.admin_client import GatewayClient, Version
-from deployer.local.background import Aside
+from deployer.local.background import Background
 from deployer.local.policy.plan import Phase
 from deployer.local.probes import Failed, Ready
 from deployer.local.replicas import Replica, Run
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.runtimes.base import HOST
-from gateway.contract.state import State as GatewayState
+from gateway.contract.state import StateFolder as GatewayState
 from gateway.contract.state import VersionState
 
 GATEWAY: Version = ("", "gateway")
@@ -57,13 +57,13 @@ class Options(BaseModel):
 class Gateway:
     """One gateway with its route table in `state`."""
 
-    def __init__(self, state: State, options: Options) -> None:
+    def __init__(self, state: StateFolder, options: Options) -> None:
         self.ports = {"data": options.port, "admin": options.admin_port}
         self.prometheus = options.prometheus
         self._state = state
         self._workers = options.workers
         self._client = GatewayClient(self.admin)
-        self._looks: Aside[GatewayState] = Aside()
+        self._looks: Background[GatewayState] = Background()
         self._looked = -math.inf
         self._heard = _SILENT
         self._history: deque[tuple[float, GatewayState]] = deque()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deployer.document.model import ModelDeployment
 from deployer.local import environments
-from deployer.local.background import Aside
+from deployer.local.background import Background
 from deployer.local.models import located
 from deployer.runtimes.base import Launch, Process
 
@@ -16,12 +16,12 @@ AGAIN_AFTER = 60.0
 """Seconds until a runtime's environment that could not be made is tried again: a network may be back by then."""
 
 
-class Launches:
+class Launcher:
     """Knows the programs of the runtimes, and has those that are missing made. `work` holds the replicas' folders."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._making: Aside[Path] = Aside()
+        self._making: Background[Path] = Background()
         self._programs: dict[str, Path] = {}
         self._failed: dict[str, tuple[str, float]] = {}
 

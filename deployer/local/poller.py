@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from deployer.document.model import ModelDeployment
 from deployer.local.admin_client import Version
-from deployer.local.background import Aside
+from deployer.local.background import Background
 from deployer.local.gateway_process import Gateway
 from deployer.local.replicas import Replica
 from deployer.rollout.analysis.evidence import Reading
@@ -52,7 +52,7 @@ class _Repeated(Generic[Answer]):
     def __init__(self, every: float, none: Answer) -> None:
         self._every = every
         self._none = none
-        self._aside: Aside[Answer] = Aside()
+        self._aside: Background[Answer] = Background()
         self._last: dict[Hashable, _Last[Answer]] = {}
 
     def ask(self, key: Hashable, question: Callable[[], Answer]) -> Answer | None:
@@ -71,7 +71,7 @@ class _Repeated(Generic[Answer]):
         self._last.pop(key, None)
 
 
-class Sources:
+class Poller:
     """Of all deployments with a rollout."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -81,7 +81,7 @@ class Sources:
         self._own = Metrics(self._prometheus)
         self._counts: _Repeated[Counted] = _Repeated(EVERY, ((), ("the source of evidence",)))
         self._metrics: _Repeated[Mapping[str, float | None]] = _Repeated(METRICS_EVERY, {})
-        self._fetches: Aside[tuple[Signature | None]] = Aside()
+        self._fetches: Background[tuple[Signature | None]] = Background()
         self._told: dict[tuple[Version, str], Told] = {}
 
     def counts(self, document: ModelDeployment, rollout: Rollout) -> Counted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from deployer.local import probes
-from deployer.local.background import Aside
+from deployer.local.background import Background
 from deployer.local.policy.plan import Phase
 from deployer.local.probes import Failed, NotYet, Ready
 from deployer.local.replicas import Replica
@@ -24,12 +24,12 @@ MISSES = 3
 """Looks in a row at which a ready replica's ports accept no connection, before it counts as dead."""
 
 
-class Watch:
+class Prober:
     """The questions under way to all replicas."""
 
     def __init__(self) -> None:
-        self._starting: Aside[Ready | NotYet | Failed] = Aside()
-        self._alive: Aside[bool] = Aside()
+        self._starting: Background[Ready | NotYet | Failed] = Background()
+        self._alive: Background[bool] = Background()
 
     def look(self, replica: Replica, now: float) -> Ready | Failed | None:
         """What is new about a replica that is starting or ready: Ready once, Failed, or None for nothing."""

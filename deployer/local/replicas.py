@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deployer.local.policy.plan import Phase
 from deployer.local.processes import Identity, Processes, intended, survivors
-from deployer.local.state_folder import Record, State
+from deployer.local.state_folder import Record, StateFolder
 from deployer.runtimes.base import HOST, Process
 from gateway.contract.route_table import Endpoint, RouteTable
 
@@ -96,7 +96,7 @@ class Replica:
 class Replicas:
     """All processes of one supervisor, with their records."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._processes = Processes()
         self.by_name: dict[str, Replica] = {}

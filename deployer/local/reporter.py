@@ -10,7 +10,7 @@ from deployer.local.policy.backoff import Trouble
 from deployer.local.policy.plan import Phase
 from deployer.local.policy.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
 from deployer.local.replicas import Replica
-from deployer.local.state_folder import State, digest
+from deployer.local.state_folder import StateFolder, digest
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import is_under_way
@@ -53,7 +53,7 @@ class Facts:
 class Reporter:
     """Writes statuses to the state folder, where they have changed."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._written: dict[str, DeploymentStatus] = {}
         self._unsettled: set[str] = set()

@@ -15,9 +15,9 @@ from deployer.local.admin_client import Version
 from deployer.local.desired import Desired
 from deployer.local.gateway_process import Gateway
 from deployer.local.policy.plan import Phase
-from deployer.local.poller import Sources
+from deployer.local.poller import Poller
 from deployer.local.replicas import Replica
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split, decide
@@ -44,11 +44,11 @@ class Keep:
 class Rollouts:
     """`say` gets a line for each thing that happens."""
 
-    def __init__(self, state: State, gateway: Gateway, say: Callable[[str], None]) -> None:
+    def __init__(self, state: StateFolder, gateway: Gateway, say: Callable[[str], None]) -> None:
         self._state = state
         self._gateway = gateway
         self._say = say
-        self._sources = Sources(gateway)
+        self._sources = Poller(gateway)
         self._notices = Webhooks()
         self._kept: dict[str, Checkpoint] = {}
         self._seen: dict[str, tuple[ModelDeployment, Checkpoint, Observation]] = {}

@@ -63,7 +63,7 @@ class Ordered(BaseModel):
     order: Order
 
 
-class State:
+class StateFolder:
     """The paths and files of one state folder; the folder is made if it is missing.
 
     Raises:

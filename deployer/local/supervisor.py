@@ -14,15 +14,15 @@ from deployer.errors import TurnoutError
 from deployer.local import gateway_process, ports, reporter, state_folder
 from deployer.local.desired import Desired
 from deployer.local.gateway_process import GATEWAY, Gateway
-from deployer.local.launcher import Launches
+from deployer.local.launcher import Launcher
 from deployer.local.policy.backoff import Trouble
 from deployer.local.policy.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
 from deployer.local.policy.routes import routes
-from deployer.local.prober import ALIVE_EVERY, Watch
+from deployer.local.prober import ALIVE_EVERY, Prober
 from deployer.local.probes import Failed, Ready
 from deployer.local.replicas import Replica, Replicas, Run
 from deployer.local.rollouts import Keep, Rollouts
-from deployer.local.state_folder import Record, State, stem
+from deployer.local.state_folder import Record, StateFolder, stem
 from deployer.runtimes.base import ModelMissing
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable
@@ -57,14 +57,14 @@ class Observed:
 class Supervisor:
     """`say` gets a line for each thing that happens."""
 
-    def __init__(self, folder: State, gateway: Gateway, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: StateFolder, gateway: Gateway, say: Callable[[str], None]) -> None:
         self._state = folder
         self._gateway = gateway
         self._say = say
         self._desired = Desired(folder)
         self._replicas = Replicas(folder)
-        self._launches = Launches(folder.work)
-        self._watch = Watch()
+        self._launches = Launcher(folder.work)
+        self._watch = Prober()
         self._table = RouteTable(revision=0)
         self._reporter = reporter.Reporter(folder)
         self._rollouts = Rollouts(folder, gateway, say)

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from examples.demo.up import Up
 from tests.fakes.turnout import until
 
@@ -142,7 +142,7 @@ def test_a_model_that_can_not_be_served_is_told(short: Path) -> None:
 def test_a_second_demo_says_that_one_runs(short: Path) -> None:
     state = short / ".turnout" / "demo"
     with Up(state, ()):
-        until(State(state).supervisor, "the first one supervises")
+        until(StateFolder(state).supervisor, "the first one supervises")
         with _demo(short) as process:
             assert process.wait() == 1
         assert "demo: `turnout up` has ended: `turnout up` runs already (process " in (short / "said").read_text()

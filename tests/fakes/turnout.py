@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 from deployer.local.processes import survivors
-from deployer.local.state_folder import State, digest
+from deployer.local.state_folder import StateFolder, digest
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -44,7 +44,7 @@ class Turnout:
     def __init__(self, folder: Path, command: Sequence[str] = (sys.executable, "-m", "deployer.cli.main")) -> None:
         self.folder = folder
         self.command = command
-        self.state = State(folder / "state")
+        self.state = StateFolder(folder / "state")
         self.port, self.admin_port = free_port(), free_port()
         self._env = {**os.environ, "TURNOUT_STATE": str(self.state.root), "COLUMNS": "300"}
         self._started: list[subprocess.Popen[bytes]] = []

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError, nearest
 from deployer.local.policy.status import Condition, DeploymentStatus
-from deployer.local.state_folder import State, digest
+from deployer.local.state_folder import StateFolder, digest
 
 POLL = 0.1
 """Seconds between looks at the status, which the supervisor writes as often."""
@@ -18,7 +18,7 @@ QUIET = 2.0
 """Seconds of waiting before anything is said of it: most changes are in force by then."""
 
 
-def named(state: State, name: str) -> ModelDeployment:
+def named(state: StateFolder, name: str) -> ModelDeployment:
     """The deployment called `name`, or `namespace/name`.
 
     Raises:
@@ -39,7 +39,7 @@ def named(state: State, name: str) -> ModelDeployment:
     raise TurnoutError(f"no deployment is called {name}; {hint}")
 
 
-def supervised(state: State) -> None:
+def supervised(state: StateFolder) -> None:
     """Raises TurnoutError, with what to do, unless a supervisor runs."""
     if state.supervisor() is None:
         raise TurnoutError(
@@ -48,7 +48,7 @@ def supervised(state: State) -> None:
         )
 
 
-def status(state: State, key: str) -> DeploymentStatus | None:
+def status(state: StateFolder, key: str) -> DeploymentStatus | None:
     """What the supervisor last said of the deployment, if anything.
 
     Raises:
@@ -64,7 +64,7 @@ def status(state: State, key: str) -> DeploymentStatus | None:
 
 
 def wait(
-    state: State, document: ModelDeployment, done: Callable[[DeploymentStatus], bool], say: Callable[[str], None]
+    state: StateFolder, document: ModelDeployment, done: Callable[[DeploymentStatus], bool], say: Callable[[str], None]
 ) -> DeploymentStatus:
     """Wait until the status of `document` is `done`; `say` gets why it isn't, whenever that changes.
 

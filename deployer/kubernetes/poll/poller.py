@@ -17,7 +17,7 @@ from deployer.kubernetes.api.queue import Queue
 from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.objects.kinds import Key, Object
 from deployer.kubernetes.poll.gateways import Admins, Counted
-from deployer.kubernetes.poll.providers import Others, Told
+from deployer.kubernetes.poll.providers import Providers, Told
 from deployer.kubernetes.poll.rounds import Rounds
 from deployer.kubernetes.reconcile.observed import Heard
 from deployer.rollout.state import OVER
@@ -32,7 +32,7 @@ FORGOTTEN = 20.0
 """Seconds after which what others said does: one of their rounds may take ten."""
 
 
-class Lookout:
+class Poller:
     """`gateways` are the EndpointSlices of the gateways' admin Service; None: nobody has said which it is. `leads`:
     whether this operator is the active one: another one asks nobody."""
 
@@ -43,7 +43,7 @@ class Lookout:
         self._queue = queue
         self._leads = leads
         self._admins = Admins(gateways)
-        self._others = Others(store, prometheus)
+        self._others = Providers(store, prometheus)
         self._lock = threading.Lock()
         self._counted: dict[Key, tuple[float, Counted]] = {}
         self._told: dict[Key, tuple[float, Told]] = {}

@@ -36,7 +36,7 @@ class Told:
     asked: frozenset[str] = frozenset()
 
 
-class Others:
+class Providers:
     """`prometheus`: its address; None: there is none to ask."""
 
     def __init__(self, store: Store, prometheus: str | None) -> None:

@@ -16,9 +16,9 @@ from deployer.document.model import ModelDeployment
 from deployer.local import poller
 from deployer.local.gateway_process import Gateway, Options
 from deployer.local.policy.plan import Phase
-from deployer.local.poller import Sources
+from deployer.local.poller import Poller
 from deployer.local.replicas import Replica
-from deployer.local.state_folder import Record, State
+from deployer.local.state_folder import Record, StateFolder
 from deployer.rollout.providers.signatures import TRIES
 from deployer.rollout.state import Rollout, Trial
 from deployer.rollout.strategy import of
@@ -97,8 +97,8 @@ def server() -> Iterator[Server]:
     server.http.server_close()
 
 
-def heard_by(folder: Path, port: int) -> closing[Sources]:
-    return closing(Sources(Gateway(State(folder), Options(admin_port=port))))
+def heard_by(folder: Path, port: int) -> closing[Poller]:
+    return closing(Poller(Gateway(StateFolder(folder), Options(admin_port=port))))
 
 
 def evidence(epoch: int) -> dict[str, Any]:

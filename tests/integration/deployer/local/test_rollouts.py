@@ -20,7 +20,7 @@ from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.gateway_process import Gateway, Options
 from deployer.local.rollouts import Keep
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 from deployer.local.supervisor import Route, Supervisor
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.state import Phase
@@ -174,7 +174,7 @@ def test_what_is_kept_is_written_before_the_route(tmp_path: Path, monkeypatch: p
     """Killed in between, the next supervisor knows of the rollout that the route is of."""
     monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
     monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
-    state = State(tmp_path / "state")
+    state = StateFolder(tmp_path / "state")
     turnout = Turnout(tmp_path)
     model(turnout, 1)
     model(turnout, 2)
@@ -248,7 +248,7 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
 ) -> None:
     monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
     monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
-    state = State(tmp_path / "state")
+    state = StateFolder(tmp_path / "state")
     turnout = Turnout(tmp_path)
     model(turnout, 1)
     model(turnout, 2)
@@ -279,4 +279,4 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
 def test_a_prometheus_without_an_address_is_refused_before_anything_starts(tmp_path: Path, address: str) -> None:
     with pytest.raises(TurnoutError, match="is no address; write one such as"):
         cli.main(["up", "--state", str(tmp_path), "--prometheus", address], standalone_mode=False)
-    assert State(tmp_path).supervisor() is None
+    assert StateFolder(tmp_path).supervisor() is None

@@ -10,7 +10,7 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
-from deployer.local.state_folder import Ordered, Record, State, digest, replace
+from deployer.local.state_folder import Ordered, Record, StateFolder, digest, replace
 from deployer.rollout.state import Order
 
 
@@ -30,17 +30,17 @@ def document(name: str = "digits", weight: float = 0) -> ModelDeployment:
 
 
 def test_documents_come_back_as_they_were(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     state.write_document(document("zebra"))
     state.write_document(document("ant", 12.5))
-    assert State(tmp_path).documents() == [document("ant", 12.5), document("zebra")]
+    assert StateFolder(tmp_path).documents() == [document("ant", 12.5), document("zebra")]
     state.delete_document("vision/ant")
     state.delete_document("vision/ant")
     assert state.documents() == [document("zebra")]
 
 
 def test_each_change_of_a_document_shows(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     seen = [state.fingerprint()]
     for change in (document(), document(weight=1), document(weight=1)):
         state.write_document(change)
@@ -53,7 +53,7 @@ def test_each_change_of_a_document_shows(tmp_path: Path) -> None:
 
 
 def test_a_document_that_is_none_is_told_by_its_path(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     (tmp_path / "documents" / "vision.digits.json").write_text("{")
     with pytest.raises(TurnoutError, match=r"vision\.digits\.json can't be read"):
         state.documents()
@@ -65,7 +65,7 @@ def test_digests_tell_documents_apart() -> None:
 
 
 def test_records_come_back_and_broken_ones_go(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     gateway = Record(deployment="", version="gateway", index=0, ports={"data": 1})
     replica = Record(
         deployment="vision/digits",
@@ -115,7 +115,7 @@ with StateFolder(pathlib.Path({str(tmp_path)!r})).supervising():
     print("held", flush=True)
     sys.stdin.read()
 """
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     assert state.supervisor() is None
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
@@ -132,11 +132,11 @@ with StateFolder(pathlib.Path({str(tmp_path)!r})).supervising():
 @pytest.mark.parametrize("root", ["/dev/null", "/proc/turnout"])
 def test_a_folder_that_can_not_be_made(root: str) -> None:
     with pytest.raises(TurnoutError, match=f"^{root} can't be the state folder: .*; choose another by --state"):
-        State(Path(root))
+        StateFolder(Path(root))
 
 
 def test_orders_and_what_is_kept_of_rollouts_go_with_their_document(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     state.write_document(document())
     state.write_rollout("vision/digits", "kept")
     token = state.write_order("vision/digits", Order.PAUSE)
@@ -155,7 +155,7 @@ def test_orders_and_what_is_kept_of_rollouts_go_with_their_document(tmp_path: Pa
 
 
 def test_an_order_that_cannot_be_read_is_none(tmp_path: Path) -> None:
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     state.write_order("vision/digits", Order.PAUSE)
     (tmp_path / "orders" / "vision.digits.json").write_text('{"token": "a", "order": "dance"}')
     assert state.order("vision/digits") is None

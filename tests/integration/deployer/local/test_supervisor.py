@@ -21,11 +21,11 @@ from deployer.local import environments
 from deployer.local.gateway_process import Gateway, Options
 from deployer.local.processes import Processes, intended
 from deployer.local.replicas import Run
-from deployer.local.state_folder import Record, State
+from deployer.local.state_folder import Record, StateFolder
 from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Order
 from gateway.contract import route_table
-from gateway.contract.state import State as GatewayState
+from gateway.contract.state import StateFolder as GatewayState
 from tests.fakes.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
@@ -379,7 +379,7 @@ def test_nothing_is_settled_before_its_table_is_in_force(tmp_path: Path, monkeyp
     """The version has become ready, and the table in force does not have its endpoint yet."""
     monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
     monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
-    state = State(tmp_path / "state")
+    state = StateFolder(tmp_path / "state")
     spec = {"runtime": "tfserving", "versions": [{"name": "v1", "model": "/m/1"}], "traffic": {"stable": "v1"}}
     head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
     state.write_document(ModelDeployment.model_validate(head | {"spec": spec}))
@@ -414,7 +414,7 @@ def test_at_rest_only_news_asks_for_a_round(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
     monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
     monkeypatch.setattr(Run, "digest", lambda self: "")
-    state = State(tmp_path / "state")
+    state = StateFolder(tmp_path / "state")
     spec = {"runtime": "tfserving", "versions": [{"name": "v1", "model": "/m/1"}], "traffic": {"stable": "v1"}}
     head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
     document = ModelDeployment.model_validate(head | {"spec": spec})

@@ -13,7 +13,7 @@ from deployer.cli.main import cli
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus
-from deployer.local.state_folder import State, digest
+from deployer.local.state_folder import StateFolder, digest
 from deployer.rollout.state import Order, Phase
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 
@@ -42,14 +42,14 @@ RECORD = RolloutRecord(
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    state = State(tmp_path)
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    state = StateFolder(tmp_path)
     state.write_document(DOCUMENT)
     with state.supervising():
         yield state
 
 
-def stands(state: State, phase: Phase | None, *, order: str | None = None, paused: str = "") -> None:
+def stands(state: StateFolder, phase: Phase | None, *, order: str | None = None, paused: str = "") -> None:
     """Leave a status with the rollout in this phase."""
     versions = tuple(
         VersionStatus(name=name, role=role, condition=Condition.READY, runtime="tfserving", ready=1, desired=1)
@@ -83,19 +83,19 @@ def stands(state: State, phase: Phase | None, *, order: str | None = None, pause
     state.write_status(DOCUMENT.key, status)
 
 
-def said(state: State, *arguments: str) -> str:
+def said(state: StateFolder, *arguments: str) -> str:
     done = CliRunner().invoke(cli, [*arguments, "--state", str(state.root)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
-def refused(state: State, *arguments: str) -> str:
+def refused(state: StateFolder, *arguments: str) -> str:
     with pytest.raises(TurnoutError) as refusal:
         said(state, *arguments)
     return str(refusal.value)
 
 
-def test_an_order_waits_until_it_was_taken(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_waits_until_it_was_taken(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     stands(state, Phase.STEP)
     looks = []
 
@@ -112,7 +112,7 @@ def test_an_order_waits_until_it_was_taken(state: State, monkeypatch: pytest.Mon
     assert looks == [Order.PAUSE, Order.PAUSE]
 
 
-def test_orders_without_sense_leave_nothing(state: State) -> None:
+def test_orders_without_sense_leave_nothing(state: StateFolder) -> None:
     stands(state, Phase.STEP)
     assert "nothing to retry" in refused(state, "rollout", "retry", "digits")
     assert "is not paused" in refused(state, "rollout", "resume", "digits")
@@ -123,7 +123,7 @@ def test_orders_without_sense_leave_nothing(state: State) -> None:
     assert state.order(DOCUMENT.key) is None
 
 
-def test_explain_tells_the_reason_and_what_was_before(state: State) -> None:
+def test_explain_tells_the_reason_and_what_was_before(state: StateFolder) -> None:
     stands(state, Phase.STEP)
     explained = said(state, "rollout", "explain", "digits")
     assert "v2 is ready" in explained
@@ -132,7 +132,7 @@ def test_explain_tells_the_reason_and_what_was_before(state: State) -> None:
     assert (told["rollout"]["phase"], told["rollouts"][0]["outcome"]) == ("step", "rolled back")
 
 
-def test_a_weight_that_a_rollout_moves_is_not_moved_by_hand(state: State) -> None:
+def test_a_weight_that_a_rollout_moves_is_not_moved_by_hand(state: StateFolder) -> None:
     stands(state, Phase.STEP)
     assert "a rollout moves the weight" in refused(state, "traffic", "digits", "v1=50", "v2=50")
     assert "`turnout rollout rollback digits`" in refused(state, "rollback", "digits")
@@ -147,20 +147,20 @@ def test_a_weight_that_a_rollout_moves_is_not_moved_by_hand(state: State) -> Non
         (Phase.ROLLED_BACK, "`turnout rollout retry digits` tries it again"),
     ],
 )
-def test_a_document_overrules_no_rollout(state: State, phase: Phase, reason: str) -> None:
+def test_a_document_overrules_no_rollout(state: StateFolder, phase: Phase, reason: str) -> None:
     stands(state, phase)
     assert reason in refused(state, "promote", "digits")
     assert state.documents() == [DOCUMENT]
 
 
-def test_the_document_may_say_who_is_stable_once_a_rollout_has_decided(state: State) -> None:
+def test_the_document_may_say_who_is_stable_once_a_rollout_has_decided(state: StateFolder) -> None:
     stands(state, Phase.PROMOTED)
     said(state, "promote", "digits", "--no-wait")
     traffic = state.documents()[0].spec.traffic
     assert (traffic.stable, traffic.canary) == ("v2", None)
 
 
-def test_the_status_tells_of_it(state: State) -> None:
+def test_the_status_tells_of_it(state: StateFolder) -> None:
     stands(state, Phase.STEP)
     assert "default/digits: rollout 3, v1 → v2: step 2 of 2, 25 %; v2 is ready" in said(state, "status")
     assert json.loads(said(state, "status", "-o", "json"))["deployments"][0]["rollout"]["weight"] == 25

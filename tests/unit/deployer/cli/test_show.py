@@ -10,7 +10,7 @@ import pytest
 from deployer.cli import main
 from deployer.document.model import ModelDeployment
 from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus
-from deployer.local.state_folder import State
+from deployer.local.state_folder import StateFolder
 
 DOCUMENT = ModelDeployment.model_validate(
     {
@@ -28,7 +28,7 @@ REASON = "ended with exit code 1: [/red] no such layer [bold]; " + "the file is 
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
+def state(tmp_path: Path) -> StateFolder:
     ready = VersionStatus(
         name="v1",
         role="stable",
@@ -53,13 +53,13 @@ def state(tmp_path: Path) -> State:
         settled=False,
         versions=(ready, broken),
     )
-    state = State(tmp_path)
+    state = StateFolder(tmp_path)
     state.write_document(DOCUMENT)
     state.write_status(DOCUMENT.key, status)
     return state
 
 
-def shown(state: State, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[str, str]:
+def shown(state: StateFolder, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[str, str]:
     with pytest.raises(SystemExit):
         main.main(["status", "--state", str(state.root), *options])
     out, err = capsys.readouterr()
@@ -67,7 +67,7 @@ def shown(state: State, capsys: pytest.CaptureFixture[str], *options: str) -> tu
 
 
 def test_it_fits_on_80_columns(
-    state: State, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    state: StateFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal, of this width
     monkeypatch.setenv("NO_COLOR", "1")
@@ -80,7 +80,7 @@ def test_it_fits_on_80_columns(
     assert [line.split()[-1] for line in lines if "1234.5/s" in line] == ["Ready", "Failed"]
 
 
-def test_a_reason_is_shown_as_it_is(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reason_is_shown_as_it_is(state: StateFolder, capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = shown(state, capsys)
     assert f"default/digits-seldon v2: {REASON[:100]}" in out
     assert "served by seldon (seldon-core-microservice)\n" in out
@@ -88,7 +88,7 @@ def test_a_reason_is_shown_as_it_is(state: State, capsys: pytest.CaptureFixture[
     assert json.loads(as_json)["deployments"][0]["versions"][1]["reason"] == REASON
 
 
-def test_a_status_of_another_release(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_status_of_another_release(state: StateFolder, capsys: pytest.CaptureFixture[str]) -> None:
     next((state.root / "status").glob("*.json")).write_text('{"form": "of tomorrow"}')
     _, err = shown(state, capsys)
     assert "the status of default/digits-seldon is of another release" in err

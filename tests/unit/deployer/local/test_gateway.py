@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployer.local.gateway_process import RATE_WINDOW, Gateway, Options
-from deployer.local.state_folder import State
-from gateway.contract.state import State as GatewayState
+from deployer.local.state_folder import StateFolder
+from gateway.contract.state import StateFolder as GatewayState
 from gateway.contract.state import VersionState
 from tests.fakes.turnout import until
 
@@ -36,7 +36,7 @@ def said() -> Said:
 @pytest.fixture
 def gateway(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     monkeypatch.setattr("deployer.local.gateway_process.GatewayClient", lambda admin: said)
-    return Gateway(State(tmp_path), Options())
+    return Gateway(StateFolder(tmp_path), Options())
 
 
 def hear(gateway: Gateway, now: float) -> None:

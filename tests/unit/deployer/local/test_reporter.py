@@ -13,7 +13,7 @@ from deployer.local.policy.plan import Phase
 from deployer.local.policy.status import Condition
 from deployer.local.replicas import Replica
 from deployer.local.reporter import Facts, Reporter, VersionFacts, changes, describe
-from deployer.local.state_folder import Record, State, digest
+from deployer.local.state_folder import Record, StateFolder, digest
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import Phase as RolloutPhase
@@ -140,7 +140,7 @@ def test_a_rollout_says_what_is_wanted() -> None:
 
 
 def test_all_is_as_declared_once_a_rollout_is_over(tmp_path: Path) -> None:
-    reporter = Reporter(State(tmp_path))
+    reporter = Reporter(StateFolder(tmp_path))
     assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Split("v1", "v2", 5.0)))
     assert not reporter.write([DOCUMENT], in_rollout(RolloutPhase.STEP, Split("v1", "v2", 25.0)))
     assert reporter.write([DOCUMENT], in_rollout(RolloutPhase.PROMOTED, Split("v2")))

@@ -16,7 +16,7 @@ import pytest
 from deployer.kubernetes.api.queue import Queue
 from deployer.kubernetes.objects.kinds import Key, Object
 from deployer.kubernetes.poll import poller
-from deployer.kubernetes.poll.poller import Lookout
+from deployer.kubernetes.poll.poller import Poller
 from deployer.rollout.state import Phase
 from gateway.contract.route_table import RouteTable
 from tests.fakes.gateway import GatewayProcess, deployment
@@ -57,9 +57,9 @@ def looking(
     slices: KnownSlices | None,
     leads: Callable[[], bool] = lambda: True,
     prometheus: str | None = None,
-) -> Iterator[tuple[Lookout, Queue]]:
+) -> Iterator[tuple[Poller, Queue]]:
     queue = Queue()
-    looking = Lookout(store, queue, slices, prometheus, leads)
+    looking = Poller(store, queue, slices, prometheus, leads)
     looking.start()
     try:
         yield looking, queue
