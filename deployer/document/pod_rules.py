@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deployer.document.values import Broken, Path, items, one_of
+from deployer.document.values import Path, Violation, items, one_of
 
 RESERVED = ("/dev", "/etc/turnout", "/mnt/models", "/proc", "/sys", "/var/run/secrets/kubernetes.io")
 """Where the system or Turnout itself mounts something."""
 
 
-def broken_pod(pod: dict[str, Any], path: Path) -> Iterator[Broken]:
+def broken_pod(pod: dict[str, Any], path: Path) -> Iterator[Violation]:
     """Each rule that the `pod` of a version breaks, which stands at `path`."""
     for index, toleration in enumerate(items(pod, "tolerations")):
         if isinstance(toleration, dict):
@@ -29,19 +29,21 @@ def broken_pod(pod: dict[str, Any], path: Path) -> Iterator[Broken]:
             yield from _mounted(where, taken.setdefault(where, index), (*path, "volumes", index, "path"))
 
 
-def _toleration(toleration: dict[str, Any], path: Path) -> Iterator[Broken]:
+def _toleration(toleration: dict[str, Any], path: Path) -> Iterator[Violation]:
     if toleration.get("operator") == "Exists":
         if toleration.get("value"):
-            yield Broken((*path, "value"), "Exists takes any value", "leave it out, or write operator: Equal")
+            yield Violation((*path, "value"), "Exists takes any value", "leave it out, or write operator: Equal")
     elif not toleration.get("key"):
-        yield Broken((*path, "key"), "there is no key to compare the value of", "write one, or operator: Exists")
+        yield Violation((*path, "key"), "there is no key to compare the value of", "write one, or operator: Exists")
     if "tolerationSeconds" in toleration and toleration.get("effect") != "NoExecute":
-        yield Broken((*path, "tolerationSeconds"), "only NoExecute ends pods after a time", "write effect: NoExecute")
+        yield Violation(
+            (*path, "tolerationSeconds"), "only NoExecute ends pods after a time", "write effect: NoExecute"
+        )
 
 
-def _mounted(where: str, first: int, path: Path) -> Iterator[Broken]:
+def _mounted(where: str, first: int, path: Path) -> Iterator[Violation]:
     reserved = next((name for name in RESERVED if where == name or where.startswith(f"{name}/")), None)
     if reserved:
-        yield Broken(path, f"{reserved} is taken, by the system or by Turnout", "mount it elsewhere")
+        yield Violation(path, f"{reserved} is taken, by the system or by Turnout", "mount it elsewhere")
     if path[-2] != first:
-        yield Broken(path, f"volumes[{first}] is mounted at {where} already", "mount one of the two elsewhere")
+        yield Violation(path, f"volumes[{first}] is mounted at {where} already", "mount one of the two elsewhere")

@@ -9,12 +9,12 @@ from typing import Any, TypeGuard
 from deployer.document.fields import DURATION_PATTERN
 from deployer.document.rollout import DEADLINE, INTERVAL, OBJECTIVES, STEPS
 from deployer.document.units import seconds
-from deployer.document.values import Broken, Path, items, mapping, one_of
+from deployer.document.values import Path, Violation, items, mapping, one_of
 
 _ROLLOUT: Path = ("spec", "rollout")
 
 
-def broken_rollout(spec: dict[str, Any]) -> Iterator[Broken]:
+def broken_rollout(spec: dict[str, Any]) -> Iterator[Violation]:
     """Each rule that the `rollout` of a document, and the parts of its `traffic` that concern it, break."""
     traffic, rollout = mapping(spec, "traffic"), mapping(spec, "rollout")
     if "sticky" in traffic:
@@ -22,27 +22,27 @@ def broken_rollout(spec: dict[str, Any]) -> Iterator[Broken]:
     weight = traffic.get("weight")
     if "rollout" in spec and isinstance(weight, int | float) and weight > 0:
         hint = "leave it out; or leave rollout out, and move it by hand"
-        yield Broken(("spec", "traffic", "weight"), "the rollout moves the weight", hint)
+        yield Violation(("spec", "traffic", "weight"), "the rollout moves the weight", hint)
     yield from _steps(rollout)
     yield from _times(rollout)
     yield from _objectives(mapping(rollout, "objectives"), (*_ROLLOUT, "objectives"))
     if rollout.get("evidence") == "prometheus":
         if "sticky" in traffic:
             message = "Prometheus can't tell keys apart, and traffic.sticky makes each key's requests alike"
-            yield Broken((*_ROLLOUT, "evidence"), message, "write evidence: gateways, or leave sticky out")
+            yield Violation((*_ROLLOUT, "evidence"), message, "write evidence: gateways, or leave sticky out")
     elif "queries" in rollout:
         message = "these are for Prometheus, which isn't asked"
-        yield Broken((*_ROLLOUT, "queries"), message, "leave them out, or write evidence: prometheus")
+        yield Violation((*_ROLLOUT, "queries"), message, "leave them out, or write evidence: prometheus")
 
 
-def _steps(rollout: dict[str, Any]) -> Iterator[Broken]:
+def _steps(rollout: dict[str, Any]) -> Iterator[Violation]:
     steps = items(rollout, "steps") if "steps" in rollout else list(STEPS)
     if not all(map(_is_number, steps)):
         return
     for index in range(1, len(steps)):
         if steps[index] <= steps[index - 1]:
             message = f"{steps[index]:g} does not rise above the step before it, {steps[index - 1]:g}"
-            yield Broken((*_ROLLOUT, "steps", index), message, "order the steps from least to most, each once")
+            yield Violation((*_ROLLOUT, "steps", index), message, "order the steps from least to most, each once")
             return
     seen = set()
     for index, pause in enumerate(items(rollout, "pauses")):
@@ -50,24 +50,24 @@ def _steps(rollout: dict[str, Any]) -> Iterator[Broken]:
         if not _is_number(at):
             continue
         if steps and at not in steps:
-            yield Broken(path, f"{at:g} is none of the steps", f"those are {', '.join(f'{s:g}' for s in steps)}")
+            yield Violation(path, f"{at:g} is none of the steps", f"those are {', '.join(f'{s:g}' for s in steps)}")
         elif at in seen:
-            yield Broken(path, f"the step of {at:g} has a pause already", "leave one of the two out")
+            yield Violation(path, f"the step of {at:g} has a pause already", "leave one of the two out")
         seen.add(at)
 
 
-def _times(rollout: dict[str, Any]) -> Iterator[Broken]:
+def _times(rollout: dict[str, Any]) -> Iterator[Violation]:
     interval, deadline = rollout.get("interval", INTERVAL), rollout.get("deadline", DEADLINE)
     least, most = _seconds(interval), _seconds(deadline)
     if least is not None and most is not None and least >= most:
         field = "deadline" if "deadline" in rollout else "interval"
         message = f"a step takes {interval} at least, and is overdue after {deadline}"
-        yield Broken((*_ROLLOUT, field), message, "write a deadline that is longer than the interval")
+        yield Violation((*_ROLLOUT, field), message, "write a deadline that is longer than the interval")
 
 
-def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Broken]:
+def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Violation]:
     if _seconds(mapping(objectives, "slow").get("over")) == 0:
-        yield Broken((*path, "slow", "over"), "each answer takes longer than that", "write a time such as 50ms")
+        yield Violation((*path, "slow", "over"), "each answer takes longer than that", "write a time such as 50ms")
     seen: set[object] = set()
     for index, metric in enumerate(items(objectives, "metrics")):
         if not isinstance(metric, dict):
@@ -76,13 +76,13 @@ def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Broken]:
         name, least, most = metric.get("name"), metric.get("min"), metric.get("max")
         if isinstance(name, str):
             if name in seen or name in OBJECTIVES:
-                yield Broken((*here, "name"), f"there is an objective called {name!r} already", "rename this one")
+                yield Violation((*here, "name"), f"there is an objective called {name!r} already", "rename this one")
             seen.add(name)
         yield from one_of(metric, ("query", "webhook"), here)
         if "min" not in metric and "max" not in metric:
-            yield Broken(here, "any value would be good", "write min:, max: or both")
+            yield Violation(here, "any value would be good", "write min:, max: or both")
         if _is_number(least) and _is_number(most) and least > most:
-            yield Broken((*here, "max"), f"{most:g} is below min, {least:g}", f"write {least:g} or more")
+            yield Violation((*here, "max"), f"{most:g} is below min, {least:g}", f"write {least:g} or more")
 
 
 def _is_number(value: object) -> TypeGuard[float]:

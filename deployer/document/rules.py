@@ -15,13 +15,13 @@ from deployer.document.model_uri import folder_number
 from deployer.document.pod_rules import broken_pod
 from deployer.document.rollout_rules import broken_rollout
 from deployer.document.units import cores, memory_bytes
-from deployer.document.values import Broken, Path, items, mapping
+from deployer.document.values import Path, Violation, items, mapping
 from deployer.errors import nearest
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
 
 
-def broken(document: object) -> Iterator[Broken]:
+def broken(document: object) -> Iterator[Violation]:
     """Each rule that `document` breaks, in the order of the document."""
     spec = mapping(document, "spec")
     name = spec.get("runtime")
@@ -43,54 +43,54 @@ def broken(document: object) -> Iterator[Broken]:
     yield from broken_rollout(spec)
 
 
-def _sections(spec: dict[str, Any], chosen: object) -> Iterator[Broken]:
+def _sections(spec: dict[str, Any], chosen: object) -> Iterator[Violation]:
     for name, runtime in RUNTIMES.items():
         if runtime.section is not None and name in spec and isinstance(chosen, str) and chosen != name:
-            yield Broken(
+            yield Violation(
                 ("spec", name), f"only the runtime {name} has this, and the runtime is {chosen}", "leave it out"
             )
 
 
-def _names(versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
+def _names(versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Violation]:
     seen: set[str] = set()
     for index, version in versions:
         name = version.get("name")
         if isinstance(name, str):
             if name in seen:
-                yield Broken(("spec", "versions", index, "name"), f"two versions are called {name!r}", "rename one")
+                yield Violation(("spec", "versions", index, "name"), f"two versions are called {name!r}", "rename one")
             seen.add(name)
 
 
-def _content(runtime: Runtime, version: dict[str, Any], path: Path) -> Iterator[Broken]:
+def _content(runtime: Runtime, version: dict[str, Any], path: Path) -> Iterator[Violation]:
     """Where a version's weights and its code come from."""
     name, has_model = runtime.name, "model" in version
     if not has_model and runtime.needs_model:
-        yield Broken((*path, "model"), f"{name} needs a model", f"write model: and {runtime.models}")
+        yield Violation((*path, "model"), f"{name} needs a model", f"write model: and {runtime.models}")
     elif not has_model and "image" not in version:
-        yield Broken((*path, "model"), f"{name} needs a model, or an image that holds one", "write model: or image:")
+        yield Violation((*path, "model"), f"{name} needs a model, or an image that holds one", "write model: or image:")
     if version.get("implementation") is None:
         return
     at = (*path, "implementation")
     if not runtime.has_implementations:
-        yield Broken(at, f"{name} has no choice of implementations", "leave it out")
+        yield Violation(at, f"{name} has no choice of implementations", "leave it out")
     elif not has_model:
-        yield Broken(at, "an implementation loads a model, and there is none", "write model: and where it lies")
+        yield Violation(at, "an implementation loads a model, and there is none", "write model: and where it lies")
 
 
-def _servables(runtime: Runtime, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Broken]:
+def _servables(runtime: Runtime, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Violation]:
     taken: dict[int, object] = {}
     for index, version in versions:
         path: Path = ("spec", "versions", index)
         servable, model = version.get("servable"), version.get("model")
         if servable is not None and not runtime.is_numbered:
-            yield Broken((*path, "servable"), f"a version of {runtime.name} has no servable number", "leave it out")
+            yield Violation((*path, "servable"), f"a version of {runtime.name} has no servable number", "leave it out")
             continue
         field, number = "servable", servable
         if servable is None and runtime.is_numbered and isinstance(model, str):
             field, number = "model", folder_number(model)
         if isinstance(number, int) and not isinstance(number, bool):
             if number in taken:
-                yield Broken(
+                yield Violation(
                     (*path, field),
                     f"servable {number} is version {taken[number]!r} already",
                     "give this version another number by servable:",
@@ -98,45 +98,45 @@ def _servables(runtime: Runtime, versions: list[tuple[int, dict[str, Any]]]) -> 
             taken.setdefault(number, version.get("name"))
 
 
-def _resources(resources: dict[str, Any], path: Path) -> Iterator[Broken]:
+def _resources(resources: dict[str, Any], path: Path) -> Iterator[Violation]:
     requests, limits = mapping(resources, "requests"), mapping(resources, "limits")
     for name, amount in (("cpu", cores), ("memory", memory_bytes)):
         least, most = _amount(requests.get(name), amount), _amount(limits.get(name), amount)
         if least is not None and most is not None and least > most:
-            yield Broken(
+            yield Violation(
                 (*path, "requests", name),
                 f"{requests[name]} is above the limit of {limits[name]}",
                 "lower the request or raise the limit",
             )
     if "gpu" in requests:
-        yield Broken(
+        yield Violation(
             (*path, "requests", "gpu"),
             "GPUs are not shared, so there is only a limit of them",
             "write limits: {gpu: …}",
         )
 
 
-def _autoscaling(version: dict[str, Any], path: Path) -> Iterator[Broken]:
+def _autoscaling(version: dict[str, Any], path: Path) -> Iterator[Violation]:
     autoscaling = mapping(version, "autoscaling")
     least, most = autoscaling.get("minReplicas", 1), autoscaling.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most > 0:
-        yield Broken((*path, "maxReplicas"), f"{most} is below minReplicas, {least}", f"write {least} or more")
+        yield Violation((*path, "maxReplicas"), f"{most} is below minReplicas, {least}", f"write {least} or more")
     target = autoscaling.get("target")
     if not isinstance(target, dict):
         return
     if "inFlight" in target and "cpu" in target:
-        yield Broken((*path, "target", "cpu"), "there are two targets, inFlight and cpu", "leave one out")
+        yield Violation((*path, "target", "cpu"), "there are two targets, inFlight and cpu", "leave one out")
     elif not target.keys() & {"inFlight", "cpu"}:
-        yield Broken((*path, "target"), "it has no load", "write inFlight: or cpu:, or leave target out")
+        yield Violation((*path, "target"), "it has no load", "write inFlight: or cpu:, or leave target out")
     elif "cpu" in target and "cpu" not in mapping(mapping(version, "resources"), "requests"):
-        yield Broken(
+        yield Violation(
             (*path, "target", "cpu"),
             "it is a percentage of the CPU requested, and none is",
             "write resources: {requests: {cpu: …}}",
         )
 
 
-def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
+def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Violation]:
     known = list(dict.fromkeys(name for name in names if isinstance(name, str)))
     stable, canary, weight = traffic.get("stable"), traffic.get("canary"), traffic.get("weight")
     named: list[tuple[Path, object]] = [(("stable",), stable), (("canary",), canary)]
@@ -145,17 +145,17 @@ def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Broken]:
     for path, name in named:
         if known and isinstance(name, str) and name not in known:
             near = nearest(name, known)
-            yield Broken(
+            yield Violation(
                 ("spec", "traffic", *path),
                 f"no version is called {name!r}",
                 f"did you mean {near!r}?" if near else f"the versions are {', '.join(known)}",
             )
     if canary is not None and canary == stable:
-        yield Broken(
+        yield Violation(
             ("spec", "traffic", "canary"), f"{canary!r} is stable already", "leave canary out, or name another"
         )
     if "canary" not in traffic and isinstance(weight, int | float) and weight > 0:
-        yield Broken(
+        yield Violation(
             ("spec", "traffic", "weight"),
             "weight is the canary's share, and there is no canary",
             "name one by canary:, or leave weight out",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 Path: TypeAlias = tuple[str | int, ...]
 
 
-class Broken(NamedTuple):
+class Violation(NamedTuple):
     """One broken rule: the path of the field to change, what is wrong, and what would be right ("" if plain)."""
 
     path: Path
@@ -30,16 +30,16 @@ def items(part: dict[str, Any], name: str) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def one_of(part: object, names: tuple[str, ...], path: Path) -> Iterator[Broken]:
+def one_of(part: object, names: tuple[str, ...], path: Path) -> Iterator[Violation]:
     """What is wrong where the mapping `part`, which stands at `path`, does not have exactly one of `names`."""
     if not isinstance(part, dict):
         return
     found = [name for name in names if name in part]
     choice = f"{', '.join(names[:-1])} or {names[-1]}"
     if not found:
-        yield Broken(path, f"it names no {choice}", "write one of them")
+        yield Violation(path, f"it names no {choice}", "write one of them")
     elif len(found) > 1:
-        yield Broken((*path, found[1]), f"it names a {' and a '.join(found)}", f"write one {choice}")
+        yield Violation((*path, found[1]), f"it names a {' and a '.join(found)}", f"write one {choice}")
 
 
 def dotted(path: Path) -> str:

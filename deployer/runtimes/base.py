@@ -204,7 +204,7 @@ class Runtime(ABC):
     knows_models: ClassVar[bool] = True
     """Whether it can be told of any file or folder that it is no model, before a server has tried."""
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[values.Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[values.Violation]:
         """The rules of its own that a document's `spec`, plain data, breaks."""
         yield from ()
 

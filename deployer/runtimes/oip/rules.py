@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deployer.document.values import Broken, Path, items, mapping
+from deployer.document.values import Path, Violation, items, mapping
 from deployer.kubernetes.crd.cel_rule import Node, Rule, no_version
 
 _OTHER = "self.runtime == 'oip' && has(self.oip) && has(self.oip.server) && self.oip.server == 'other'"
 
 
-def broken(spec: dict[str, Any]) -> Iterator[Broken]:
+def broken(spec: dict[str, Any]) -> Iterator[Violation]:
     """What is missing beside `oip.server: other`, and ports that are the same."""
     oip = mapping(spec, "oip")
     other = oip.get("server") == "other"
     if other and "ports" not in oip:
-        yield Broken(("spec", "oip", "server"), "of another server the ports can't be known", "write ports beside it")
+        yield Violation(
+            ("spec", "oip", "server"), "of another server the ports can't be known", "write ports beside it"
+        )
     taken: dict[object, str] = {}
     for name, port in mapping(oip, "ports").items():
         if isinstance(port, int) and port in taken:
-            yield Broken(("spec", "oip", "ports", name), f"{port} is the port {taken[port]} already", "write another")
+            yield Violation(
+                ("spec", "oip", "ports", name), f"{port} is the port {taken[port]} already", "write another"
+            )
         elif isinstance(port, int):
             taken[port] = name
     for index, version in enumerate(items(spec, "versions")):
@@ -28,9 +32,9 @@ def broken(spec: dict[str, Any]) -> Iterator[Broken]:
             continue
         path: Path = ("spec", "versions", index)
         if "model" in version and "image" not in version:
-            yield Broken((*path, "image"), "another server than mlserver needs an image", "write image:")
+            yield Violation((*path, "image"), "another server than mlserver needs an image", "write image:")
         if version.get("implementation") is not None:
-            yield Broken((*path, "implementation"), "other has no choice of implementations", "leave it out")
+            yield Violation((*path, "implementation"), "other has no choice of implementations", "leave it out")
 
 
 CEL: dict[Node, tuple[Rule, ...]] = {

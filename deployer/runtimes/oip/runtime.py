@@ -30,7 +30,7 @@ class Oip(Runtime):
     cel = CEL
     knows_models = False
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[values.Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[values.Violation]:
         return broken(spec)
 
     def local_limits(self, spec: Spec) -> Iterator[tuple[values.Path, str]]:

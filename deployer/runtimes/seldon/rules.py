@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deployer.document.values import Broken, items
+from deployer.document.values import Violation, items
 from deployer.errors import nearest
 from deployer.kubernetes.crd.cel_rule import Node, Rule, listed, no_version
 
@@ -20,7 +20,7 @@ PREPACKAGED = (
 """What Seldon has to load a model without a class of the user's own."""
 
 
-def broken(spec: dict[str, Any]) -> Iterator[Broken]:
+def broken(spec: dict[str, Any]) -> Iterator[Violation]:
     """Implementations that are none of Seldon's."""
     for index, version in enumerate(items(spec, "versions")):
         name = version.get("implementation") if isinstance(version, dict) else None
@@ -28,7 +28,7 @@ def broken(spec: dict[str, Any]) -> Iterator[Broken]:
             near = nearest(name, PREPACKAGED)
             hint = f"did you mean {near!r}?" if near else f"there are {', '.join(PREPACKAGED)}"
             path = ("spec", "versions", index, "implementation")
-            yield Broken(path, f"{name!r} is no prepackaged server of Seldon's", hint)
+            yield Violation(path, f"{name!r} is no prepackaged server of Seldon's", hint)
 
 
 CEL: dict[Node, tuple[Rule, ...]] = {

@@ -31,7 +31,7 @@ class Seldon(Runtime):
     has_implementations = True
     cel = CEL
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[values.Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[values.Violation]:
         return broken(spec)
 
     def speaks(self, spec: Spec) -> ServingProtocol:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployer.document.values import Broken
+from deployer.document.values import Violation
 from deployer.runtimes.base import Launch, Process, Runtime, Server
 from deployer.runtimes.tfserving import container, model, process
 from deployer.runtimes.tfserving.protocol import PROTOCOL
@@ -29,7 +29,7 @@ class TfServing(Runtime):
     cel = CEL
     binary = process.MODEL_SERVER
 
-    def rules(self, spec: dict[str, Any]) -> Iterator[Broken]:
+    def rules(self, spec: dict[str, Any]) -> Iterator[Violation]:
         return broken(spec)
 
     def located(self, path: Path) -> Path:
