@@ -69,10 +69,10 @@ class Rollouts:
         for key, document in desired.documents.items():
             kept = self._kept[key]
             in_force = settled and key not in self._gateway.refused
-            sight = self._sight(document, desired, ready, routes.get(key), in_force)
-            if self._is_new(document, kept, sight):
-                self._seen[key] = document, kept, sight
-                self.decisions[key] = decide(document, kept, sight)
+            observation = self._observation(document, desired, ready, routes.get(key), in_force)
+            if self._is_new(document, kept, observation):
+                self._seen[key] = document, kept, observation
+                self.decisions[key] = decide(document, kept, observation)
 
     def plan(self) -> list[Keep]:
         """What is to be kept before anything follows from it."""
@@ -138,7 +138,7 @@ class Rollouts:
         self._say(f"{key}: the rollout of {rollout.trial.canary} goes on where it was, once that is ready again")
         return replace(kept, rollout=_warming_again(rollout, route, time.time()))
 
-    def _sight(
+    def _observation(
         self,
         document: ModelDeployment,
         desired: Desired,
@@ -149,7 +149,7 @@ class Rollouts:
         key, kept = document.key, self._kept[document.key]
         replicas = {name: ready.get((key, name), ()) for name in document.by_name}
         order = self._state.order(key) if document.spec.rollout is not None or kept.rollout is not None else None
-        sight = Observation(
+        observation = Observation(
             now=time.time(),
             route=route,
             settled=settled,
@@ -161,23 +161,30 @@ class Rollouts:
         rollout = kept.rollout
         if not is_under_way(rollout):
             self._sources.forget(key)
-            return sight
+            return observation
         if rollout.phase is RolloutPhase.WARMING and route is not None:
             first = {name: of_version[0] for name, of_version in replicas.items() if of_version}
             signatures, asked = self._sources.signatures(document, route.runtime, first)
             # A version is ready for its first requests once its signature was asked for, and stable's to compare.
             mute = {name for name in replicas if name != route.stable and not {name, route.stable} <= asked}
-            sight = replace(sight, ready={**sight.ready, **dict.fromkeys(mute, 0)}, signatures=signatures)
+            observation = replace(
+                observation, ready={**observation.ready, **dict.fromkeys(mute, 0)}, signatures=signatures
+            )
         readings, unread = self._sources.counts(document, rollout)
         metrics = self._sources.metrics(document, rollout)
-        return replace(sight, readings=readings, unread=unread, metrics=metrics)
+        return replace(observation, readings=readings, unread=unread, metrics=metrics)
 
-    def _is_new(self, document: ModelDeployment, kept: Checkpoint, sight: Observation) -> bool:
+    def _is_new(self, document: ModelDeployment, kept: Checkpoint, observation: Observation) -> bool:
         """Whether it is something else than at the last look, or a rollout whose time goes on."""
         last = self._seen.get(document.key)
-        if last is None or last[0] is not document or last[1] != kept or replace(sight, now=last[2].now) != last[2]:
+        if (
+            last is None
+            or last[0] is not document
+            or last[1] != kept
+            or replace(observation, now=last[2].now) != last[2]
+        ):
             return True
-        return is_under_way(kept.rollout) and abs(sight.now - last[2].now) >= EVERY
+        return is_under_way(kept.rollout) and abs(observation.now - last[2].now) >= EVERY
 
 
 _AGAIN = {

@@ -72,21 +72,21 @@ class Decision:
         return tuple(map(status.record, self.checkpoint.history))
 
 
-def decide(document: ModelDeployment, checkpoint: Checkpoint | None, sight: Observation) -> Decision:
+def decide(document: ModelDeployment, checkpoint: Checkpoint | None, observation: Observation) -> Decision:
     """One look; `checkpoint` is the one before's."""
     declared = document.spec.rollout
     before = checkpoint if checkpoint is not None else Checkpoint()
     plan = plans.of(declared) if declared is not None else None
     if plan is None and not is_under_way(before.rollout):
-        return _by_hand(document, before, sight)
-    return _Look(document, plan, before, sight).decide()
+        return _by_hand(document, before, observation)
+    return _Look(document, plan, before, observation).decide()
 
 
-def _by_hand(document: ModelDeployment, before: Checkpoint, sight: Observation) -> Decision:
+def _by_hand(document: ModelDeployment, before: Checkpoint, observation: Observation) -> Decision:
     """Without a rollout. An order is to be taken by none of the next ones."""
     rollout = before.rollout
-    if rollout is not None and sight.order is not None:
-        rollout = replace(rollout, handled=sight.order[0])
+    if rollout is not None and observation.order is not None:
+        rollout = replace(rollout, handled=observation.order[0])
     after = replace(before, rollout=rollout, stable="", said="", outdated="", lost=False)
     return Decision(after, Split.of(document), {})
 
@@ -102,10 +102,12 @@ def _salt(document: ModelDeployment, stable: str, canary: str | None, number: in
 class _Look:
     """One look at a deployment with a rollout, declared or still under way."""
 
-    def __init__(self, document: ModelDeployment, plan: Plan | None, kept: Checkpoint, sight: Observation) -> None:
+    def __init__(
+        self, document: ModelDeployment, plan: Plan | None, kept: Checkpoint, observation: Observation
+    ) -> None:
         self._document = document
         self._plan = plan
-        self._sight = sight
+        self._observation = observation
         self._traffic = document.spec.traffic
         self._declared = document.by_name
         self._kept = self._decided(kept)
@@ -116,19 +118,21 @@ class _Look:
         old = self._adopted(before.rollout)
         kept, looks = self._evidence(before, old)
         if is_under_way(old):
-            kept = gates.watched(kept, old, self._document, self._sight)
+            kept = gates.watched(kept, old, self._document, self._observation)
             kept = replace(kept, base=max(kept.base, self._carrying(old)))
-        hold_reasons = tuple(gates.hold_reasons(self._document, self._sight))
+        hold_reasons = tuple(gates.hold_reasons(self._document, self._observation))
         seen = Seen(
-            self._sight.now,
+            self._observation.now,
             self._trial(old),
             self._route(),
-            self._sight.settled,
-            capacity.percentages(self._document, kept.base, self._sight.ready),
+            self._observation.settled,
+            capacity.percentages(self._document, kept.base, self._observation.ready),
             looks,
-            objections=tuple(gates.abort_reasons(kept, old, self._document, self._sight)) if old is not None else (),
+            abort_reasons=tuple(gates.abort_reasons(kept, old, self._document, self._observation))
+            if old is not None
+            else (),
             doubts=hold_reasons,
-            order=self._sight.order,
+            order=self._observation.order,
         )
         after = tick(old, self._plan, seen)
         rollout = after.rollout
@@ -157,7 +161,7 @@ class _Look:
         """With who is stable, where no rollout is under way: as the last one left it, until the document changes."""
         if is_under_way(kept.rollout):
             return kept
-        wanted, route = self._traffic.stable, self._sight.route
+        wanted, route = self._traffic.stable, self._observation.route
         stable = kept.stable if kept.said == wanted else wanted
         if kept.lost and route is not None:
             stable = route.stable
@@ -178,7 +182,9 @@ class _Look:
         if self._traffic.stable != trial.canary or baking:
             return rollout
         why = f"the document made {trial.canary} stable"
-        return replace(rollout, phase=Phase.PROMOTED, entered=self._sight.now, paused=None, until=None, reason=why)
+        return replace(
+            rollout, phase=Phase.PROMOTED, entered=self._observation.now, paused=None, until=None, reason=why
+        )
 
     def _trial(self, rollout: Rollout | None) -> Trial | None:
         """What the document asks to try. Of a rollout that is promoted, also where it says already who is stable then;
@@ -196,12 +202,12 @@ class _Look:
             if is_under_way(rollout):
                 stable = traffic.stable
         canary = traffic.canary
-        if self._sight.route is None or stable != traffic.stable or canary is None or canary == stable:
+        if self._observation.route is None or stable != traffic.stable or canary is None or canary == stable:
             return None
         return Trial(stable, canary, _identity(self._document, stable, canary))
 
     def _route(self) -> Route:
-        route = self._sight.route
+        route = self._observation.route
         return Route(route.stable, route.canary, route.weight) if route is not None else Route(self._traffic.stable)
 
     def _roles(self, kept: Checkpoint, wanted: Route) -> Split:
@@ -219,7 +225,7 @@ class _Look:
 
     def _is_held(self, version: str) -> bool:
         """Whether gateways still know a version that is no longer declared."""
-        return self._sight.route is not None and version in self._sight.route.by_name
+        return self._observation.route is not None and version in self._observation.route.by_name
 
     def _outdated(self, kept: Checkpoint) -> str:
         canary, said = self._traffic.canary, self._traffic.stable
@@ -241,7 +247,7 @@ class _Look:
     ) -> tuple[Checkpoint, dict[str, tuple[Look, ...]] | None]:
         if rollout is None or not is_under_way(rollout):
             return kept, None
-        sight, trial, route = self._sight, rollout.trial, self._sight.route
+        observation, trial, route = self._observation, rollout.trial, self._observation.route
         known = kept.taken
         if route is not None and (route.stable, route.canary) == (trial.stable, trial.canary):
             known = known.knowing(route.epoch, route.weight / 100)
@@ -251,39 +257,39 @@ class _Look:
             _salt(self._document, trial.stable, trial.canary, rollout.number),
             self._steady(rollout),
         )
-        after, looks = taken(known, arms, sight.readings, sight.now)
-        read = {signal: tuple(found) for signal, found in looks.items()} if sight.readings else None
+        after, looks = taken(known, arms, observation.readings, observation.now)
+        read = {signal: tuple(found) for signal, found in looks.items()} if observation.readings else None
         return replace(kept, taken=after), read
 
     def _steady(self, rollout: Rollout) -> int | None:
         """The epoch in force, if all have it, and for so long that no failure of a weight before can arrive."""
-        sight = self._sight
-        if sight.route is None or not sight.settled or sight.unread or rollout.since is None:
+        observation = self._observation
+        if observation.route is None or not observation.settled or observation.unread or rollout.since is None:
             return None
-        if any(reading.epoch != sight.route.epoch for reading in sight.readings):
+        if any(reading.epoch != observation.route.epoch for reading in observation.readings):
             return None
-        return sight.route.epoch if rollout.step == 0 or sight.now - rollout.since >= SETTLING else None
+        return observation.route.epoch if rollout.step == 0 or observation.now - rollout.since >= SETTLING else None
 
     # What is kept
 
     def _noted(self, kept: Checkpoint, before: Rollout | None) -> Checkpoint:
         """With what the beginning or the end of a rollout changes."""
-        rollout, sight = kept.rollout, self._sight
+        rollout, observation = kept.rollout, self._observation
         if rollout is None or rollout == before:
             return kept
         if before is None or rollout.number != before.number:
-            count, _ = sight.failures.get(rollout.trial.canary, (0, ""))
-            epoch = sight.route.epoch if sight.route is not None else -1
+            count, _ = observation.failures.get(rollout.trial.canary, (0, ""))
+            epoch = observation.route.epoch if observation.route is not None else -1
             kept = replace(
                 kept,
-                began=sight.now,
+                began=observation.now,
                 taken=EvidenceLedger(epoch),
                 failures=Failures(count),
                 strikes={},
                 base=self._base(rollout),
             )
         elif rollout.phase is Phase.RESTORING and before.phase is Phase.PROMOTED:
-            kept = replace(kept, began=sight.now, base=self._base(rollout))
+            kept = replace(kept, began=observation.now, base=self._base(rollout))
         if rollout.phase in OVER and (before is None or before.phase is not rollout.phase):
             undone = before is not None and before.phase is Phase.RESTORING
             stable = rollout.trial.canary if rollout.phase is Phase.PROMOTED else rollout.trial.stable
@@ -294,7 +300,7 @@ class _Look:
                 "undone" if undone else rollout.phase.value,
                 rollout.reason,
                 kept.began,
-                sight.now,
+                observation.now,
                 figures(rollout),
             )
             # A document that has made the canary stable before it was rolled back is no order to take it again.
@@ -306,14 +312,14 @@ class _Look:
     def _carrying(self, rollout: Rollout) -> int:
         """The replicas that all traffic has now, where one version has it or nearly: it may have grown since the
         rollout began, and whoever takes the traffic over, or back, needs as many."""
-        desired, trial = self._sight.desired, rollout.trial
+        desired, trial = self._observation.desired, rollout.trial
         baking = rollout.phase is Phase.BAKING
         return max(desired.get(trial.stable, 0), desired.get(trial.canary, 0) if baking else 0)
 
     def _base(self, rollout: Rollout) -> int:
         """The replicas that carry all traffic now."""
         carries = rollout.trial.canary if rollout.phase is Phase.RESTORING else rollout.trial.stable
-        return max(1, self._sight.desired.get(carries, 0))
+        return max(1, self._observation.desired.get(carries, 0))
 
 
 def _identity(document: ModelDeployment, *versions: str) -> str:

@@ -20,29 +20,31 @@ APART = 10.0
 """Seconds between two such looks: nearer to each other they may have seen the same sample."""
 
 
-def watched(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, sight: Observation) -> Checkpoint:
+def watched(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation) -> Checkpoint:
     """With the canary's failures, and the user's metrics that are out of their limits while it has traffic."""
-    count, _ = sight.failures.get(rollout.trial.canary, (0, ""))
+    count, _ = observation.failures.get(rollout.trial.canary, (0, ""))
     failures = Failures(count, kept.failures.total + max(0, count - kept.failures.seen))
     strikes = dict(kept.strikes)
     for metric in _metrics(document) if rollout.since is not None else ():
-        value, old = sight.metrics.get(metric.name), strikes.get(metric.name)
-        if value is None or (old is not None and 0 <= sight.now - old.last < APART):
+        value, old = observation.metrics.get(metric.name), strikes.get(metric.name)
+        if value is None or (old is not None and 0 <= observation.now - old.last < APART):
             continue
         if _is_good(metric, value):
             strikes.pop(metric.name, None)
         else:
-            strikes[metric.name] = Strikes(old.count + 1 if old is not None else 1, sight.now)
+            strikes[metric.name] = Strikes(old.count + 1 if old is not None else 1, observation.now)
     return replace(kept, failures=failures, strikes=strikes)
 
 
-def abort_reasons(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, sight: Observation) -> Iterator[str]:
+def abort_reasons(
+    kept: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation
+) -> Iterator[str]:
     """Why the canary has to go at once."""
     stable, canary = rollout.trial.stable, rollout.trial.canary
     if kept.failures.total >= CRASHES:
-        _, reason = sight.failures.get(canary, (0, ""))
+        _, reason = observation.failures.get(canary, (0, ""))
         yield f"{canary} failed {kept.failures.total} times since the rollout began, last: {reason}"
-    declared, signatures = document.spec.rollout, sight.signatures
+    declared, signatures = document.spec.rollout, observation.signatures
     if declared is not None and not declared.allow_signature_change and {stable, canary} <= signatures.keys():
         differs = difference(signatures[stable], signatures[canary])
         if differs:
@@ -50,15 +52,15 @@ def abort_reasons(kept: Checkpoint, rollout: Rollout, document: ModelDeployment,
     for metric in _metrics(document):
         strikes = kept.strikes.get(metric.name)
         if strikes is not None and strikes.count >= STRIKES:
-            yield f"{_shown(metric, sight.metrics.get(metric.name))} in {strikes.count} looks in a row"
+            yield f"{_shown(metric, observation.metrics.get(metric.name))} in {strikes.count} looks in a row"
 
 
-def hold_reasons(document: ModelDeployment, sight: Observation) -> Iterator[str]:
+def hold_reasons(document: ModelDeployment, observation: Observation) -> Iterator[str]:
     """Why the canary may not go on yet."""
-    for source in sight.unread:
+    for source in observation.unread:
         yield f"{source} can't be asked for evidence"
     for metric in _metrics(document):
-        value = sight.metrics.get(metric.name)
+        value = observation.metrics.get(metric.name)
         if value is None:
             yield f"the metric {metric.name} can't be read"
         elif not _is_good(metric, value):

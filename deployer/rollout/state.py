@@ -79,9 +79,9 @@ class Seen:
 
     `trial`: what the document asks to try, if anything. `settled`: every gateway that serves has `route`. `capacity`:
     for each declared version the percentage of all traffic that its ready and warmed replicas can take. `looks`: for
-    each objective that can be read what is new since the last tick, maybe nothing. `objections`: reasons to roll back
-    at once, in any phase before finishing (a canary that crashes, another signature, a metric of the user's that is
-    broken). `doubts`: reasons not to advance yet (a metric that can't be read, a gateway that is silent). `order`: a
+    each objective that can be read what is new since the last tick, maybe nothing. `abort_reasons`: reasons to roll
+    back at once, in any phase before finishing (a canary that crashes, another signature, a metric of the user's that
+    is broken). `doubts`: reasons not to advance yet (a metric that can't be read, a gateway that is silent). `order`: a
     token that tells it from the one before, and what a person asked for.
     """
 
@@ -91,7 +91,7 @@ class Seen:
     settled: bool
     capacity: Mapping[str, float]
     looks: Mapping[str, tuple[Look, ...]] | None = None
-    objections: tuple[str, ...] = ()
+    abort_reasons: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     order: tuple[str, Order] | None = None
 

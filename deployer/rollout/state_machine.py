@@ -95,8 +95,8 @@ def _finished(rollout: Rollout, plan: Plan | None, seen: Seen) -> Rollout:
     rollout, order = _order(rollout, seen)
     if order in (Order.ROLLBACK, Order.UNDO):
         return _rolled_back(rollout, seen, "rolled back by hand")
-    if seen.objections:
-        return _rolled_back(rollout, seen, "; ".join(seen.objections))
+    if seen.abort_reasons:
+        return _rolled_back(rollout, seen, "; ".join(seen.abort_reasons))
     if plan is None or seen.trial != rollout.trial:
         return _rolled_back(rollout, seen, "the document has changed")
     return rollout
@@ -122,8 +122,8 @@ def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
     rollout, order = _order(rollout, seen)
     if order in (Order.ROLLBACK, Order.UNDO):
         return _rolled_back(rollout, seen, "rolled back by hand")
-    if seen.objections:
-        return _rolled_back(rollout, seen, "; ".join(seen.objections))
+    if seen.abort_reasons:
+        return _rolled_back(rollout, seen, "; ".join(seen.abort_reasons))
     if order is not None:
         rollout = _ordered(rollout, order, seen)
     if rollout.until is not None and seen.now >= rollout.until:

@@ -155,7 +155,7 @@ def test_while_prometheus_is_away_a_rollout_that_asks_it_holds(turnout: Turnout,
         with prometheus(tmp_path / "prometheus", "turnout-gateway", gateway, port):
             begin(turnout, evidence="prometheus")
             middle(turnout)
-        until(lambda: "Prometheus" in " ".join(rollout(turnout)["doubts"]), "it is missed")
+        until(lambda: "Prometheus" in " ".join(rollout(turnout)["holdReasons"]), "it is missed")
         held = rollout(turnout)
         load.more(400)
         assert (rollout(turnout)["step"], rollout(turnout)["weight"]) == (held["step"], held["weight"])

@@ -51,7 +51,7 @@ class Fleet:
         self.counts: list[tuple[int, float]] = []  # rollout, and the share of each batch of requests
         self.order: tuple[str, Order] | None = None
         self.orders = 0
-        self.objections: tuple[str, ...] = ()
+        self.abort_reasons: tuple[str, ...] = ()
         self.forced: set[int] = set()  # rollouts that somebody asked to promote
         self.tested: dict[tuple[int, float], int] = {}  # requests of the canary that were told, by rollout and share
         self.ticks = 0
@@ -80,7 +80,7 @@ class Fleet:
         self.ready[version] = min(self.ready[version], left)
 
     def canary_crashes(self) -> None:
-        self.objections = ("its server ended with exit code 1",)
+        self.abort_reasons = ("its server ended with exit code 1",)
 
     def ordered(self, order: Order) -> None:
         self.orders += 1
@@ -106,7 +106,7 @@ class Fleet:
             all(gateway == self.route for gateway in self.gateways),
             dict(self.ready),
             self._looks(readable),
-            self.objections,
+            self.abort_reasons,
             ("a gateway is silent",) if doubt else (),
             self.order,
         )
@@ -115,7 +115,7 @@ class Fleet:
         self._check(before, seen, told)
         self.kept = told.rollout
         if told.rollout is None or told.rollout.phase in OVER:
-            self.objections = ()
+            self.abort_reasons = ()
         if killed != "kept":
             self.route = told.route
             if killed != "routed":
@@ -202,7 +202,7 @@ class Fleet:
     def settle(self) -> None:
         """From here on all goes well, and people lift their pauses: the rollout is over within bounded looks, with its
         traffic and replicas where they belong."""
-        self.objections = ()
+        self.abort_reasons = ()
         for _ in range(200):
             self.passes(30)
             self.gateways = [self.route] * 2

@@ -45,8 +45,8 @@ class RollingWorld(World):
 
     @property
     def kept(self) -> Rollout:
-        assert self.status.rollout_state is not None
-        rollout = keeping.read(unpacked(self.status.rollout_state)).rollout
+        assert self.status.rollout_checkpoint is not None
+        rollout = keeping.read(unpacked(self.status.rollout_checkpoint)).rollout
         assert rollout is not None
         return rollout
 

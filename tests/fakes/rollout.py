@@ -73,14 +73,14 @@ class World:
     def reasons(self) -> list[str]:
         return [happening.reason for happening in self.told]
 
-    def sight(self) -> Observation:
+    def observation(self) -> Observation:
         desired = {
             version.name: max(version.replicas[0], self.base.get(version.name, 0), self.floors.get(version.name, 0))
             for version in self.document.spec.versions
         }
         epoch = self.route.epoch if self.route is not None else 0
         counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self.counts.items())
-        sight = Observation(
+        observation = Observation(
             now=self.now,
             route=self.route,
             settled=True,
@@ -89,7 +89,7 @@ class World:
             readings=(Reading(self.source, epoch, counts),),
             order=self.order,
         )
-        return replace(sight, **self.more)
+        return replace(observation, **self.more)
 
     def look(self, *, dies: bool = False) -> Decision:
         """A second of traffic, and a look at it. What is kept goes through its text, as it does between two looks.
@@ -98,15 +98,15 @@ class World:
         """
         self._serve()
         self.now += 1
-        sight = self.sight()
-        made = decide(self.document, None if self.kept is None else keeping.read(self.kept), sight)
+        observation = self.observation()
+        made = decide(self.document, None if self.kept is None else keeping.read(self.kept), observation)
         self.kept = keeping.write(made.checkpoint)
         assert keeping.read(self.kept) == made.checkpoint
         self.told += made.events
         self.last = made
         if dies:
             return made
-        ready = {name for name, count in sight.ready.items() if count}
+        ready = {name for name, count in observation.ready.items() if count}
         self.route = route(self.route, self.document, ready, made.roles)
         self.floors = dict(made.floors)
         return made

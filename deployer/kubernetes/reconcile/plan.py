@@ -55,7 +55,7 @@ def decide(observed: Observed) -> Decision:
     Raises:
         InvalidSpec: the spec can't be carried out.
     """
-    text = observed.status.rollout_state if observed.status is not None else None
+    text = observed.status.rollout_checkpoint if observed.status is not None else None
     checkpoint = keeping.read(unpacked(text)) if text is not None else None
     return controller.decide(observed.document, checkpoint, _observation(observed))
 

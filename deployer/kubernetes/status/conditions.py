@@ -62,7 +62,7 @@ def as_decided(
         [_Statement("Accepted", True, "Valid"), ready, progressing, degraded, *_standing(named)],
         DeploymentStatus(
             rollout=decision.status,
-            rollout_state=packed(keeping.write(checkpoint)) if checkpoint != Checkpoint() else None,
+            rollout_checkpoint=packed(keeping.write(checkpoint)) if checkpoint != Checkpoint() else None,
             rollouts=decision.history,
             order=observed.order[0],
         ),
@@ -111,8 +111,8 @@ def _at(status: DeploymentStatus, told: str) -> DeploymentStatus:
 def _without_evidence(status: DeploymentStatus) -> DeploymentStatus:
     rollout = status.rollout
     if rollout is not None:
-        rollout = rollout.model_copy(update={"evidence": (), "doubts": (), "told": None})
-    return status.model_copy(update={"rollout": rollout, "rollout_state": None})
+        rollout = rollout.model_copy(update={"evidence": (), "hold_reasons": (), "told": None})
+    return status.model_copy(update={"rollout": rollout, "rollout_checkpoint": None})
 
 
 def _status(
@@ -139,7 +139,7 @@ def _status(
         versions=tuple(_version(version, route, declared) for version in versions.values()),
         conditions=tuple(_condition(one, known.get(one.type), generation, now) for one in statements),
         rollout=rollouts.rollout,
-        rollout_state=rollouts.rollout_state,
+        rollout_checkpoint=rollouts.rollout_checkpoint,
         rollouts=rollouts.rollouts,
         order=rollouts.order,
     )

@@ -110,7 +110,7 @@ class DeploymentStatus(Part):
     """Statements about the deployment, one of each type."""
     rollout: RolloutStatus | None = None
     """The rollout that is under way, or the last one."""
-    rollout_state: Annotated[str, Field(max_length=MAX_KEPT)] | None = None
+    rollout_checkpoint: Annotated[str, Field(max_length=MAX_KEPT)] | None = None
     """What the operator knows of the rollout. Only for itself, in a form that may change."""
     rollouts: Annotated[tuple[RolloutRecord, ...], Field(max_length=16)] = ()
     """The last rollouts that are over."""

@@ -60,11 +60,11 @@ class Keyed(World):
                 if bad:
                     self.bits[version]["errors"] |= bit
 
-    def sight(self) -> Observation:
+    def observation(self) -> Observation:
         epoch = self.route.epoch if self.route is not None else 0
         counts = tuple(Count(v, e, self.keyed, n, bad, 0, 0) for (v, e), (n, bad) in self.counts.items())
         bits = {version: dict(of) for version, of in self.bits.items()} if self.keyed else {}
-        return replace(super().sight(), readings=(Reading(self.source, epoch, counts, self.salt, bits),))
+        return replace(super().observation(), readings=(Reading(self.source, epoch, counts, self.salt, bits),))
 
 
 @pytest.mark.parametrize(("keyed", "phase"), [(True, Phase.STEP), (False, Phase.ROLLED_BACK)])

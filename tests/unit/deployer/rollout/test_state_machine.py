@@ -182,7 +182,7 @@ def test_a_bake_is_overdue_only_after_its_time_and_the_deadline() -> None:
     assert world.tick().phase is Phase.FINISHING
 
 
-@pytest.mark.parametrize("how", [{"looks": None}, {"looks": {}}, {"doubts": ("silence",)}, {"settled": False}])
+@pytest.mark.parametrize("how", [{"looks": None}, {"looks": {}}, {"hold_reasons": ("silence",)}, {"settled": False}])
 def test_the_bake_does_not_end_unseen(how: dict[str, Any]) -> None:
     world = World().at(Phase.BAKING, 2)
     assert world.tick(10_000, **how).phase is Phase.BAKING
@@ -250,7 +250,7 @@ def test_an_objection_rolls_back_at_once(phase: Phase, step: int, paused: bool) 
     world = World().at(phase, step)
     if paused:
         world.tick(order=Order.PAUSE)
-    rollout = world.tick(objections=("it crashed", "and again"), looks=None, settled=False)
+    rollout = world.tick(abort_reasons=("it crashed", "and again"), looks=None, settled=False)
     assert stands(rollout) == (Phase.ROLLING_BACK, 0)
     assert rollout.reason == "it crashed; and again"
 

@@ -278,7 +278,7 @@ def test_an_invalid_spec_holds_the_rollout_as_it_is() -> None:
     world.declare(resource(rollout=ROLLOUT, v2={"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}))
     world.settle()
     assert world.status.phase == "Invalid"
-    assert (world.status.route, world.status.rollout_state) == (before.route, before.rollout_state)
+    assert (world.status.route, world.status.rollout_checkpoint) == (before.route, before.rollout_checkpoint)
     world.declare(resource(rollout=ROLLOUT))
     world.until_phase(Phase.PROMOTED)
 
@@ -286,7 +286,7 @@ def test_an_invalid_spec_holds_the_rollout_as_it_is() -> None:
 def test_what_another_release_has_kept_begins_the_rollout_again() -> None:
     world = rolling()
     world.until_weight(25)
-    world.resource = {**world.resource, "status": {**world.resource["status"], "rolloutState": "?"}}
+    world.resource = {**world.resource, "status": {**world.resource["status"], "rolloutCheckpoint": "?"}}
     world.look()
     assert world.reasons[-2:] == ["RolloutLost", "RolloutBegun"]
     assert world.split[0] == "v1"
