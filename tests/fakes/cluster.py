@@ -45,7 +45,7 @@ def resource(
     }
 
 
-class World:
+class FakeCluster:
     """`ready` has the versions whose pods answer, `replicas` of each, `live` all objects by kind and name."""
 
     def __init__(self, found: Object) -> None:

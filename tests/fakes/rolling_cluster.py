@@ -15,12 +15,12 @@ from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.events import Event
 from deployer.rollout.state import Phase, Rollout
 from deployer.rollout.status import RolloutStatus
-from tests.fakes.cluster import World
+from tests.fakes.cluster import FakeCluster
 
 ROLLOUT: Object = {"steps": [5, 25], "interval": "10s", "deadline": "10m", "bake": "20s"}
 
 
-class RollingWorld(World):
+class RollingCluster(FakeCluster):
     """`rates`: for each version the part of its requests that is an error, of 1,000 requests a second."""
 
     def __init__(self, found: Object) -> None:

@@ -30,7 +30,7 @@ def declared(*versions: str, stable: str = "v1", canary: str | None = "v2", **sp
     return deployment("oip", *made, traffic=traffic, **{k: v for k, v in rollout.items() if v is not None})
 
 
-class World:
+class RolloutHarness:
     """`rates`: for each version the part of its requests that is an error, of `traffic` requests a second."""
 
     def __init__(self, document: ModelDeployment, traffic: int = 1000) -> None:

@@ -37,7 +37,7 @@ def bad(weight: float) -> Looks:
 SILENCE: Looks = {"errors": (), "slow": ()}
 
 
-class World:
+class StateMachineHarness:
     """A target that does at once what is wanted, unless told otherwise."""
 
     def __init__(self, plan: Plan | None = PLAN, trial: Trial | None = TRIAL) -> None:
@@ -62,7 +62,7 @@ class World:
         assert self.rollout is not None
         return self.rollout
 
-    def at(self, phase: Phase, step: int = 0) -> World:
+    def at(self, phase: Phase, step: int = 0) -> StateMachineHarness:
         """Brought there by good evidence, with its weight in force."""
         for _ in range(100):
             if self.rollout is not None and (self.rollout.phase, self.rollout.step) == (phase, step):

@@ -16,7 +16,7 @@ from deployer.cli.client import cluster
 from deployer.cli.main import cli
 from deployer.errors import TurnoutError
 from deployer.rollout.state import Phase
-from tests.fakes.rolling_cluster import RollingWorld
+from tests.fakes.rolling_cluster import RollingCluster
 from tests.unit.deployer.kubernetes.rollout.test_look import rolling
 
 PATH = "/apis/turnout.dev/v1alpha1/namespaces/default/modeldeployments/digits"
@@ -25,7 +25,7 @@ PATH = "/apis/turnout.dev/v1alpha1/namespaces/default/modeldeployments/digits"
 class Server:
     """Has the world's ModelDeployment; the operator looks at it before each answer, unless it is `away`."""
 
-    def __init__(self, world: RollingWorld) -> None:
+    def __init__(self, world: RollingCluster) -> None:
         self.away = False
         server = self
 
@@ -71,14 +71,14 @@ class Server:
 
 
 @pytest.fixture
-def world() -> RollingWorld:
+def world() -> RollingCluster:
     world = rolling()
     world.until_weight(5)
     return world
 
 
 @pytest.fixture
-def server(world: RollingWorld) -> Iterator[Server]:
+def server(world: RollingCluster) -> Iterator[Server]:
     server = Server(world)
     yield server
     server.http.shutdown()
@@ -97,7 +97,7 @@ def turnout(server: Server, tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-def test_orders_are_given_and_taken(turnout: Callable[..., Result], world: RollingWorld) -> None:
+def test_orders_are_given_and_taken(turnout: Callable[..., Result], world: RollingCluster) -> None:
     paused = turnout("pause")
     assert paused.exit_code == 0, paused.exception
     assert "paused by hand" in paused.output

@@ -11,7 +11,7 @@ from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, EvidenceL
 from deployer.rollout.checkpoint import HISTORY, Checkpoint, Failures, Record, Strikes, read, write
 from deployer.rollout.state import Order
 from gateway.contract.evidence import BUCKETS, SIGNALS
-from tests.fakes.rollout import World, declared
+from tests.fakes.rollout import RolloutHarness, declared
 
 RECORD = Record(1, "v1", "v2", "rolled back", "errors: 5 %", 10.0, 20.5, ("errors: 5 %",))
 
@@ -25,7 +25,7 @@ def full() -> Checkpoint:
         for epoch in range(4)
         for keyed in (False, True)
     )
-    world = World(declared(traffic={"sticky": {"cookie": "User"}}))
+    world = RolloutHarness(declared(traffic={"sticky": {"cookie": "User"}}))
     world.until_weight(25)
     world.ask(Order.PAUSE)
     world.look()

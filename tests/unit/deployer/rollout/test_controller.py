@@ -12,14 +12,14 @@ from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature, Tensor
 from deployer.rollout.controller import Split
 from deployer.rollout.state import Order, Phase
-from tests.fakes.rollout import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}
 
 
-def begun(document: ModelDeployment | None = None) -> World:
+def begun(document: ModelDeployment | None = None) -> RolloutHarness:
     """At its first weight."""
-    world = World(document or declared())
+    world = RolloutHarness(document or declared())
     world.until_weight(5)
     return world
 
@@ -30,8 +30,8 @@ def changed(document: ModelDeployment, **traffic: str | None) -> ModelDeployment
     return document.model_copy(update={"spec": document.spec.model_copy(update={"traffic": after})})
 
 
-def promoted() -> World:
-    world = World(declared())
+def promoted() -> RolloutHarness:
+    world = RolloutHarness(declared())
     world.until_phase(Phase.PROMOTED)
     return world
 
@@ -40,7 +40,7 @@ def promoted() -> World:
 
 
 def test_without_a_rollout_the_roles_are_the_documents() -> None:
-    world = World(declared(rollout=None, traffic={"weight": 30.0, "sticky": {"header": "x-user"}}))
+    world = RolloutHarness(declared(rollout=None, traffic={"weight": 30.0, "sticky": {"header": "x-user"}}))
     made = world.look()
     assert made.roles == Split("v1", "v2", 30, "default/digits v1 v2 0")
     assert (made.floors, made.events, made.outdated) == ({}, (), "")
@@ -50,7 +50,7 @@ def test_without_a_rollout_the_roles_are_the_documents() -> None:
 
 
 def test_with_a_rollout_and_no_canary_nothing_happens() -> None:
-    world = World(declared(canary=None))
+    world = RolloutHarness(declared(canary=None))
     world.looks(3)
     assert world.split == ("v1", None, 0)
     assert world.told == []
@@ -60,7 +60,7 @@ def test_with_a_rollout_and_no_canary_nothing_happens() -> None:
 
 
 def test_a_good_version_takes_all_traffic_step_by_step() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     weights = []
     for _ in range(300):
         world.look()
@@ -91,7 +91,7 @@ def test_after_a_promotion_the_new_one_is_stable_though_the_document_has_the_old
 
 
 def test_silence_holds_and_is_told_once() -> None:
-    world = World(declared(), traffic=0)
+    world = RolloutHarness(declared(), traffic=0)
     world.looks(1500)
     assert world.split == ("v1", "v2", 5)
     assert world.reasons == ["RolloutBegun", "StepBegun", "Overdue"]
@@ -130,7 +130,7 @@ def test_a_failure_that_comes_late_still_counts() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.WARMING, Phase.STEP, Phase.BAKING])
 def test_a_canary_that_crashes_again_and_again_is_rolled_back_with_its_reason(phase: Phase) -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     if phase is Phase.WARMING:
         world.ready = {"v1": 1}
     world.more["failures"] = {"v2": (4, "of another time"), "v1": (9, "stable's own")}
@@ -157,7 +157,7 @@ NEW = Signature({"x": Tensor("DT_FLOAT", (-1, 5))}, {"y": Tensor("DT_FLOAT", (-1
 
 
 def test_another_signature_is_refused_before_the_first_weight() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.more["signatures"] = {"v1": OLD, "v2": NEW}
     world.until_phase(Phase.ROLLED_BACK)
     assert "another signature than v1: " in world.rollout.reason
@@ -177,7 +177,7 @@ def test_another_signature_is_refused_before_the_first_weight() -> None:
 def test_a_signature_that_may_be_other_or_is_not_known_passes(
     rollout: dict[str, Any], signatures: dict[str, Signature]
 ) -> None:
-    world = World(declared(rollout=rollout))
+    world = RolloutHarness(declared(rollout=rollout))
     world.more["signatures"] = signatures
     world.until_weight(5)
 
@@ -186,7 +186,7 @@ METRIC = declared(rollout={**ROLLOUT, "objectives": {"metrics": [{"name": "reven
 
 
 def test_a_metric_out_of_its_limits_in_three_looks_rolls_back() -> None:
-    world = World(METRIC)
+    world = RolloutHarness(METRIC)
     world.more["metrics"] = {"revenue": 12.0}
     world.until_weight(5)
     world.more["metrics"] = {"revenue": 9.5}
@@ -203,7 +203,7 @@ def test_a_metric_out_of_its_limits_in_three_looks_rolls_back() -> None:
 
 @pytest.mark.parametrize("value", [None, 9.5])
 def test_a_metric_that_is_unread_or_bad_holds(value: float | None) -> None:
-    world = World(METRIC)
+    world = RolloutHarness(METRIC)
     world.more["metrics"] = {"revenue": 12.0}
     world.until_weight(5)
     world.more["metrics"] = {"revenue": value}
@@ -239,7 +239,7 @@ def test_evidence_that_none_can_tell_holds_and_is_caught_up_with() -> None:
 
 
 def test_a_weight_waits_for_the_replicas_that_it_needs() -> None:
-    world = World(declared(replicas=SCALED))
+    world = RolloutHarness(declared(replicas=SCALED))
     world.base = {"v1": 8}
     world.ready = {"v1": 8, "v2": 1}
     world.looks(5)
@@ -261,7 +261,7 @@ def test_a_weight_waits_for_the_replicas_that_it_needs() -> None:
 
 
 def test_stable_keeps_its_replicas_until_the_canary_has_lost_its_traffic() -> None:
-    world = World(declared(replicas=SCALED))
+    world = RolloutHarness(declared(replicas=SCALED))
     world.base = {"v1": 6}
     world.until_weight(25)
     world.base = {}  # the autoscaler would take some away, as stable has less to do
@@ -277,7 +277,7 @@ def test_stable_keeps_its_replicas_until_the_canary_has_lost_its_traffic() -> No
 
 
 def test_a_canary_at_its_most_replicas_is_large_enough() -> None:
-    world = World(declared(replicas={"minReplicas": 1, "maxReplicas": 2}))
+    world = RolloutHarness(declared(replicas={"minReplicas": 1, "maxReplicas": 2}))
     world.base = {"v1": 2}
     small = world.document.spec.versions[1].autoscaling
     assert small is not None
@@ -320,7 +320,7 @@ def test_orders_are_taken_once() -> None:
 
 
 def test_an_order_from_before_is_not_taken_by_a_rollout_that_begins() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.ask(Order.PAUSE)
     world.until_weight(5)
     assert world.rollout.paused is None
@@ -453,7 +453,7 @@ def test_a_rollout_that_is_taken_out_is_rolled_back_and_then_the_document_says()
 
 
 def test_a_document_that_agrees_while_a_promotion_bakes_lets_it_bake() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_phase(Phase.BAKING)
     world.document = changed(world.document, stable="v2", canary=None)
     world.looks(5)
@@ -467,7 +467,7 @@ def test_a_document_that_agrees_while_a_promotion_bakes_lets_it_bake() -> None:
 @pytest.mark.parametrize("phase", [Phase.STEP, Phase.BAKING])
 def test_a_canary_that_the_document_makes_stable_is(phase: Phase) -> None:
     """By hand, against the rollout or before its end: then nothing is left to try, and nothing to go back to."""
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_phase(phase)
     world.document = declared("v2", stable="v2", canary=None)
     world.looks(3)
@@ -515,7 +515,7 @@ def test_a_weight_that_is_moved_by_hand_pauses() -> None:
 
 
 def test_what_cannot_be_read_is_begun_again_from_the_route() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_weight(25)
     world.kept = '{"rollout": {"of": "another release"}}'
     world.look()
@@ -529,7 +529,7 @@ def test_what_cannot_be_read_is_begun_again_from_the_route() -> None:
 
 
 def test_the_history_and_the_epochs_are_bounded() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     for _ in range(12):
         world.until_weight(5)
         world.ask(Order.ROLLBACK)
@@ -541,7 +541,7 @@ def test_the_history_and_the_epochs_are_bounded() -> None:
 
 
 def test_counts_of_before_the_rollout_are_none_of_its_evidence() -> None:
-    world = World(declared(rollout=None, traffic={"weight": 5.0}))
+    world = RolloutHarness(declared(rollout=None, traffic={"weight": 5.0}))
     world.rates["v2"] = 0.3
     world.looks(20)
     world.document = declared()
@@ -551,7 +551,7 @@ def test_counts_of_before_the_rollout_are_none_of_its_evidence() -> None:
 
 
 def test_an_unsettled_weight_does_not_count_as_in_force() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until(lambda: world.split[2] == 5)
     world.more["settled"] = False
     world.looks(60)

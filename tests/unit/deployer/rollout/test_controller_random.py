@@ -13,7 +13,7 @@ from deployer.rollout.analysis.verdict import Verdict
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision
 from deployer.rollout.state import OVER, Order, Phase
-from tests.fakes.rollout import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 6}
 PAUSED = {**ROLLOUT, "pauses": [{"at": 5, "for": "5s"}, {"at": 25}]}
@@ -49,7 +49,7 @@ _EVENT = st.one_of(
 )
 
 
-class _Checked(World):
+class _Checked(RolloutHarness):
     """With what has to hold after each look."""
 
     def __init__(self, document: ModelDeployment) -> None:

@@ -13,7 +13,7 @@ from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase
 from gateway.routing.sticky import Cohort, cohort
-from tests.fakes.rollout import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 USERS = 4000
 SO_FEW = {"negligible": 0.02}
@@ -26,7 +26,7 @@ def cohorts(salt: str) -> tuple[Cohort, ...]:
     return tuple(cohort(salt, str(user).encode()) for user in range(USERS))
 
 
-class Keyed(World):
+class Keyed(RolloutHarness):
     """Each second a tenth of the users makes `each` requests. `broken` users fail with any version, and requests at
     `rates` besides."""
 

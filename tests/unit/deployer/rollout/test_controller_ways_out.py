@@ -7,15 +7,15 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.rollout import strategy
 from deployer.rollout.state import Order, Phase
-from tests.fakes.rollout import ROLLOUT, World, declared
+from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 10, "target": {"inFlight": 4}}
 DOWN = {"v1": 1, "v2": 0}
 
 
-def finishing() -> World:
+def finishing() -> RolloutHarness:
     """Decided, and killed before gateways knew it; meanwhile the canary is down."""
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_phase(Phase.BAKING)
     for _ in range(100):
         world.look(dies=True)
@@ -28,7 +28,7 @@ def finishing() -> World:
 
 
 def test_a_canary_that_is_down_when_the_bake_ends_is_not_made_stable() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_phase(Phase.BAKING)
     world.ready = DOWN
     world.looks(100)
@@ -68,7 +68,7 @@ def test_one_that_is_ready_again_is_finished() -> None:
 
 
 def test_a_bad_version_that_someone_gives_traffic_while_it_warms_up_loses_it() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.ready = DOWN
     world.until_phase(Phase.WARMING)
     assert world.route is not None
@@ -79,12 +79,12 @@ def test_a_bad_version_that_someone_gives_traffic_while_it_warms_up_loses_it() -
 
 
 def test_stable_keeps_what_the_traffic_takes_by_then() -> None:
-    world = World(declared(replicas=SCALED))
+    world = RolloutHarness(declared(replicas=SCALED))
     world.until_phase(Phase.BAKING)
     world.base = {"v2": 7}
     world.looks(3)
     assert world.floors["v1"] == 7
-    world = World(declared(replicas=SCALED))
+    world = RolloutHarness(declared(replicas=SCALED))
     world.until_weight(5)
     world.base = {"v1": 10}
     world.until_phase(Phase.BAKING)
@@ -92,7 +92,7 @@ def test_stable_keeps_what_the_traffic_takes_by_then() -> None:
 
 
 def test_a_promotion_can_be_undone_though_a_version_is_declared_otherwise_since() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_phase(Phase.PROMOTED)
     edited = world.document.model_dump(by_alias=True, exclude_unset=True)
     edited["spec"]["versions"][1]["image"] = "team/v2:2"
@@ -105,7 +105,7 @@ def test_a_promotion_can_be_undone_though_a_version_is_declared_otherwise_since(
 
 @pytest.mark.parametrize("order", [Order.ROLLBACK, None])
 def test_a_document_that_agreed_too_early_is_no_order_to_take_what_was_rolled_back(order: Order | None) -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_phase(Phase.BAKING)
     world.document = declared(stable="v2", canary=None)
     world.looks(2)
@@ -122,7 +122,7 @@ def test_a_document_that_agreed_too_early_is_no_order_to_take_what_was_rolled_ba
 
 
 def test_a_clock_that_goes_back_holds_nothing_up() -> None:
-    world = World(declared())
+    world = RolloutHarness(declared())
     world.until_weight(5)
     world.now -= 86_400
     world.until(lambda: world.split[2] == 25, looks=200)

@@ -19,7 +19,7 @@ from tests.fakes.state_machine import (
     SLOW,
     TRIAL,
     Looks,
-    World,
+    StateMachineHarness,
     bad,
     counts,
     good,
@@ -30,7 +30,7 @@ from tests.fakes.state_machine import (
 
 
 def test_a_good_version_goes_all_the_way() -> None:
-    world = World()
+    world = StateMachineHarness()
     assert stands(world.tick()) == (Phase.WARMING, 0)
     assert stands(world.tick()) == (Phase.STEP, 0)
     assert stands(world.tick()) == (Phase.STEP, 5)
@@ -56,13 +56,17 @@ def test_a_good_version_goes_all_the_way() -> None:
 
 
 def test_nothing_begins_without_a_plan_or_a_trial_or_where_another_is_stable() -> None:
-    for world in (World(plan=None), World(trial=None), World(trial=Trial("v0", "v2"))):
+    for world in (
+        StateMachineHarness(plan=None),
+        StateMachineHarness(trial=None),
+        StateMachineHarness(trial=Trial("v0", "v2")),
+    ):
         world.told = tick(None, world.plan, Seen(0, world.trial, world.route, True, ALL))
         assert world.told == Step(None, Route("v1"), {"v1": 100})
 
 
 def test_the_canary_waits_until_it_is_ready_and_large_enough() -> None:
-    world = World()
+    world = StateMachineHarness()
     for can in ({}, {"v2": 0.0}, {"v2": 4.9}):
         assert stands(world.tick(capacity={"v1": 100.0, **can})) == (Phase.WARMING, 0)
         assert world.told.capacity == {"v1": 100, "v2": 5}
@@ -70,7 +74,7 @@ def test_the_canary_waits_until_it_is_ready_and_large_enough() -> None:
 
 
 def test_a_weight_waits_for_the_capacity_that_it_needs() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.tick(60, looks=good(25), capacity={"v1": 100.0, "v2": 25.0})
     for _ in range(3):
         assert stands(world.tick(capacity={"v1": 100.0, "v2": 49.0})) == (Phase.STEP, 25)
@@ -79,13 +83,13 @@ def test_a_weight_waits_for_the_capacity_that_it_needs() -> None:
 
 
 def test_so_does_the_promotion() -> None:
-    world = World().at(Phase.PROMOTING, 2)
+    world = StateMachineHarness().at(Phase.PROMOTING, 2)
     assert stands(world.tick(capacity={"v1": 100.0, "v2": 99.0})) == (Phase.PROMOTING, 50)
     assert stands(world.tick()) == (Phase.PROMOTING, 100)
 
 
 def test_stable_keeps_its_capacity_until_the_bake_is_over() -> None:
-    world = World()
+    world = StateMachineHarness()
     world.tick()
     while world.rollout is not None and world.rollout.phase not in OVER:
         assert world.told.capacity["v1"] == 100
@@ -95,7 +99,7 @@ def test_stable_keeps_its_capacity_until_the_bake_is_over() -> None:
 
 
 def test_a_step_lasts_its_interval_from_when_all_gateways_have_its_weight() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     world.tick(60, looks=good(5))
     world.tick()
     for _ in range(3):
@@ -106,7 +110,7 @@ def test_a_step_lasts_its_interval_from_when_all_gateways_have_its_weight() -> N
 
 
 def test_the_next_weight_waits_for_the_last_one() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     world.tick(60, looks=good(5), obeys=False)
     assert stands(world.tick(obeys=False)) == (Phase.STEP, 25)
     for _ in range(3):
@@ -121,7 +125,7 @@ def test_the_next_weight_waits_for_the_last_one() -> None:
 
 @pytest.mark.parametrize("looks", [None, {}, {"slow": ()}, SILENCE])
 def test_without_evidence_it_holds(looks: Looks | None) -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     before = world.rollout
     assert before is not None
     for _ in range(10):
@@ -130,7 +134,7 @@ def test_without_evidence_it_holds(looks: Looks | None) -> None:
 
 
 def test_where_one_objective_cant_be_read_it_holds_though_all_was_shown() -> None:
-    world = World(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP)
+    world = StateMachineHarness(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP)
     world.tick(30, looks=good(5))
     for looks in (None, {"errors": ()}, {"slow": ()}):
         assert world.tick(60, looks=looks).step == 0
@@ -138,18 +142,18 @@ def test_where_one_objective_cant_be_read_it_holds_though_all_was_shown() -> Non
 
 
 def test_what_can_be_read_counts_though_another_cant() -> None:
-    world = World(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP)
+    world = StateMachineHarness(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP)
     assert world.tick(looks={"errors": bad(5)["errors"]}).phase is Phase.ROLLING_BACK
 
 
 def test_doubts_hold() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     assert world.tick(60, looks=good(5), doubts=("a gateway is silent",)).step == 0
     assert world.tick().step == 1
 
 
 def test_enough_requests_of_the_canary_have_to_come_in_each_step() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     few = Look(0.25, LEAST_REQUESTS - 1, 0, 10_000, 100)
     assert world.tick(60, looks={"errors": (few, good(5)["errors"][0])}).step == 1
     assert world.rollout is not None
@@ -160,7 +164,7 @@ def test_enough_requests_of_the_canary_have_to_come_in_each_step() -> None:
 
 @pytest.mark.parametrize(("phase", "step"), [(Phase.STEP, 0), (Phase.STEP, 2), (Phase.PROMOTING, 2)])
 def test_bad_evidence_rolls_back(phase: Phase, step: int) -> None:
-    world = World().at(phase, step)
+    world = StateMachineHarness().at(phase, step)
     rollout = world.tick(looks=bad(world.route.weight))
     assert stands(rollout) == (Phase.ROLLING_BACK, 0)
     assert "the canary is worse" in rollout.reason
@@ -168,7 +172,7 @@ def test_bad_evidence_rolls_back(phase: Phase, step: int) -> None:
 
 
 def test_while_baking_only_limits_hold() -> None:
-    world = World(replace(PLAN, objectives=(replace(ERRORS, limit=0.05),))).at(Phase.BAKING, 2)
+    world = StateMachineHarness(replace(PLAN, objectives=(replace(ERRORS, limit=0.05),))).at(Phase.BAKING, 2)
     assert world.tick(looks=counts(100, 4_000, 0)).phase is Phase.BAKING
     rollout = world.tick(looks=counts(100, 40_000, 0))
     assert rollout.phase is Phase.ROLLING_BACK
@@ -176,7 +180,7 @@ def test_while_baking_only_limits_hold() -> None:
 
 
 def test_a_bake_is_overdue_only_after_its_time_and_the_deadline() -> None:
-    world = World(replace(PLAN, bake=10_000.0)).at(Phase.BAKING, 2)
+    world = StateMachineHarness(replace(PLAN, bake=10_000.0)).at(Phase.BAKING, 2)
     assert not world.tick(9_990, looks=None).overdue
     assert world.tick(3_700, looks=None).overdue
     assert world.tick().phase is Phase.FINISHING
@@ -184,14 +188,14 @@ def test_a_bake_is_overdue_only_after_its_time_and_the_deadline() -> None:
 
 @pytest.mark.parametrize("how", [{"looks": None}, {"looks": {}}, {"hold_reasons": ("silence",)}, {"settled": False}])
 def test_the_bake_does_not_end_unseen(how: dict[str, Any]) -> None:
-    world = World().at(Phase.BAKING, 2)
+    world = StateMachineHarness().at(Phase.BAKING, 2)
     assert world.tick(10_000, **how).phase is Phase.BAKING
     assert world.tick().phase is Phase.FINISHING
 
 
 def test_latencies_settle_first_and_begin_anew_with_each_step() -> None:
     plan = replace(PLAN, objectives=(ERRORS, SLOW))
-    world = World(plan).at(Phase.STEP)
+    world = StateMachineHarness(plan).at(Phase.STEP)
     rollout = world.tick(SETTLING - 1, looks={"errors": (), "slow": bad(5)["slow"]})
     assert rollout.evidence[1] == Evidence()
     assert rollout.phase is Phase.STEP
@@ -205,13 +209,13 @@ def test_latencies_settle_first_and_begin_anew_with_each_step() -> None:
 
 
 def test_alpha_is_shared_out_over_the_steps_in_which_latencies_begin_anew() -> None:
-    rollout = World(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP).tick(20, looks=good(5))
+    rollout = StateMachineHarness(replace(PLAN, objectives=(ERRORS, SLOW))).at(Phase.STEP).tick(20, looks=good(5))
     assert rollout.judgement is not None
     assert {finding.bar_against for finding in rollout.judgement.findings} == {400}
 
 
 def test_counts_of_the_weight_before_are_evidence_too() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     assert world.rollout is not None
     before = world.rollout.evidence[0].canary_requests
     late = world.tick(looks=counts(5, 10, 190, 1_000))
@@ -220,7 +224,7 @@ def test_counts_of_the_weight_before_are_evidence_too() -> None:
 
 
 def test_a_step_past_its_deadline_is_overdue_and_goes_on_holding() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     assert not world.tick(3_590).overdue
     assert world.tick(20).overdue
     rollout = world.tick(10**6)
@@ -229,7 +233,7 @@ def test_a_step_past_its_deadline_is_overdue_and_goes_on_holding() -> None:
 
 
 def test_a_canary_that_is_not_ready_by_the_deadline_is_given_up() -> None:
-    world = World()
+    world = StateMachineHarness()
     world.tick()
     assert world.tick(3_600, capacity={"v1": 100.0}).phase is Phase.WARMING
     rollout = world.tick(capacity={"v1": 100.0})
@@ -237,7 +241,7 @@ def test_a_canary_that_is_not_ready_by_the_deadline_is_given_up() -> None:
 
 
 def test_one_that_is_ready_at_the_last_moment_is_not() -> None:
-    world = World()
+    world = StateMachineHarness()
     world.tick()
     assert world.tick(3_601).phase is Phase.STEP
 
@@ -247,7 +251,7 @@ def test_one_that_is_ready_at_the_last_moment_is_not() -> None:
 )
 @pytest.mark.parametrize("paused", [False, True])
 def test_an_objection_rolls_back_at_once(phase: Phase, step: int, paused: bool) -> None:
-    world = World().at(phase, step)
+    world = StateMachineHarness().at(phase, step)
     if paused:
         world.tick(order=Order.PAUSE)
     rollout = world.tick(abort_reasons=("it crashed", "and again"), looks=None, settled=False)
@@ -259,7 +263,7 @@ def test_an_objection_rolls_back_at_once(phase: Phase, step: int, paused: bool) 
 
 
 def test_a_roll_back_is_over_once_no_gateway_gives_the_canary_anything() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.tick(looks=bad(25), obeys=False)
     for _ in range(3):
         assert world.tick(obeys=False).phase is Phase.ROLLING_BACK
@@ -275,7 +279,7 @@ def test_a_roll_back_is_over_once_no_gateway_gives_the_canary_anything() -> None
 
 
 def test_a_roll_back_on_the_way_up_keeps_the_greater_capacity() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     world.tick(60, looks=good(5))
     world.tick(obeys=False)  # 25 is wanted, and 5 seen
     world.tick(looks=bad(5), obeys=False)
@@ -283,7 +287,7 @@ def test_a_roll_back_on_the_way_up_keeps_the_greater_capacity() -> None:
 
 
 def test_it_stays_rolled_back_until_someone_wants_it_again() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     world.tick(looks=bad(5))
     rolled_back = world.tick()
     assert world.tick(10**6) is rolled_back
@@ -295,7 +299,7 @@ def test_it_stays_rolled_back_until_someone_wants_it_again() -> None:
 
 
 def test_another_trial_of_a_mended_version_begins_by_itself() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     world.tick(looks=bad(5))
     world.tick()
     world.trial = replace(TRIAL, identity="mended")
@@ -310,7 +314,7 @@ def test_another_trial_of_a_mended_version_begins_by_itself() -> None:
 def test_a_changed_document_rolls_the_old_trial_back_before_a_new_one_begins(
     phase: Phase, step: int, trial: Trial | None
 ) -> None:
-    world = World().at(phase, step)
+    world = StateMachineHarness().at(phase, step)
     world.trial = trial
     rollout = world.tick(looks=good(world.route.weight))
     assert stands(rollout) == (Phase.ROLLING_BACK, 0)
@@ -322,7 +326,7 @@ def test_a_changed_document_rolls_the_old_trial_back_before_a_new_one_begins(
 
 
 def test_a_plan_that_is_taken_away_rolls_back() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.plan = None
     rollout = world.tick(looks=good(25))
     assert stands(rollout) == (Phase.ROLLING_BACK, 0)
@@ -334,7 +338,7 @@ def test_a_plan_that_is_taken_away_rolls_back() -> None:
 
 @pytest.mark.parametrize("order", [Order.UNDO, Order.ROLLBACK])
 def test_a_promotion_can_be_undone(order: Order) -> None:
-    world = World().at(Phase.PROMOTED, 2)
+    world = StateMachineHarness().at(Phase.PROMOTED, 2)
     assert world.route == Route("v2")
     slow = {"v1": 99.0, "v2": 100.0}
     rollout = world.tick(order=order, capacity=slow)
@@ -352,7 +356,7 @@ def test_a_promotion_can_be_undone(order: Order) -> None:
 
 
 def test_an_undo_ends_where_the_document_goes_on() -> None:
-    world = World().at(Phase.PROMOTED, 2)
+    world = StateMachineHarness().at(Phase.PROMOTED, 2)
     world.tick(order=Order.UNDO, capacity={"v2": 100.0})
     world.trial = None
     assert world.tick(capacity={"v2": 100.0}).phase is Phase.PROMOTED
@@ -360,6 +364,6 @@ def test_an_undo_ends_where_the_document_goes_on() -> None:
 
 
 def test_of_a_promotion_nothing_but_an_undo_is_done() -> None:
-    world = World().at(Phase.PROMOTED, 2)
+    world = StateMachineHarness().at(Phase.PROMOTED, 2)
     for order in set(Order) - {Order.UNDO, Order.ROLLBACK}:
         assert world.tick(order=order).phase is Phase.PROMOTED

@@ -10,13 +10,25 @@ from deployer.rollout.analysis.verdict import Evidence, Objective
 from deployer.rollout.state import AWAITING, Order, Phase, Route, Seen
 from deployer.rollout.state_machine import tick
 from deployer.rollout.strategy import Pause
-from tests.fakes.state_machine import ALL, ERRORS, PLAN, SILENCE, SLOW, TRIAL, World, bad, counts, good, stands
+from tests.fakes.state_machine import (
+    ALL,
+    ERRORS,
+    PLAN,
+    SILENCE,
+    SLOW,
+    TRIAL,
+    StateMachineHarness,
+    bad,
+    counts,
+    good,
+    stands,
+)
 
 # People.
 
 
 def test_an_order_is_taken_once() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     order = ("a token", Order.PAUSE)
     assert world.tick(order=None, **{}).paused is None
     told = tick(world.rollout, PLAN, Seen(world.now, TRIAL, world.route, True, ALL, SILENCE, order=order)).rollout
@@ -27,7 +39,7 @@ def test_an_order_is_taken_once() -> None:
 
 
 def test_an_order_from_before_the_first_rollout_is_void() -> None:
-    world = World()
+    world = StateMachineHarness()
     assert world.tick(order=Order.PROMOTE).handled == "order 1"
     world.orders = 0
     assert not world.tick(order=Order.PROMOTE).forced
@@ -36,7 +48,7 @@ def test_an_order_from_before_the_first_rollout_is_void() -> None:
 @pytest.mark.parametrize("phase", [Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING])
 def test_what_is_paused_stays_until_it_is_resumed(phase: Phase) -> None:
     steps = {Phase.PROMOTING: 2, Phase.BAKING: 2}
-    world = World().at(phase, steps.get(phase, 0))
+    world = StateMachineHarness().at(phase, steps.get(phase, 0))
     paused = world.tick(order=Order.PAUSE)
     assert paused.paused == "paused by hand"
     for _ in range(10):
@@ -49,13 +61,13 @@ def test_what_is_paused_stays_until_it_is_resumed(phase: Phase) -> None:
 
 
 def test_what_is_paused_still_rolls_back() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.tick(order=Order.PAUSE)
     assert world.tick(looks=bad(25)).phase is Phase.ROLLING_BACK
 
 
 def test_a_timed_pause_ends_by_itself() -> None:
-    world = World(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
     rollout = world.tick(60, looks=good(25))
     assert (rollout.step, rollout.paused, rollout.until) == (1, "pauses for 300 s", world.now + 300)
     assert world.tick(299).step == 1
@@ -63,14 +75,14 @@ def test_a_timed_pause_ends_by_itself() -> None:
 
 
 def test_a_timed_pause_is_cut_short_by_resuming() -> None:
-    world = World(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
     world.tick(60, looks=good(25))
     assert world.tick(order=Order.APPROVE).step == 1
     assert world.tick(order=Order.RESUME).step == 2
 
 
 def test_a_pause_by_hand_takes_the_place_of_a_timed_one() -> None:
-    world = World(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
     world.tick(60, looks=good(25))
     assert world.tick(order=Order.PAUSE).until is None
     assert world.tick(10_000).step == 1
@@ -78,7 +90,7 @@ def test_a_pause_by_hand_takes_the_place_of_a_timed_one() -> None:
 
 
 def test_a_pause_without_an_end_waits_for_approval() -> None:
-    world = World(replace(PLAN, pauses=(Pause(50),))).at(Phase.STEP, 2)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(50),))).at(Phase.STEP, 2)
     assert world.tick(60, looks=good(50)).paused == AWAITING
     assert stands(world.tick(10**6)) == (Phase.STEP, 50)
     assert world.tick(order=Order.RESUME).paused == AWAITING
@@ -86,7 +98,7 @@ def test_a_pause_without_an_end_waits_for_approval() -> None:
 
 
 def test_approval_may_come_early_for_the_step_that_is_under_way() -> None:
-    world = World(replace(PLAN, pauses=(Pause(5), Pause(25)))).at(Phase.STEP)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(5), Pause(25)))).at(Phase.STEP)
     assert world.tick(order=Order.APPROVE).step == 0
     assert world.tick(60, looks=good(5)).step == 1
     world.tick()
@@ -95,7 +107,7 @@ def test_approval_may_come_early_for_the_step_that_is_under_way() -> None:
 
 
 def test_a_pause_does_not_stand_in_for_evidence() -> None:
-    world = World(replace(PLAN, pauses=(Pause(5),))).at(Phase.STEP)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(5),))).at(Phase.STEP)
     world.tick(order=Order.APPROVE)
     assert world.tick(10_000, looks=counts(5, 1, 20)).step == 0
 
@@ -103,7 +115,7 @@ def test_a_pause_does_not_stand_in_for_evidence() -> None:
 @pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize(("phase", "step"), [(Phase.WARMING, 0), (Phase.STEP, 0), (Phase.STEP, 2)])
 def test_a_person_may_promote_without_evidence_and_it_says_so(phase: Phase, step: int, paused: bool) -> None:
-    world = World().at(phase, step)
+    world = StateMachineHarness().at(phase, step)
     if paused:
         world.tick(order=Order.PAUSE)
     world.tick(order=Order.PROMOTE, looks=None)
@@ -117,7 +129,7 @@ def test_a_person_may_promote_without_evidence_and_it_says_so(phase: Phase, step
 
 
 def test_even_so_it_waits_for_the_capacity_and_a_bad_one_is_rolled_back() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     small = {"v1": 100.0, "v2": 99.0}
     world.tick(order=Order.PROMOTE, capacity=small)
     assert stands(world.tick(capacity=small)) == (Phase.PROMOTING, 5)
@@ -130,13 +142,13 @@ def test_even_so_it_waits_for_the_capacity_and_a_bad_one_is_rolled_back() -> Non
     ("phase", "step"), [(Phase.WARMING, 0), (Phase.STEP, 1), (Phase.PROMOTING, 2), (Phase.BAKING, 2)]
 )
 def test_a_person_may_roll_back(order: Order, phase: Phase, step: int) -> None:
-    world = World().at(phase, step)
+    world = StateMachineHarness().at(phase, step)
     rollout = world.tick(order=order)
     assert (stands(rollout), rollout.reason) == ((Phase.ROLLING_BACK, 0), "rolled back by hand")
 
 
 def test_a_retry_may_be_asked_for_before_the_roll_back_is_over() -> None:
-    world = World().at(Phase.STEP)
+    world = StateMachineHarness().at(Phase.STEP)
     world.tick(looks=bad(5))
     told = tick(
         world.rollout, PLAN, Seen(world.now, TRIAL, Route("v1", "v2", 5), True, ALL, order=("again", Order.RETRY))
@@ -147,7 +159,7 @@ def test_a_retry_may_be_asked_for_before_the_roll_back_is_over() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 3.0, 60.0, 100.0])
 def test_a_weight_moved_by_hand_stays_and_pauses(weight: float) -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.route = Route("v1", "v2", weight)
     rollout = world.tick()
     assert rollout.paused == f"the weight was moved by hand from 25 to {weight:g}"
@@ -160,14 +172,14 @@ def test_a_weight_moved_by_hand_stays_and_pauses(weight: float) -> None:
 
 
 def test_requests_at_a_weight_of_someones_own_do_not_make_a_step() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.route = Route("v1", "v2", 40)
     world.tick()
     assert world.tick(100, looks=good(40)).requests == 0
 
 
 def test_back_at_the_steps_weight_requests_are_counted_anew() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     assert world.tick(looks=good(25)).requests > 0
     world.route = Route("v1", "v2", 40)
     world.tick()
@@ -175,13 +187,13 @@ def test_back_at_the_steps_weight_requests_are_counted_anew() -> None:
 
 
 def test_resuming_what_is_not_paused_changes_nothing() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     before = world.tick()
     assert world.tick(order=Order.RESUME) == replace(before, handled="order 1")
 
 
 def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
-    world = World()
+    world = StateMachineHarness()
     world.route = Route("v1", "v2", 30)
     rollout = world.tick(obeys=False)
     assert world.told.route == Route("v1", "v2", 0)
@@ -192,7 +204,7 @@ def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
 
 
 def test_another_canarys_weight_is_none_of_this_rollouts() -> None:
-    world = World()
+    world = StateMachineHarness()
     world.route = Route("v1", "v3", 30)
     world.tick(obeys=False)
     assert world.told.route == Route("v1", "v2", 0)
@@ -215,7 +227,7 @@ def test_another_canarys_weight_is_none_of_this_rollouts() -> None:
 def test_under_other_steps_it_goes_on_from_the_weight_that_there_is(
     steps: tuple[float, ...], step: int, weight: float
 ) -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     before = world.rollout
     assert before is not None
     world.plan = replace(PLAN, steps=steps)
@@ -227,7 +239,7 @@ def test_under_other_steps_it_goes_on_from_the_weight_that_there_is(
 
 def test_latencies_begin_anew_where_the_plan_leads_to_another_step() -> None:
     plan = replace(PLAN, objectives=(ERRORS, SLOW))
-    world = World(plan).at(Phase.STEP, 1)
+    world = StateMachineHarness(plan).at(Phase.STEP, 1)
     world.tick(20, looks=good(25))
     world.plan = replace(plan, interval=30.0)
     assert world.tick().evidence[1] != Evidence()
@@ -239,7 +251,7 @@ def test_latencies_begin_anew_where_the_plan_leads_to_another_step() -> None:
 
 @pytest.mark.parametrize("objectives", [(ERRORS, SLOW), (replace(ERRORS, margin=3.0),), (SLOW,)])
 def test_under_other_objectives_the_evidence_begins_anew(objectives: tuple[Objective, ...]) -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.plan = replace(PLAN, objectives=objectives)
     rollout = world.tick(100)
     assert rollout.evidence == (Evidence(),) * len(objectives)
@@ -249,14 +261,14 @@ def test_under_other_objectives_the_evidence_begins_anew(objectives: tuple[Objec
 
 
 def test_a_pause_that_the_plan_no_longer_has_is_over() -> None:
-    world = World(replace(PLAN, pauses=(Pause(25),))).at(Phase.STEP, 1)
+    world = StateMachineHarness(replace(PLAN, pauses=(Pause(25),))).at(Phase.STEP, 1)
     assert world.tick(60, looks=good(25)).paused == AWAITING
     world.plan = PLAN
     assert world.tick().step == 2
 
 
 def test_one_by_hand_is_not() -> None:
-    world = World().at(Phase.STEP, 1)
+    world = StateMachineHarness().at(Phase.STEP, 1)
     world.tick(order=Order.PAUSE)
     world.plan = replace(PLAN, interval=10.0)
     assert world.tick(1_000, looks=good(25)).paused == "paused by hand"
@@ -277,7 +289,7 @@ def test_one_by_hand_is_not() -> None:
     ],
 )
 def test_killed_between_keeping_and_acting_the_next_look_wants_the_same(phase: Phase, step: int) -> None:
-    world = World().at(phase, step)
+    world = StateMachineHarness().at(phase, step)
     looks = good(world.route.weight)
     first = tick(world.rollout, PLAN, Seen(world.now + 60, TRIAL, world.route, True, ALL, looks))
     again = tick(first.rollout, PLAN, Seen(world.now + 60, TRIAL, world.route, True, ALL, SILENCE))

@@ -20,7 +20,7 @@ from deployer.kubernetes.poll.poller import Poller
 from deployer.rollout.state import Phase
 from gateway.contract.route_table import RouteTable
 from tests.fakes.gateway import GatewayProcess, deployment
-from tests.fakes.rolling_cluster import ROLLOUT, RollingWorld
+from tests.fakes.rolling_cluster import ROLLOUT, RollingCluster
 from tests.fakes.store import KnownSlices, KnownStore, piece
 from tests.fakes.turnout import free_port, until
 from tests.unit.deployer.kubernetes.rollout.test_look import rolling
@@ -175,7 +175,7 @@ def answering() -> Iterator[str]:
         server.shutdown()
 
 
-def warming() -> RollingWorld:
+def warming() -> RollingCluster:
     world = rolling()
     world.asked = frozenset()
     world.look()

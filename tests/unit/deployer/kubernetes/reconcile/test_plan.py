@@ -12,7 +12,7 @@ from deployer.kubernetes.reconcile.actions import Apply, Delete, Say, Tell
 from deployer.kubernetes.reconcile.observed import Refusal
 from deployer.kubernetes.reconcile.plan import decide, diff, render
 from deployer.rollout.controller import Split
-from tests.fakes.cluster import World, resource
+from tests.fakes.cluster import FakeCluster, resource
 
 SCALED = {
     "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "target": {"cpu": 70}},
@@ -21,30 +21,30 @@ SCALED = {
 VERSIONS = ("v1", "v2", "v3")
 
 
-def running(found: Object, *ready: str) -> World:
-    world = World(found)
+def running(found: Object, *ready: str) -> FakeCluster:
+    world = FakeCluster(found)
     world.ready = set(ready)
     world.settle()
     return world
 
 
-def condition(world: World, kind: str) -> tuple[str, str, str]:
+def condition(world: FakeCluster, kind: str) -> tuple[str, str, str]:
     return next(((c.status, c.reason, c.message) for c in world.status.conditions if c.type == kind), ("", "", ""))
 
 
-def split(world: World) -> tuple[str, str | None, float]:
+def split(world: FakeCluster) -> tuple[str, str | None, float]:
     assert world.status.route is not None
     return world.status.route.stable, world.status.route.canary, world.status.route.weight
 
 
-def told(world: World) -> list[str]:
+def told(world: FakeCluster) -> list[str]:
     return [
         f"{action.happening.reason}: {action.happening.message}" for action in world.plan() if isinstance(action, Tell)
     ]
 
 
 def test_all_is_made_before_it_is_said_and_told_before_that() -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     kinds = [type(action) for action in world.plan()]
     assert kinds == [*[Apply] * 6, Say]
     world.settle()
@@ -53,7 +53,7 @@ def test_all_is_made_before_it_is_said_and_told_before_that() -> None:
 
 
 def test_the_phase_goes_from_pending_to_ready() -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     phases = []
     for _ in range(3):
         for action in world.plan():
@@ -167,7 +167,7 @@ def test_a_spec_that_was_never_valid_has_no_route() -> None:
 
 @pytest.mark.parametrize("known", ["in the cache", "by the API server's word"])
 def test_objects_of_others_are_left_and_told(known: str) -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     key = Id("Service", "digits-v2")
     if known == "in the cache":
         labels = {"turnout.dev/deployment": "digits"}
@@ -188,7 +188,7 @@ def test_objects_of_others_are_left_and_told(known: str) -> None:
 
 
 def test_what_an_earlier_one_of_the_name_left_is_waited_for() -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     owner = {"kind": "ModelDeployment", "name": "digits", "uid": "uid-0", "controller": True}
     metadata = {"name": "digits-v2", "uid": "x", "labels": {}, "ownerReferences": [owner]}
     world.live[Id("Service", "digits-v2")] = {"kind": "Service", "metadata": metadata}
@@ -231,7 +231,7 @@ def test_weight_waits_for_the_least_replicas_and_goes_only_with_the_last() -> No
 
 
 def test_nothing_is_sent_to_a_service_of_somebody_else() -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     labels = {"turnout.dev/deployment": "digits"}
     found = {"kind": "Service", "metadata": {"name": "digits-v2", "uid": "x", "labels": labels}}
     world.live[Id("Service", "digits-v2")] = found
@@ -243,7 +243,7 @@ def test_nothing_is_sent_to_a_service_of_somebody_else() -> None:
 
 
 def test_the_younger_of_two_is_told_that_the_name_is_taken() -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     world.elder = Key("vision", "digits")
     world.settle()
     assert condition(world, "NameTaken")[2].startswith("vision/digits is older and has the bare name digits")
@@ -296,7 +296,7 @@ def test_a_workload_of_another_kind_goes_once_the_new_one_answers() -> None:
 
 
 def test_what_is_decided_follows_from_the_document_and_not_from_the_objects() -> None:
-    world = World(resource())
+    world = FakeCluster(resource())
     first = decide(world.observe())
     assert (first.roles, first.status, first.events) == (Split.of(world.observe().document), None, ())
     world.settle()
@@ -304,7 +304,7 @@ def test_what_is_decided_follows_from_the_document_and_not_from_the_objects() ->
 
 
 def test_the_objects_follow_from_the_document_and_the_decision() -> None:
-    observed = World(resource(v2=SCALED)).observe()
+    observed = FakeCluster(resource(v2=SCALED)).observe()
     decision = decide(observed)
     desired = render(observed.document, decision, observed.options, observed.owner)
     floored = render(observed.document, replace(decision, floors={"v2": 4}), observed.options, observed.owner)
@@ -349,13 +349,13 @@ def test_whenever_it_is_killed_the_same_comes_about(
     steps: list[tuple[tuple[list[str], int, int, bool], set[str], list[int]]],
 ) -> None:
     """One world lives on, cut off after some actions again and again; another is made anew from the last spec."""
-    world: World | None = None
+    world: FakeCluster | None = None
     for (versions, first, weight, scaled), ready, cuts in steps:
         stable = versions[first % len(versions)]
         canary = next((version for version in versions if version != stable), None)
         found = resource(versions, stable, canary, weight, **({stable: SCALED} if scaled else {}))
         if world is None:
-            world = World(found)
+            world = FakeCluster(found)
         else:
             world.declare(found)
         world.ready = ready

@@ -13,13 +13,13 @@ from deployer.kubernetes.reconcile.actions import Delete, Say
 from deployer.rollout.events import Event
 from deployer.rollout.state import OVER, Phase
 from tests.fakes.cluster import resource
-from tests.fakes.rolling_cluster import ROLLOUT, RollingWorld
+from tests.fakes.rolling_cluster import ROLLOUT, RollingCluster
 from tests.unit.deployer.kubernetes.reconcile.test_plan import SCALED, condition
 
 
-def rolling(rollout: Object = ROLLOUT, **more: Any) -> RollingWorld:
+def rolling(rollout: Object = ROLLOUT, **more: Any) -> RollingCluster:
     """v1 serves, and v2 has just been declared."""
-    world = RollingWorld(resource(["v1"], canary=None, rollout=rollout, **more))
+    world = RollingCluster(resource(["v1"], canary=None, rollout=rollout, **more))
     world.ready = {"v1"}
     world.settle()
     world.declare(resource(rollout=rollout, **more))
@@ -236,7 +236,7 @@ def test_what_is_no_order_is_refused_with_what_is(text: str) -> None:
 
 
 def test_an_order_without_a_rollout_is_refused() -> None:
-    world = RollingWorld(resource(["v1"], canary=None))
+    world = RollingCluster(resource(["v1"], canary=None))
     world.ready = {"v1"}
     world.settle()
     world.annotate("promote:1")
