@@ -445,7 +445,7 @@ def _way(
 
 STEPS: Sequence[tuple[str, str, Sequence[str]]] = (
     ("Listen", "A socket for each worker; the kernel spreads connections over them", ("open_listeners",)),
-    ("Tell apart", "HTTP/2's preface means gRPC, everything else HTTP/1.1", ("Front",)),
+    ("Tell apart", "HTTP/2's preface means gRPC, everything else HTTP/1.1", ("Listener",)),
     ("Read", "Bytes in, events out; the request is gathered whole, under limits", ("RequestReader", "Connection")),
     ("Address", "Which deployment, which version if pinned; tensors are skipped", ("Address",)),
     ("Choose the version", "Pin, match, inherited, or the split by chance or sticky key", ("Assignment",)),

@@ -18,7 +18,7 @@ from deployer.local.probes import Failed, Ready
 from deployer.local.replicas import Replica, Run
 from deployer.local.state_folder import StateFolder
 from deployer.runtimes.base import HOST
-from gateway.contract.state import StateFolder as GatewayState
+from gateway.contract.state import State as GatewayState
 from gateway.contract.state import VersionState
 
 GATEWAY: Version = ("", "gateway")

@@ -131,7 +131,7 @@ class _Look:
             abort_reasons=tuple(gates.abort_reasons(kept, old, self._document, self._observation))
             if old is not None
             else (),
-            doubts=hold_reasons,
+            hold_reasons=hold_reasons,
             order=self._observation.order,
         )
         after = tick(old, self._plan, seen)

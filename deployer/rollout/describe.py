@@ -19,7 +19,7 @@ _INDENT = "  "
 def line(rollout: RolloutStatus) -> str:
     """Where it stands, in one line, and why no further."""
     lacking = _lacking(rollout) if rollout.phase is Phase.STEP and rollout.since is not None else ""
-    why = rollout.paused or "; ".join(rollout.doubts) or (f"waits for {lacking}" if lacking else rollout.reason)
+    why = rollout.paused or "; ".join(rollout.hold_reasons) or (f"waits for {lacking}" if lacking else rollout.reason)
     return (
         f"rollout {rollout.number}, {rollout.stable} → {rollout.canary}: {_place(rollout)}{f'; {why}' if why else ''}"
     )
@@ -114,7 +114,7 @@ def _next(rollout: RolloutStatus, now: float) -> Iterator[str]:
         yield f"{rollout.paused}; {_unpaused(rollout, now)}"
     else:
         yield f"waits {'; '.join(_awaited(rollout, now))}"
-    for doubt in rollout.doubts:
+    for doubt in rollout.hold_reasons:
         yield f"doubtful: {doubt}"
     if rollout.deadline is not None:
         left = seconds(rollout.deadline) - now

@@ -81,8 +81,8 @@ class Seen:
     for each declared version the percentage of all traffic that its ready and warmed replicas can take. `looks`: for
     each objective that can be read what is new since the last tick, maybe nothing. `abort_reasons`: reasons to roll
     back at once, in any phase before finishing (a canary that crashes, another signature, a metric of the user's that
-    is broken). `doubts`: reasons not to advance yet (a metric that can't be read, a gateway that is silent). `order`: a
-    token that tells it from the one before, and what a person asked for.
+    is broken). `hold_reasons`: reasons not to advance yet (a metric that can't be read, a gateway that is silent).
+    `order`: a token that tells it from the one before, and what a person asked for.
     """
 
     now: float
@@ -92,7 +92,7 @@ class Seen:
     capacity: Mapping[str, float]
     looks: Mapping[str, tuple[Look, ...]] | None = None
     abort_reasons: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    hold_reasons: tuple[str, ...] = ()
     order: tuple[str, Order] | None = None
 
 

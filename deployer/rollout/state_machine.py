@@ -135,7 +135,7 @@ def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
         if judgement is not None and judgement.verdict is Verdict.ROLLBACK:
             return _rolled_back(rollout, seen, judgement.reason)
     rollout = _timed(rollout, seen)
-    return rollout if rollout.paused is not None else _onward(rollout, seen, complete and not seen.doubts)
+    return rollout if rollout.paused is not None else _onward(rollout, seen, complete and not seen.hold_reasons)
 
 
 def _clocked(rollout: Rollout, now: float) -> Rollout:

@@ -126,7 +126,7 @@ class RolloutStatus(Part):
     """When a pause ends by itself."""
     reason: Message = ""
     """Why it is where it is."""
-    doubts: Annotated[tuple[Message, ...], Field(max_length=16)] = ()
+    hold_reasons: Annotated[tuple[Message, ...], Field(max_length=16)] = ()
     """What keeps it from going on, beside the evidence."""
     evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
     """What the evidence says, by objective."""
@@ -134,9 +134,9 @@ class RolloutStatus(Part):
     """When the evidence was last written here; that is a few seconds behind what is known."""
 
 
-def told(kept: Checkpoint, plan: Plan | None, doubts: tuple[str, ...] = ()) -> RolloutStatus | None:
+def told(kept: Checkpoint, plan: Plan | None, hold_reasons: tuple[str, ...] = ()) -> RolloutStatus | None:
     """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now,
-    `doubts` as the last look had them."""
+    `hold_reasons` as the last look had them."""
     rollout = kept.rollout
     if rollout is None:
         return None
@@ -157,7 +157,7 @@ def told(kept: Checkpoint, plan: Plan | None, doubts: tuple[str, ...] = ()) -> R
         paused=rollout.paused or "",
         until=None if rollout.until is None else time(rollout.until),
         reason=rollout.reason,
-        doubts=doubts[:16],
+        hold_reasons=hold_reasons[:16],
         evidence=tuple(_objective(finding) for finding in rollout.judgement.findings) if rollout.judgement else (),
     )
 

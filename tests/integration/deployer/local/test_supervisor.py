@@ -25,7 +25,7 @@ from deployer.local.state_folder import Record, StateFolder
 from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Order
 from gateway.contract import route_table
-from gateway.contract.state import StateFolder as GatewayState
+from gateway.contract.state import State as GatewayState
 from tests.fakes.turnout import Load, Turnout, until
 
 PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"

@@ -8,7 +8,7 @@ import pytest
 
 from deployer.local.gateway_process import RATE_WINDOW, Gateway, Options
 from deployer.local.state_folder import StateFolder
-from gateway.contract.state import StateFolder as GatewayState
+from gateway.contract.state import State as GatewayState
 from gateway.contract.state import VersionState
 from tests.fakes.turnout import until
 

@@ -133,7 +133,7 @@ def test_a_rollout_says_what_is_wanted() -> None:
     assert (status.routed, status.settled, status.order) == (True, True, "t")
     assert [(v.name, v.role, v.share) for v in status.versions] == [("v1", "stable", 95), ("v2", "canary", 5)]
     assert status.rollout is not None
-    assert (status.rollout.phase, status.rollout.weight, status.rollout.doubts) == ("step", 5, ("a doubt",))
+    assert (status.rollout.phase, status.rollout.weight, status.rollout.hold_reasons) == ("step", 5, ("a doubt",))
     promoted = describe(DOCUMENT, in_rollout(RolloutPhase.PROMOTED, Split("v2"), "v3 is not tried"))
     assert [(v.name, v.role, v.share) for v in promoted.versions] == [("v1", None, 0), ("v2", "stable", 100)]
     assert promoted.message == "v3 is not tried"

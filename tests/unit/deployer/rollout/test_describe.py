@@ -70,7 +70,7 @@ def test_what_is_over_is_told_once() -> None:
 def test_one_line() -> None:
     assert line(rollout()) == "rollout 3, v1 → v2: step 2 of 3, 25 %; waits for more evidence on errors"
     assert line(rollout(evidence=(FINE,))) == "rollout 3, v1 → v2: step 2 of 3, 25 %; errors: shown"
-    assert line(rollout(doubts=("a gateway is silent",))).endswith("25 %; a gateway is silent")
+    assert line(rollout(hold_reasons=("a gateway is silent",))).endswith("25 %; a gateway is silent")
     assert line(rollout(since=None)).endswith("25 %; errors: shown")
     assert line(rollout(paused="paused by hand")).endswith("25 %; paused by hand")
     assert line(rollout(phase=Phase.WARMING, weight=0, reason="")) == "rollout 3, v1 → v2: warming"
@@ -94,7 +94,7 @@ def test_all_of_it() -> None:
         began=time(NOW - 90_000), ended=time(NOW - 86_000), figures=("errors: 5.00%", "slow: 0.10%"),
     )  # fmt: skip
     older = record.model_copy(update={"number": 1, "outcome": "promoted"})
-    assert explain(rollout(doubts=("a gateway is silent",)), [older, record], NOW, 80) == [
+    assert explain(rollout(hold_reasons=("a gateway is silent",)), [older, record], NOW, 80) == [
         "rollout 3, v1 → v2: step 2 of 3, 25 %",
         "  so since 2027-01-15T07:55:50Z, for 4 min 10 s",
         "  its weight is in force since 2027-01-15T07:56:00Z",
@@ -238,7 +238,7 @@ ROLLOUTS = st.builds(
     paused=st.just("") | TEXTS,
     until=TIMES,
     reason=TEXTS,
-    doubts=st.lists(TEXTS, max_size=2).map(tuple),
+    hold_reasons=st.lists(TEXTS, max_size=2).map(tuple),
     evidence=st.lists(OBJECTIVES, max_size=3).map(tuple),
 )
 

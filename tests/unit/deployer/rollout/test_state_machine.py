@@ -146,9 +146,9 @@ def test_what_can_be_read_counts_though_another_cant() -> None:
     assert world.tick(looks={"errors": bad(5)["errors"]}).phase is Phase.ROLLING_BACK
 
 
-def test_doubts_hold() -> None:
+def test_hold_reasons_hold() -> None:
     world = StateMachineHarness().at(Phase.STEP)
-    assert world.tick(60, looks=good(5), doubts=("a gateway is silent",)).step == 0
+    assert world.tick(60, looks=good(5), hold_reasons=("a gateway is silent",)).step == 0
     assert world.tick().step == 1
 
 

@@ -111,7 +111,7 @@ ERROR = {"status": "error", "errorType": "bad_data", "error": "parse error"}
         ([vector(arm("1")), vector(arm("NaN", signal="errors"))], "a series is nan"),
         ([vector(sample("1", epoch="7")), vector()], "a series has version '' and epoch '7'; both labels are needed"),
         ([vector(sample("1", version="v2")), vector()], "a series has version 'v2' and epoch ''"),
-        ([vector(arm("1")), vector(arm("1"))], "has the signal ''; there are errors, rejections, slow"),
+        ([vector(arm("1")), vector(arm("1"))], "has the signal ''; there are errors, slow, rejections"),
         ([vector(arm("1") | {"metric": {"version": "v2", "epoch": "7", "keyed": "true"}}), vector()], "sticky keys"),
         ([{"status": "success", "data": {"resultType": "matrix", "result": []}}], "has a matrix for"),
         ([{"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}}], "has a scalar for"),

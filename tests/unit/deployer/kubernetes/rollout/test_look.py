@@ -80,7 +80,7 @@ def test_silence_holds_and_is_told() -> None:
         world.look()
     assert world.split == ("v1", "v2", 5)
     assert condition(world, "RolloutOverdue")[0] == "True"
-    assert world.rollout.doubts == ("the gateways can't be asked for evidence",)
+    assert world.rollout.hold_reasons == ("the gateways can't be asked for evidence",)
     assert world.reasons[-1] == "Overdue"
     world.silent = False
     world.until_phase(Phase.PROMOTED)
