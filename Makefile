@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster prove lint fix crd bench protos docs locks
+.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench protos docs locks
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 # Tests start some hundred interpreters, each of which would compile all of Turnout again.
@@ -38,7 +38,7 @@ test: lint
 test-all: test test-rest
 
 # The cluster's tests wait while the others compute. What is missing is said before anything starts.
-test-rest: .venv/.ready
+test-rest: .venv/.ready root
 	@$(BIN)/python -m loadtests.tools go ip openssl prometheus promtool wrk
 	@$(MAKE) --jobs 2 --output-sync=target test-cluster test-slow test-tools
 
@@ -49,10 +49,13 @@ test-tools: .venv/.ready
 	@$(BIN)/python -m loadtests.tools go prometheus promtool wrk
 	$(PYTEST) -m tools $(ARGS)
 
-test-cluster: .venv/.ready
+test-cluster: .venv/.ready root
 	@$(BIN)/python -m loadtests.tools go ip openssl
 	$(BIN)/python -m tests.cluster.rig.build
 	$(PYTEST) -n 2 -m cluster $(ARGS)
+
+root:
+	@test "$$(id -u)" = 0 || { echo "the tests of the cluster need root, for network namespaces" >&2; exit 1; }
 
 prove: .venv/.ready
 	$(BIN)/python -m pytest -m prove $(ARGS)

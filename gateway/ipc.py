@@ -32,7 +32,8 @@ class ControlError(ValueError):
 class Message(BaseModel):
     """One line. Exactly one field is set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A time may be infinite.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     settings: Settings | None = None
     table: RouteTable | None = None

@@ -127,6 +127,8 @@ class Replicas:
             os.replace(log, log.with_suffix(".log.1"))
         self._state.write_record(record)  # first: if we die before the second writing, its marker is known
         try:
+            # What one that was killed has left there could be served in place of this one's.
+            shutil.rmtree(self._state.work / record.name, ignore_errors=True)
             run.prepare()
             identity = self._processes.start(record.identity, run.argv, run.env, run.cwd, log)
         except OSError:

@@ -136,7 +136,8 @@ class Supervisor:
         actions += plan(observed.needs, observed.held, observed.seen, observed.now)
         if observed.table is not self._table:
             actions.append(Route(observed.table))
-        self._at_rest = not actions and self._reporter.settled and self._all_ready
+        described = all(r.process is not None or r.key == GATEWAY for r in self._replicas.by_name.values())
+        self._at_rest = not actions and described and self._reporter.settled and self._all_ready
         return actions
 
     def apply(self, action: Action | Keep | Route) -> None:
@@ -186,6 +187,7 @@ class Supervisor:
             self._say(str(error))
             return True
         if changed:
+            self._at_rest = False  # also if what is looked at next fails: the change is not seen again
             for replica in self._replicas.by_name.values():
                 replica.process = None  # made anew from the document
         return changed

@@ -81,7 +81,7 @@ class Process:
     """
 
     server: str
-    """What people see in `status`: `tensorflow_model_server`, `stand-in`, `seldon-core-microservice` or `mlserver`."""
+    """What people see in `status`, such as `tensorflow_model_server`, `stand-in` or `mlserver`."""
     argv: tuple[str, ...]
     env: Mapping[str, str]
     """What is added to the supervisor's own environment."""

@@ -32,7 +32,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Heard:
-    """What others than the API server say of a deployment, as `Sight` has it.
+    """What others than the API server say of a deployment, as `Observation` has it.
 
     `in_force`: the least epoch on all gateways that serve; None: one of them doesn't say, or there is none. `asked`:
     the versions that were asked for their signature, whether they have told it or not.

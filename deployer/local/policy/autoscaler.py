@@ -52,8 +52,8 @@ class Autoscaler:
         self.replicas = max(least, min(most, self.replicas))
         if (average := self._average(now)) is None:
             return self.replicas
-        if not self._wanted:
-            # From here on: what runs was wanted until now, so neither stabilisation is over yet.
+        if not self._wanted or self._wanted[-1][0] < now - self._policy.up_after:
+            # From here on, or after a silence: what runs was wanted until now, so neither stabilisation is over yet.
             self._wanted.append((now, self.replicas))
         wanted = max(least, min(most, self._step(average / target)))
         self._wanted.append((now, wanted))

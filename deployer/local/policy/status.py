@@ -51,7 +51,7 @@ class VersionStatus(_Part):
     condition: Condition
     reason: str = ""
     runtime: str
-    """`tfserving` or `seldon`, and in brackets the server where it isn't plain from that."""
+    """`tfserving` or another, and in brackets the server where it isn't plain from that."""
     ready: int
     desired: int
     restarts: int = 0

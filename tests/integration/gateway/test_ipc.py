@@ -1,6 +1,7 @@
 """The protocol between parent and worker, cut wherever a socket may cut it."""
 
 import asyncio
+import math
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.fakes.parent_process import route_table
 
 MESSAGES = [
     Message(settings=Settings()),
+    Message(settings=Settings(drain_seconds=math.inf)),
     Message(settings=Settings(state=Path("/s"), table=Path("/s/ü.json"), workers=3, timeout=0.5, namespace="a\nb")),
     Message(table=route_table(0, "v1", "v2")),
     Message(change=difference(route_table(0, "v1", "v2"), route_table(1, "v1"))),

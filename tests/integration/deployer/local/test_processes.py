@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from deployer.local.processes import MARKER, Identity, Processes, intended, survivors
+from deployer.local.replicas import Replicas, Run
+from deployer.local.state_folder import Record, StateFolder
 
 SLEEP = "import time; time.sleep(600)"
 PARENT = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); print('up', flush=True); "
@@ -62,6 +64,18 @@ def test_a_signal_is_told_by_its_name(start: Start) -> None:
     os.kill(identity.pid, signal.SIGKILL)
     until(lambda: processes.ending(identity) is not None)
     assert processes.ending(identity) == "ended by SIGKILL"
+
+
+def test_what_a_killed_replica_left_in_its_folder_is_not_there_for_the_next(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    record = Record(deployment="default/m", version="v1", index=0, ports={})
+    folder = state.work / record.name
+    run = Run((sys.executable, "-c", ""), {}, folder, {folder / "config": "new"}, {})
+    (folder / "models" / "3").mkdir(parents=True)
+    replicas = Replicas(state)
+    replica = replicas.start(record, run, 0.0)
+    until(lambda: replicas.ending(replica))
+    assert [path.name for path in folder.iterdir()] == ["config"]
 
 
 def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -66,6 +66,19 @@ def test_a_gateway_started_anew_is_no_drop_of_the_load() -> None:
     assert follow(scaler, lambda second: 4.0, 800, start=400) == []  # counts from 0 again
 
 
+def test_a_burst_after_a_silence_starts_none() -> None:
+    """At rest samples go on, and nobody asks for a decision."""
+    scaler = Autoscaler(1)
+    for second in range(0, 80, 2):
+        scaler.sample(second, 0.0)
+    scaler.decide(0, 1.0, 1, 4)
+    for second in range(80, 140, 10):
+        scaler.sample(second, 300.0 + 4 * (second - 80))
+        assert scaler.decide(second, 1.0, 1, 4) == 1
+    scaler.sample(142, 300.0 + 4 * 62)
+    assert scaler.decide(142, 1.0, 1, 4) == 2
+
+
 def test_the_document_has_the_last_word() -> None:
     scaler = Autoscaler(4)
     assert scaler.decide(0, 1.0, 1, 2) == 2
