@@ -85,17 +85,19 @@ def ask_grpc(gateway: GatewayProcess, shares: Sequence[int]) -> list[list[str]]:
     clients = [GrpcClient(gateway.address) for _ in shares]
     streams: list[list[int]] = [[] for _ in shares]
     message = predict()
-    for start in range(0, max(shares), AT_A_TIME):
-        for client, share, opened in zip(clients, shares, streams, strict=True):
-            client.corked = True
-            opened += [client.start(PREDICT, message) for _ in range(min(AT_A_TIME, share - start))]
-            client.corked = False
-            client.flush()
-        for client, opened in zip(clients, streams, strict=True):
-            for stream in opened[-AT_A_TIME:]:
-                assert client.answer(stream).code == Code.OK
-    for client in clients:
-        client.close()
+    try:
+        for start in range(0, max(shares), AT_A_TIME):
+            for client, share, opened in zip(clients, shares, streams, strict=True):
+                client.corked = True
+                opened += [client.start(PREDICT, message) for _ in range(min(AT_A_TIME, share - start))]
+                client.corked = False
+                client.flush()
+            for client, opened in zip(clients, streams, strict=True):
+                for stream in opened[-AT_A_TIME:]:
+                    assert client.answer(stream).code == Code.OK
+    finally:
+        for client in clients:
+            client.close()
     return [
         [client.answers[stream].version or "" for stream in opened]
         for client, opened in zip(clients, streams, strict=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from types import TracebackType
 
 from gateway.protocols.grpc_message import frame
@@ -160,7 +161,7 @@ class GrpcClient:
         except ConnectionResetError:
             data = b""
         self.ended = not data
-        self.wire.receive(data, 0.0)
+        self.wire.receive(data, monotonic())
         if not self.ended:
             self.flush()
 
