@@ -49,7 +49,8 @@ def grpc(grpc_servers: Callable[..., GrpcServer]) -> tuple[GrpcServer, GrpcServe
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    gateway = GatewayProcess(tmp_path, workers=2)
+    # The servers share this process with the clients, and the machine maybe with others: they may be long in answering.
+    gateway = GatewayProcess(tmp_path, workers=2, connect_timeout=60.0, read_timeout=60.0)
     yield gateway
     gateway.close()
 

@@ -31,6 +31,8 @@ FEWER = 2000
 """Where more is tried than has to be."""
 SAMPLE = 10
 """The part of the runs, one of so many, that the slow tests play."""
+LARGE_SAMPLE = 2
+"""The same where times are held against others', and a rollout is soon over."""
 ERRORS = Objective("errors", margin=2.0)
 PLAN = Plan((5, 25, 50), interval=60, deadline=3600, bake=60, objectives=(ERRORS,))
 LONG = replace(PLAN, deadline=6 * 3600)
@@ -127,13 +129,13 @@ TABLE = """\
 |---|---|---|---|---|---|---|"""
 
 
-def levels(cases: Sequence[Case], *more: Sequence[Any]) -> Callable[[Any], Any]:
-    """Each case twice: with all its runs for `make prove`, and with a sample of them."""
+def levels(cases: Sequence[Case], *more: Sequence[Any], part: int = SAMPLE) -> Callable[[Any], Any]:
+    """Each case twice: with all its runs for `make prove`, and with a sample of them, one of `part`."""
     rows = [(case, *rest) for case, *rest in zip(cases, *more, strict=True)]
     full = [pytest.param(*row, id=str(row[0]), marks=pytest.mark.prove) for row in rows]
     sample = [
         pytest.param(
-            replace(row[0], runs=row[0].runs // SAMPLE), *row[1:], id=f"{row[0]}, a sample", marks=pytest.mark.slow
+            replace(row[0], runs=row[0].runs // part), *row[1:], id=f"{row[0]}, a sample", marks=pytest.mark.slow
         )
         for row in rows
     ]
@@ -211,7 +213,7 @@ def test_a_version_at_the_margin_is_not_promoted(case: Case, pool: Executor, tol
 
 
 @pytest.mark.timeout(1200)
-@levels(CAUGHT, MEDIANS, LATE)
+@levels(CAUGHT, MEDIANS, LATE, part=LARGE_SAMPLE)
 def test_a_bad_version_is_caught_as_soon_as_others_found(
     case: Case, median: float, late: float, pool: Executor, told: Callable[..., None]
 ) -> None:
