@@ -4,7 +4,8 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 .PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench protos docs locks
 
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# Files in their order: those with processes, which take long, come before those without.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 # Tests start some hundred interpreters, each of which would compile all of Turnout again.
 unexport PYTHONDONTWRITEBYTECODE
 

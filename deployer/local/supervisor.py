@@ -136,8 +136,7 @@ class Supervisor:
         actions += plan(observed.needs, observed.held, observed.seen, observed.now)
         if observed.table is not self._table:
             actions.append(Route(observed.table))
-        described = all(r.process is not None or r.key == GATEWAY for r in self._replicas.by_name.values())
-        self._at_rest = not actions and described and self._reporter.settled and self._all_ready
+        self._at_rest = not actions and self._reporter.settled and self._all_ready
         return actions
 
     def apply(self, action: Action | Keep | Route) -> None:

@@ -10,6 +10,9 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+_SILENCE = 10.0
+"""Seconds. Decisions come closer together, unless nobody asks for them: at rest."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -52,7 +55,7 @@ class Autoscaler:
         self.replicas = max(least, min(most, self.replicas))
         if (average := self._average(now)) is None:
             return self.replicas
-        if not self._wanted or self._wanted[-1][0] < now - self._policy.up_after:
+        if not self._wanted or self._wanted[-1][0] < now - max(self._policy.up_after, _SILENCE):
             # From here on, or after a silence: what runs was wanted until now, so neither stabilisation is over yet.
             self._wanted.append((now, self.replicas))
         wanted = max(least, min(most, self._step(average / target)))

@@ -77,10 +77,13 @@ def bucket(gateway: GatewayProcess, version: str, name: str) -> int:
 
 
 def post(gateway: GatewayProcess, number: int, *fields: str) -> None:
-    """Each on a connection of its own, so that all workers get some."""
+    """Each on a connection of its own, so that all workers get some. Waits until all are counted: a client may have its
+    answer a moment before that."""
+    before = sum(requests for requests, *_ in counted(gateway).values())
     for _ in range(number):
         with gateway.client() as client:
             client.post(PREDICT, b"{}", *fields)
+    eventually(lambda: sum(requests for requests, *_ in counted(gateway).values()), lambda now: now >= before + number)
 
 
 def test_the_page(servers: Servers, start: Start) -> None:
