@@ -38,13 +38,13 @@ test: lint
 
 test-all: test test-rest
 
-# The cluster's tests wait while the others compute. What is missing is said before anything starts.
+# The cluster's tests wait while the others compute; each start many processes, so two and three at a time will do. What is missing is said before anything starts.
 test-rest: .venv/.ready root
 	@$(BIN)/python -m loadtests.tools go ip openssl prometheus promtool wrk
 	@$(MAKE) --jobs 2 --output-sync=target test-cluster test-slow test-tools
 
 test-slow: .venv/.ready
-	$(PYTEST) -m "slow and not tools" $(ARGS)
+	$(PYTEST) -n 3 -m "slow and not tools" $(ARGS)
 
 test-tools: .venv/.ready
 	@$(BIN)/python -m loadtests.tools go prometheus promtool wrk
