@@ -18,6 +18,7 @@ import grpc
 import numpy as np
 from google.protobuf.message import Message
 
+from deployer.local import probes
 from deployer.runtimes.base import Process
 from protos import tfs_pb2
 from protos.methods import Method
@@ -127,3 +128,17 @@ def predict(name: str, **inputs: Any) -> tfs_pb2.PredictRequest:
             tensor.tensor_shape.dim.add(size=size)
         tensor.float_val.extend(np.ravel(array).tolist())
     return request
+
+
+def settled(process: Process) -> probes.Ready | probes.Failed:
+    """What the readiness comes to."""
+    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
+
+    def known() -> bool:
+        results.append(probes.check(process, 10))
+        return not isinstance(results[-1], probes.NotYet)
+
+    wait_until(known)
+    last = results[-1]
+    assert not isinstance(last, probes.NotYet)
+    return last

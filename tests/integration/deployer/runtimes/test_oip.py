@@ -17,7 +17,7 @@ from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.oip import tensors as oip_tensors
 from protos import methods
-from tests.fakes.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, settled
 
 pytestmark = pytest.mark.slow
 SKLEARN = "mlserver_sklearn.SKLearnModel"
@@ -52,20 +52,6 @@ def started(process: Process, folder: Path) -> ModelServer:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return ModelServer(process.argv, process.rest, process.grpc, folder, process.env, cwd=process.cwd)
-
-
-def settled(process: Process) -> probes.Ready | probes.Failed:
-    """What the readiness comes to."""
-    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
-
-    def known() -> bool:
-        results.append(probes.check(process, 10))
-        return not isinstance(results[-1], probes.NotYet)
-
-    wait_until(known)
-    last = results[-1]
-    assert not isinstance(last, probes.NotYet)
-    return last
 
 
 @pytest.fixture

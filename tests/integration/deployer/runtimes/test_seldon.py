@@ -17,7 +17,7 @@ from deployer.local import environments, models, probes
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.seldon import process as seldon
 from protos import methods, seldon_pb2
-from tests.fakes.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, settled, wait_until
 
 pytestmark = pytest.mark.slow
 PREDICTIONS = "/api/v1.0/predictions"
@@ -36,20 +36,6 @@ def started(process: Process, folder: Path) -> ModelServer:
     log = folder / "process"
     log.mkdir(parents=True)
     return ModelServer(process.argv, process.rest, process.grpc, log, process.env, cwd=process.cwd)
-
-
-def settled(process: Process) -> probes.Ready | probes.Failed:
-    """What the readiness comes to."""
-    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
-
-    def known() -> bool:
-        results.append(probes.check(process, 10))
-        return not isinstance(results[-1], probes.NotYet)
-
-    wait_until(known)
-    last = results[-1]
-    assert not isinstance(last, probes.NotYet)
-    return last
 
 
 def family(server: ModelServer) -> list[psutil.Process]:

@@ -12,7 +12,7 @@ from deployer.local import environments, models, probes
 from deployer.local.replicas import Run
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.triton import process as triton
-from tests.fakes.model_server import ModelServer, free_ports, wait_until
+from tests.fakes.model_server import ModelServer, free_ports, settled, wait_until
 
 pytestmark = pytest.mark.slow
 TWICE = """
@@ -40,20 +40,6 @@ def launched(folder: Path, model: Path, servable: int | None) -> Process:
 def started(process: Process, folder: Path) -> ModelServer:
     Run.of(process).prepare()
     return ModelServer(process.argv, process.rest, process.grpc, folder, process.env, cwd=process.cwd)
-
-
-def settled(process: Process) -> probes.Ready | probes.Failed:
-    """What the readiness comes to."""
-    results: list[probes.Ready | probes.NotYet | probes.Failed] = []
-
-    def known() -> bool:
-        results.append(probes.check(process, 10))
-        return not isinstance(results[-1], probes.NotYet)
-
-    wait_until(known)
-    last = results[-1]
-    assert not isinstance(last, probes.NotYet)
-    return last
 
 
 @pytest.mark.parametrize("servable", [7, None])
