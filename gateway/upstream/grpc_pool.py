@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
+from gateway.upstream.connecting import connect
 from gateway.upstream.failure import Failure
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
@@ -106,11 +107,9 @@ class GrpcPool:
             spawn(self._connect(), "connect to a model server")
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
         connection = _Connection(self)
         try:
-            async with asyncio.timeout(self.settings.connect_timeout):
-                await loop.create_connection(lambda: connection, self._host, self._port)
+            await connect(lambda: connection, self._host, self._port, self.settings.connect_timeout)
             await connection.greeted()
         except (OSError, UnicodeError) as error:  # TimeoutError is one; a name that can't be one raises the other
             if connection in self._connections:

@@ -11,6 +11,7 @@ from gateway.refusal import Refusal
 from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
+from gateway.upstream.connecting import connect
 from gateway.upstream.failure import Failure
 from gateway.wire.http1.heads import Head
 from gateway.wire.http1.reader import AnswerReader
@@ -90,11 +91,9 @@ class RestPool:
             self._idle.pop().close()
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
         connection = _Connection(self)
         try:
-            async with asyncio.timeout(self.settings.connect_timeout):
-                await loop.create_connection(lambda: connection, self._host, self._port)
+            await connect(lambda: connection, self._host, self._port, self.settings.connect_timeout)
         except (OSError, UnicodeError) as error:  # TimeoutError is one; a name that can't be one raises the other
             if connection.made:  # in the turn of the loop in which its time was over: it is closed, and not told so
                 connection.connection_lost(error)

@@ -50,7 +50,7 @@ def grpc(grpc_servers: Callable[..., GrpcServer]) -> tuple[GrpcServer, GrpcServe
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
     # The servers share this process with the clients, and the machine maybe with others: they may be long in answering.
-    gateway = GatewayProcess(tmp_path, workers=2, connect_timeout=60.0, read_timeout=60.0)
+    gateway = GatewayProcess(tmp_path, workers=2, read_timeout=60.0)
     yield gateway
     gateway.close()
 

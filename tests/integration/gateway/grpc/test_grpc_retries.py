@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -152,15 +151,14 @@ def test_stable_answers_for_a_dead_canary(
 def test_connection_that_comes_in_the_moment_its_time_is_over(
     start_gateway: StartGateway, grpc_servers: GrpcServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = grpc_pool._Connection.connection_made
-
-    def slowly(self: grpc_pool._Connection, transport: asyncio.BaseTransport) -> None:
-        made(self, transport)
+    async def late(make: Callable[[], asyncio.Protocol], host: str, port: int, seconds: float) -> None:
+        transport, _ = await asyncio.get_running_loop().create_connection(make, host, port)
         monkeypatch.undo()
-        time.sleep(0.2)  # as whatever else the loop has to do in that turn
+        transport.close()  # as asyncio does where its caller is cancelled then
+        raise TimeoutError
 
-    monkeypatch.setattr(grpc_pool._Connection, "connection_made", slowly)
-    gateway = start_gateway(table(v1=[grpc_servers(answering(b"second"))]), connect_timeout=0.1)
+    monkeypatch.setattr(grpc_pool, "connect", late)
+    gateway = start_gateway(table(v1=[grpc_servers(answering(b"second"))]))
     assert gateway.grpc_client().call(PREDICT, predict()).message == b"second"
     assert gateway.endpoints(totals.ENDPOINT_CONNECTIONS).popitem()[1] == 1
 

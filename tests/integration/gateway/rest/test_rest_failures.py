@@ -126,15 +126,14 @@ def test_a_host_that_is_no_name_is_as_one_that_is_not_there(start_gateway: Start
 def test_a_connection_that_comes_in_the_moment_its_time_is_over(
     servers: Servers, start_gateway: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = rest_pool._Connection.connection_made
-
-    def slowly(self: rest_pool._Connection, transport: asyncio.BaseTransport) -> None:
-        made(self, transport)
+    async def late(make: Callable[[], asyncio.Protocol], host: str, port: int, seconds: float) -> None:
+        transport, _ = await asyncio.get_running_loop().create_connection(make, host, port)
         monkeypatch.undo()
-        time.sleep(0.2)  # as whatever else the loop has to do in that turn
+        transport.close()  # as asyncio does where its caller is cancelled then
+        raise TimeoutError
 
-    monkeypatch.setattr(rest_pool._Connection, "connection_made", slowly)
-    gateway = start_gateway(table(v1=[servers(OK)]), connect_timeout=0.1, timeout=5)
+    monkeypatch.setattr(rest_pool, "connect", late)
+    gateway = start_gateway(table(v1=[servers(OK)]))
     assert gateway.client().post(PREDICT).status == 200
     assert gateway.retries("v1") == {"reset": 1}
 
