@@ -65,7 +65,11 @@ class Space:
             pods = self.items("pods", "--selector", selector)
             return pods if len(pods) == count and all(map(is_ready, pods)) else None
 
-        pods: list[Any] = until(found, f"{count} pods are ready")
+        try:
+            pods: list[Any] = until(found, f"{count} pods are ready")
+        except AssertionError as error:
+            error.add_note(self.cluster.kubectl("describe", "pods", "--namespace", self.name))
+            raise
         return pods
 
     def endpoints(self, service: str) -> list[Any]:

@@ -48,7 +48,7 @@ def test_both_versions_answer_over_rest_and_grpc_at_their_weights(digits: Instal
             assert right >= least * len(shown), f"{version} knows {right} of {len(shown)} digits"
 
     with Load(digits.address, pictures, rate=200) as load:
-        until(lambda: load.sent >= 4000, "4,000 predictions are sent", 60)
+        until(lambda: load.sent >= 4000, "4,000 predictions are sent", 240)
     assert load.failures == []
     assert set(load.answered) == {"v1", "v2"}
     fair = stats.binomtest(load.answered["v2"], load.sent, 0.10)

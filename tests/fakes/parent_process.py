@@ -33,7 +33,7 @@ def route_table(revision: int, *versions: str, endpoint: int = 9000) -> RouteTab
     return RouteTable(revision=revision, deployments=(digits,))
 
 
-def eventually(ask: Callable[[], T], good: Callable[[T], bool] = bool, within: float = 60.0) -> T:
+def eventually(ask: Callable[[], T], good: Callable[[T], bool] = bool, within: float = 180.0) -> T:
     """The first good answer; fails with the last one."""
     end = time.monotonic() + within
     while not good(answer := ask()):

@@ -23,7 +23,7 @@ from deployer.local.processes import survivors
 from deployer.local.state_folder import StateFolder, digest
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
     """The condition's value once it is true."""
     end = time.monotonic() + seconds
     while not (value := condition()):

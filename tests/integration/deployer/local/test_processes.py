@@ -41,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         until(lambda: processes.ending(identity) is not None)  # noqa: B023  # asked at once
 
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
