@@ -16,14 +16,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
 from deployer.rollout.state import Order
+
+if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment
 
 Fingerprint = frozenset[tuple[str, int, int]]
 """Of the files in a folder: names, inodes, times."""
@@ -98,17 +100,31 @@ class StateFolder:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def keys(self) -> list[str]:
+        """Of all documents, in the order of their names. None is read, which takes long where there are hundreds."""
+        return [path.stem.replace(".", "/") for path in sorted(self._documents.glob("*.json"))]
+
+    def document(self, key: str) -> ModelDeployment | None:
+        """One document, if there is one of that key.
+
+        Raises:
+            TurnoutError: it can't be read, which only a hand or another release can have written.
+        """
+        # Not at the top: with all runtimes behind it, it takes longer than all else that `turnout status` does.
+        from deployer.document.model import ModelDeployment
+
+        with suppress(FileNotFoundError):
+            return _read(self._documents / f"{_stem(key)}.json", ModelDeployment)
+        return None
+
     def documents(self) -> list[ModelDeployment]:
         """All documents, in the order of their names.
 
         Raises:
-            TurnoutError: one can't be read, which only a hand or another release can have written.
+            TurnoutError: as `document`.
         """
-        documents = []
-        for path in sorted(self._documents.glob("*.json")):
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                documents.append(_read(path, ModelDeployment))
-        return documents
+        found = map(self.document, self.keys())
+        return [document for document in found if document is not None]  # else deleted meanwhile
 
     def fingerprint(self) -> Fingerprint:
         """Changes with each change of a document; cheap enough to be asked ten times a second."""

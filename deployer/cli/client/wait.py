@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError, nearest
 from deployer.local.policy.status import Condition, DeploymentStatus
 from deployer.local.state_folder import StateFolder, digest
+
+if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment
 
 POLL = 0.1
 """Seconds between looks at the status, which the supervisor writes as often."""
@@ -22,15 +25,16 @@ def named(state: StateFolder, name: str) -> ModelDeployment:
     """The deployment called `name`, or `namespace/name`.
 
     Raises:
-        TurnoutError: there is none, or a bare name is in several namespaces.
+        TurnoutError: there is none, a bare name is in several namespaces, or its document can't be read.
     """
-    documents = state.documents()
-    found = [document for document in documents if name in (document.key, document.metadata.name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise TurnoutError(f"{name} is in several namespaces; write one of {', '.join(d.key for d in found)}")
-    names = [document.key if "/" in name else document.metadata.name for document in documents]
+    keys = state.keys()
+    bare = {key: key.partition("/")[2] for key in keys}
+    found = [key for key in keys if name in (key, bare[key])]
+    if len(found) > 1:
+        raise TurnoutError(f"{name} is in several namespaces; write one of {', '.join(found)}")
+    if found and (document := state.document(found[0])) is not None:
+        return document
+    names = keys if "/" in name else list(bare.values())
     near = nearest(name, names)
     if near:
         hint = f"did you mean {near}?"
@@ -84,7 +88,7 @@ def wait(
             if (why := _why(now)) != said and time.monotonic() - start > QUIET:
                 said = why
                 say(f"{document.key}: {why}")
-        elif not any(d.key == document.key and digest(d) == expected for d in state.documents()):
+        elif (declared := state.document(document.key)) is None or digest(declared) != expected:
             raise TurnoutError(f"{document.key} was changed again, or deleted, before this change was in force")
         time.sleep(POLL)
 

@@ -34,7 +34,10 @@ def test_documents_come_back_as_they_were(tmp_path: Path) -> None:
     state.write_document(document("zebra"))
     state.write_document(document("ant", 12.5))
     assert StateFolder(tmp_path).documents() == [document("ant", 12.5), document("zebra")]
+    assert state.keys() == ["vision/ant", "vision/zebra"]
+    assert state.document("vision/zebra") == document("zebra")
     state.delete_document("vision/ant")
+    assert state.document("vision/ant") is None
     state.delete_document("vision/ant")
     assert state.documents() == [document("zebra")]
 
