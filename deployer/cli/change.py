@@ -10,11 +10,8 @@ import click
 from deployer.cli import options
 from deployer.cli.client import edits
 from deployer.cli.client.wait import POLL, QUIET, named, status, supervised, wait
-from deployer.document.loader import read
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
-from deployer.local import environments
-from deployer.local.policy import limits
 from deployer.local.policy.status import DeploymentStatus
 from deployer.local.state_folder import StateFolder
 from deployer.rollout import describe
@@ -29,6 +26,11 @@ from deployer.rollout.status import RolloutStatus
 @options.output
 def apply(files: tuple[str, ...], state: StateFolder, no_wait: bool, output: str) -> None:
     """Make what runs follow the documents in FILE...; - is standard input."""
+    # Not at the top: the other commands here read no YAML and make no environment.
+    from deployer.document.loader import read
+    from deployer.local import environments
+    from deployer.local.policy import limits
+
     options.refuse_unwaited_json(no_wait, output)
     documents = read(files)
     limits.check(documents)
@@ -205,6 +207,3 @@ def _share(argument: str) -> tuple[str, float]:
     except ValueError:
         pass
     raise TurnoutError(f"{argument} is no share of traffic; write VERSION=PERCENT, such as v2=10")
-
-
-COMMANDS: tuple[click.Command, ...] = (apply, traffic, promote, rollback, delete)

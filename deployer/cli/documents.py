@@ -64,6 +64,3 @@ def _warning(document: ModelDeployment, rate: float | None) -> str | None:
 def schema() -> None:
     """Print the document's JSON Schema, by which editors complete and check it."""
     options.show_as_json(document_schema())
-
-
-COMMANDS: tuple[click.Command, ...] = (validate, schema)

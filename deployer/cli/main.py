@@ -1,4 +1,4 @@
-"""`turnout`: the command line. Each command lives in `deployer/cli/`; here they are gathered, and errors end."""
+"""`turnout`: the command line. Each command lives in a module beside this one; here errors end."""
 
 from __future__ import annotations
 
@@ -7,16 +7,57 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 import click
 
-from deployer.cli import change, documents, operator, predict, render, rollout, show, simulate, up
 from deployer.errors import TurnoutError
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What a folder's owner or a full disk answers: no defect of ours, wherever it is met."""
+_MODULES = {
+    "validate": "documents",
+    "schema": "documents",
+    "up": "up",
+    "status": "show",
+    "logs": "show",
+    "apply": "change",
+    "traffic": "change",
+    "promote": "change",
+    "rollback": "change",
+    "delete": "change",
+    "rollout": "rollout",
+    "predict": "predict",
+    "operator": "operator",
+    "render": "render",
+    "diff": "render",
+    "simulate": "simulate",
+}
+"""By each command's name, the module that has it under this name."""
+
+
+class _OnDemand(click.Group):
+    """Imports a command's module once it is asked for: the imports of all take longer than most commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_MODULES])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(f"deployer.cli.{_MODULES[cmd_name]}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:  # Click itself looks for near names among what is loaded
+            known = self.list_commands(ctx)
+            raise click.NoSuchCommand(error.command_name, possibilities=known, ctx=ctx) from None
 
 
 def _version() -> str:
@@ -26,24 +67,10 @@ def _version() -> str:
         return "from a checkout, not installed"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_OnDemand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_version(), prog_name="turnout")
 def cli() -> None:
     """Run versions of models, and move traffic between them."""
-
-
-for _command in (
-    *documents.COMMANDS,
-    *up.COMMANDS,
-    *show.COMMANDS,
-    *change.COMMANDS,
-    *rollout.COMMANDS,
-    *predict.COMMANDS,
-    *operator.COMMANDS,
-    *render.COMMANDS,
-    *simulate.COMMANDS,
-):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -59,6 +59,3 @@ def operator(
         raise TurnoutError(
             f"{host}:{port} can't be had: {error.strerror}; choose another by --host and --port"
         ) from None
-
-
-COMMANDS: tuple[click.Command, ...] = (operator,)

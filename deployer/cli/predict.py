@@ -134,6 +134,3 @@ def _as_it_is(message: bytes) -> bytes:
 def _answered_by(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
     version = dict(metadata or ()).get(VERSION, "")
     return version if isinstance(version, str) else version.decode()
-
-
-COMMANDS: tuple[click.Command, ...] = (predict,)

@@ -79,6 +79,3 @@ def diff(files: tuple[str, ...], kubeconfig: str | None, context: str | None, pr
 def _fail(text: str) -> None:
     options.note(text)
     sys.exit(2)
-
-
-COMMANDS: tuple[click.Command, ...] = (render, diff)

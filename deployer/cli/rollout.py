@@ -172,6 +172,3 @@ def _present(told: Told, name: str) -> RolloutStatus:
 def _show(told: Told, now: RolloutStatus) -> None:
     rollouts = [record.model_dump(mode="json", exclude_none=True) for record in told.rollouts]
     options.show_as_json({"rollout": now.model_dump(mode="json", exclude_none=True), "rollouts": rollouts})
-
-
-COMMANDS: tuple[click.Command, ...] = (rollout,)

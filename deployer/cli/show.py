@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, NoReturn
 
 import click
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from deployer.cli import options
@@ -30,7 +30,10 @@ PIPE_WIDTH = 240
 """Characters: wide, where nobody looks. A column cut off could not be searched for."""
 LINES = 200
 """Of a log, from its end: more than a traceback, less than a day."""
-_COLOURS = {
+_COLUMNS = ("DEPLOYMENT", "VERSION", "ROLE", "SHARE", "READY", "RATE", "FAILED", "RESTARTS", "CONDITION")
+_NAMES = 3
+"""Of the columns: these come first, and are to the left."""
+_COLOURS: dict[str, str] = {
     Condition.READY: "green",
     Condition.FAILED: "red",
     Condition.PROGRESSING: "yellow",
@@ -47,22 +50,21 @@ def status(name: str | None, watch: bool, state: StateFolder, output: str) -> No
     """Show the deployments, or NAME alone: versions, shares, replicas, and what is wrong."""
     if watch and output == "json":
         raise TurnoutError("--watch is for people; for a program, ask again with -o json as often as is needed")
+    if output == "json":
+        shown = [status.shown() for status in _statuses(state, name)[0]]
+        options.show_as_json({"supervisor": state.supervisor(), "deployments": shown})
+        return
+    console = Console() if Console().is_terminal else Console(width=PIPE_WIDTH)
     if not watch:
-        statuses, notes = _statuses(state, name)
-        if output == "json":
-            shown = [status.shown() for status in statuses]
-            options.show_as_json({"supervisor": state.supervisor(), "deployments": shown})
-        else:
-            console = Console() if Console().is_terminal else Console(width=PIPE_WIDTH)
-            console.print(_view(statuses, notes))
+        console.print(_view(*_statuses(state, name), console.width))
         return
     try:
-        if not Console().is_terminal:
-            _print_on(state, name)
-        with Live(_view(*_statuses(state, name), watched=True), auto_refresh=False, screen=False) as live:
+        if not console.is_terminal:
+            _print_on(console, state, name)
+        with Live(_view(*_statuses(state, name), console.width, watched=True), auto_refresh=False) as live:
             while True:
                 time.sleep(WATCH_EVERY)
-                live.update(_view(*_statuses(state, name), watched=True), refresh=True)
+                live.update(_view(*_statuses(state, name), console.width, watched=True), refresh=True)
     except KeyboardInterrupt:
         return
 
@@ -106,36 +108,30 @@ def logs(name: str, version: str | None, follow: bool, state: StateFolder, outpu
 
 
 def _statuses(state: StateFolder, name: str | None) -> tuple[list[DeploymentStatus], list[str]]:
-    documents = [named(state, name)] if name is not None else state.documents()
-    found = {document.key: status_of(state, document.key) for document in documents}
+    keys = [named(state, name).key] if name is not None else state.keys()
+    found = {key: status_of(state, key) for key in keys}
     notes = [f"{key}: not started yet" for key, status in found.items() if status is None]
     if state.supervisor() is None:
         if any(found.values()):
             notes.append("no `turnout up` runs: this is the last that was known")
         else:
-            notes.append(f"nothing runs: `turnout up{'' if documents else ' FILE'}` starts it")
-    elif not documents:
+            notes.append(f"nothing runs: `turnout up{'' if keys else ' FILE'}` starts it")
+    elif not keys:
         notes.append("there is no deployment yet: `turnout apply FILE` adds one")
     return [status for status in found.values() if status is not None], notes
 
 
-def _print_on(state: StateFolder, name: str | None) -> NoReturn:
+def _print_on(console: Console, state: StateFolder, name: str | None) -> NoReturn:
     """Where nothing can be drawn over: all of it anew, every so often."""
     while True:
-        console = Console(width=PIPE_WIDTH)
-        console.print(_view(*_statuses(state, name), watched=True), "")
+        console.print(_view(*_statuses(state, name), console.width, watched=True), "")
         console.file.flush()
         time.sleep(PIPE_EVERY)
 
 
-def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool = False) -> Group:
-    """`watched`: rollouts are drawn, instead of told in a line."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in ("DEPLOYMENT", "VERSION", "ROLE"):
-        table.add_column(column, overflow="fold")
-    for column in ("SHARE", "READY", "RATE", "FAILED", "RESTARTS"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("CONDITION", no_wrap=True)
+def _view(statuses: list[DeploymentStatus], notes: list[str], width: int, *, watched: bool = False) -> Group:
+    """For `width` characters. `watched`: rollouts are drawn, instead of told in a line."""
+    rows: list[tuple[str, ...]] = []
     # What is long stands below the table, which has to fit on 80 columns.
     lines = list(notes)
     for status in statuses:
@@ -143,16 +139,18 @@ def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool =
         lines.append(f"{status.key}: served by {', '.join(runtimes)}")
         for version in status.versions:
             rate, failed = version.requests_per_second, version.failures_per_second
-            table.add_row(
-                status.key,
-                version.name,
-                version.role or "-",
-                f"{version.share:g} %",
-                f"{version.ready}/{version.desired}",
-                "-" if rate is None else f"{rate:g}/s",
-                "-" if failed is None else f"{failed:g}/s",
-                str(version.restarts),
-                Text(version.condition, style=_COLOURS[version.condition]),
+            rows.append(
+                (
+                    status.key,
+                    version.name,
+                    version.role or "-",
+                    f"{version.share:g} %",
+                    f"{version.ready}/{version.desired}",
+                    "-" if rate is None else f"{rate:g}/s",
+                    "-" if failed is None else f"{failed:g}/s",
+                    str(version.restarts),
+                    version.condition,
+                )
             )
             if version.reason:
                 lines.append(f"{status.key} {version.name}: {version.reason}")
@@ -162,13 +160,28 @@ def _view(statuses: list[DeploymentStatus], notes: list[str], *, watched: bool =
             lines.append(f"{status.key}: {describe.line(status.rollout)}")
     addresses = sorted({status.address for status in statuses if status.address})
     lines += [f"address: http://{address} (REST and gRPC)" for address in addresses]
-    width = min(Console().width, describe.WIDTH)
     drawn = [
-        Text("\n".join([f"\n{status.key}", *describe.drawn(status.rollout, time.time(), width)]))
+        Text("\n".join([f"\n{status.key}", *describe.drawn(status.rollout, time.time(), min(width, describe.WIDTH))]))
         for status in statuses
         if watched and is_under_way(status.rollout)
     ]
-    return Group(*([table] if statuses else []), *map(Text, lines), *drawn)
+    return Group(*([_table(rows, width)] if statuses else []), *map(Text, lines), *drawn)
 
 
-COMMANDS: tuple[click.Command, ...] = (status, logs)
+def _table(rows: list[tuple[str, ...]], width: int) -> Text:
+    """In columns, of which the names are folded where `width` is too small for all. Not by rich's own table, which
+    takes a second for 500 rows."""
+    rows = [_COLUMNS, *rows]
+    rooms = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(rooms) + len(rooms) - 1 > width and (widest := max(rooms[:_NAMES])) > 1:
+        rooms[rooms.index(widest)] -= 1
+    line = " ".join(f"{{:{'<' if at < _NAMES else '>'}{room}}}" for at, room in enumerate(rooms[:-1]))
+    table = Text(end="")
+    for cells in rows:
+        style = "bold" if cells is _COLUMNS else ""
+        folded = [
+            [cell[at : at + room] for at in range(0, len(cell), room)] for cell, room in zip(cells, rooms, strict=True)
+        ]
+        for *pieces, condition in zip_longest(*folded, fillvalue=""):
+            table.append(line.format(*pieces), style).append(f" {condition}\n", _COLOURS.get(condition, style))
+    return table

@@ -131,6 +131,3 @@ def _is_address(text: str) -> bool:
 
 def _say(line: str) -> None:
     click.echo(f"{time.strftime('%H:%M:%S')}  {line}")
-
-
-COMMANDS: tuple[click.Command, ...] = (up,)
