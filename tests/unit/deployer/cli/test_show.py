@@ -76,7 +76,9 @@ def test_it_fits_on_80_columns(
     out, _ = shown(state, capsys)
     lines = out.splitlines()
     assert all(len(line) <= 80 for line in lines)
+    assert lines[0].split()[:3] == ["DEPLOYMENT", "VERSION", "ROLE"]
     assert lines[0].endswith("CONDITION")
+    assert lines[1].split()[0] + lines[2].strip() == "default/digits-seldon"  # too long for its column, so folded
     assert [line.split()[-1] for line in lines if "1234.5/s" in line] == ["Ready", "Failed"]
 
 
