@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployer.document.model import ModelDeployment
 from deployer.local.policy.backoff import Trouble
@@ -48,6 +48,8 @@ class Facts:
     """By deployment."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why the gateway serves a deployment otherwise than by the table, `revision` or not."""
+    changed: Mapping[str, int] = field(default_factory=dict)
+    """By deployment, the revision that last changed its route; the table's, where it isn't known."""
 
 
 class Reporter:
@@ -57,6 +59,8 @@ class Reporter:
         self._state = state
         self._written: dict[str, DeploymentStatus] = {}
         self._unsettled: set[str] = set()
+        self._table = RouteTable(revision=0)
+        self._changed: dict[str, int] = {}
 
     @property
     def settled(self) -> bool:
@@ -65,6 +69,8 @@ class Reporter:
 
     def write(self, documents: Iterable[ModelDeployment], facts: Facts) -> bool:
         """Whether with this all deployments have become settled that were not before."""
+        self._compare(facts.table)
+        facts = replace(facts, changed=self._changed)
         statuses = {document.key: describe(document, facts) for document in documents}
         for key, status in statuses.items():
             if self._written.get(key) != status:
@@ -76,13 +82,26 @@ class Reporter:
         self._written = statuses
         return bool(unsettled) and bool(statuses) and not self._unsettled
 
+    def _compare(self, table: RouteTable) -> None:
+        """A status names the revision that last changed its own route: else each change would write all statuses."""
+        if table is not self._table:
+            before = {deployment.key: deployment for deployment in self._table.deployments}
+            self._changed = {
+                deployment.key: self._changed[deployment.key]
+                if deployment == before.get(deployment.key)
+                else table.revision
+                for deployment in table.deployments
+            }
+            self._table = table
+
 
 def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
     """The status of the deployment that `document` describes."""
     decision = facts.decisions.get(document.key, Decision(Checkpoint(), Split.of(document), {}))
     roles, rollout = decision.roles, decision.checkpoint.rollout
     routed = facts.table.find(document.metadata.name, document.metadata.namespace)
-    in_force = bool(facts.address) and facts.revision >= facts.table.revision and document.key not in facts.refused
+    revision = facts.changed.get(document.key, facts.table.revision)
+    in_force = bool(facts.address) and facts.revision >= revision and document.key not in facts.refused
     names = [version.name for version in document.spec.versions]
     known = facts.versions.get(document.key, {})
     leaving = [name for name in known if name not in names]
@@ -99,7 +118,7 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         namespace=document.metadata.namespace,
         name=document.metadata.name,
         document=digest(document),
-        revision=facts.table.revision,
+        revision=revision,
         in_force=in_force,
         routed=as_wanted and in_force,
         settled=as_wanted and in_force and ready,

@@ -70,7 +70,7 @@ class DeploymentStatus(_Part):
     document: str
     """The digest of the document that this status is of."""
     revision: int
-    """The route table's, as written."""
+    """Of the route table that last changed its route, as written."""
     in_force: bool
     """That revision, or a later one, is in force on every worker of the gateway."""
     routed: bool

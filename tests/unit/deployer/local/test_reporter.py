@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,21 @@ def test_all_is_well() -> None:
 def test_a_table_that_is_not_in_force_settles_nothing() -> None:
     status = describe(DOCUMENT, replace(facts("v1", "v2"), revision=1))
     assert (status.in_force, status.routed, status.settled) == (False, False, False)
+
+
+def test_a_table_leaves_the_status_of_what_it_does_not_change(tmp_path: Path) -> None:
+    reporter = Reporter(StateFolder(tmp_path))
+    known = facts("v1", "v2")
+    reporter.write([DOCUMENT], known)
+    before = (tmp_path / "status" / "default.digits.json").stat()
+    deployments = known.table.deployments
+    other = deployments[0].model_copy(update={"name": "other"})
+    reporter.write([DOCUMENT], replace(known, table=RouteTable(revision=3, deployments=(*deployments, other))))
+    assert (tmp_path / "status" / "default.digits.json").stat() == before
+    changed = deployments[0].model_copy(update={"epoch": 4})
+    reporter.write([DOCUMENT], replace(known, table=RouteTable(revision=4, deployments=(changed, other))))
+    status = json.loads((tmp_path / "status" / "default.digits.json").read_text())
+    assert (status["revision"], status["inForce"]) == (4, False)
 
 
 def test_a_gateway_that_is_not_ready_is_told_first() -> None:
