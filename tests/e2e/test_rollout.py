@@ -49,7 +49,7 @@ def turnout(tmp_path: Path, port: int) -> Iterator[Turnout]:
         running.up(write(running, document(None)), "--prometheus", f"http://127.0.0.1:{port}")
         running.settled(NAME, seconds=240)
         yield running
-        print(running.said(), running.status(NAME).get("rollout"))
+        print(running.output(), running.status(NAME).get("rollout"))
 
 
 def write(turnout: Turnout, content: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.others import PROGRAMS, VERSIONS, curl, endpoint, program, served
+from tests.fakes.client_programs import PROGRAMS, VERSIONS, curl, endpoint, program, served
 from tests.fakes.turnout import Turnout
 
 
@@ -45,9 +45,9 @@ def test_seldon_client(turnout: Turnout) -> None:
         if address != gateway:
             continue
         if kind == "seldon":
-            for success, said, answer in answers.values():
+            for success, message, answer in answers.values():
                 assert not success
-                assert "400" in said or "names no deployment" in said, (said, answer)
+                assert "400" in message or "names no deployment" in message, (message, answer)
             continue
         for case, answer in answers.items():
             # The client does not send the pin with feedback.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.others import VERSIONS, curl, endpoint, program, served
+from tests.fakes.client_programs import VERSIONS, curl, endpoint, program, served
 from tests.fakes.turnout import Turnout
 
 pytestmark = pytest.mark.slow
@@ -79,14 +79,14 @@ POSTS = [
 
 @pytest.mark.parametrize(("prefix", "pin"), [("/v1/models", pin) for pin in PINS] + [("/V1/Models", "/Versions/2")])
 def test_curl_to_tensorflow_serving(turnout: Turnout, tmp_path: Path, prefix: str, pin: str) -> None:
-    packed = tmp_path / "packed"
-    packed.write_bytes(gzip.compress(ROW.encode()))
+    compressed = tmp_path / "compressed"
+    compressed.write_bytes(gzip.compress(ROW.encode()))
     base = f"{prefix}/digits{pin}"
     asked: list[tuple[int, str, Sequence[str]]] = [
         (200, base, ()),
         (200, f"{base}/metadata", ()),
         *((status, f"{base}:{verb}", ("-d", body)) for verb, body, status in POSTS),
-        (200, f"{base}:predict", ("-H", "Content-Encoding: gzip", "--data-binary", f"@{packed}")),
+        (200, f"{base}:predict", ("-H", "Content-Encoding: gzip", "--data-binary", f"@{compressed}")),
     ]
     for status, path, options in asked:
         answer, version = curl(turnout.port, path, *options, folder=tmp_path)

@@ -77,13 +77,13 @@ def say(asked: BaseHTTPRequestHandler, status: int, content: Any) -> None:
     asked.wfile.write(json.dumps(content).encode())
 
 
-def events(*told: tuple[str, dict[str, Any]]) -> Watch:
+def events(*changes: tuple[str, dict[str, Any]]) -> Watch:
     """A watch that tells these and ends."""
 
     def watch(asked: BaseHTTPRequestHandler) -> None:
         asked.send_response(200)
         asked.end_headers()
-        for kind, found in told:
+        for kind, found in changes:
             asked.wfile.write(json.dumps({"type": kind, "object": found}).encode() + b"\n")
 
     return watch

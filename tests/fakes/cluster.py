@@ -58,7 +58,7 @@ class FakeCluster:
         self.options = Options()
         self.refusals: dict[Id, Refusal] = {}
         self.answers: Mapping[Id, Answer] = {}
-        self.heard = Heard()
+        self.observation = Heard()
         self.now = NOW
         self._generations = itertools.count(2)
 
@@ -81,7 +81,7 @@ class FakeCluster:
             elder=self.elder,
             refusals=self.refusals,
             answers=self.answers,
-            heard=self.heard,
+            heard=self.observation,
             now=self.now,
         )
 

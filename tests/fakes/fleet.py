@@ -29,7 +29,7 @@ TRIALS = (
     Trial("v2", "v3", "broken"),
 )
 VERSIONS = ("v1", "v2", "v3")
-STEPS = ("kept", "routed")
+STEPS = ("stored", "routed")
 """After which of a look's effects the deployer may be killed; None: after all."""
 
 UNDER_WAY = frozenset(Phase) - OVER
@@ -45,7 +45,7 @@ class Fleet:
         self.trial: Trial | None = TRIALS[0]
         self.route = Route("v1")
         self.gateways = [self.route, self.route]
-        self.kept: Rollout | None = None
+        self.rollout: Rollout | None = None
         self.wanted = {"v1": 100.0}
         self.ready = dict.fromkeys(VERSIONS, 0.0) | {"v1": 100.0}
         self.counts: list[tuple[int, float]] = []  # rollout, and the share of each batch of requests
@@ -66,7 +66,7 @@ class Fleet:
 
     def serves(self, index: int) -> None:
         """A gateway has a thousand requests, by the weight that it has."""
-        rollout, gateway = self.kept, self.gateways[index]
+        rollout, gateway = self.rollout, self.gateways[index]
         if rollout is not None and gateway.canary == rollout.trial.canary and gateway.stable == rollout.trial.stable:
             self.counts.append((rollout.number, gateway.weight / 100))
 
@@ -90,7 +90,7 @@ class Fleet:
         self.trial, self.plan = trial, plan
 
     def moved_by_hand(self, weight: float) -> None:
-        rollout = self.kept
+        rollout = self.rollout
         if rollout is not None and rollout.phase in PENDING:
             self.route = Route(rollout.trial.stable, rollout.trial.canary, weight)
 
@@ -98,7 +98,7 @@ class Fleet:
 
     def look(self, readable: Sequence[str] | None = ("errors", "slow"), doubt: bool = False, killed: str = "") -> Step:
         """One look; its effects end after the one named `killed`."""
-        before = self.kept
+        before = self.rollout
         seen = Seen(
             self.now,
             self.trial,
@@ -110,23 +110,23 @@ class Fleet:
             ("a gateway is silent",) if doubt else (),
             self.order,
         )
-        told = tick(before, self.plan, seen)
+        made = tick(before, self.plan, seen)
         self.ticks += 1
-        self._check(before, seen, told)
-        self.kept = told.rollout
-        if told.rollout is None or told.rollout.phase in OVER:
+        self._check(before, seen, made)
+        self.rollout = made.rollout
+        if made.rollout is None or made.rollout.phase in OVER:
             self.abort_reasons = ()
-        if killed != "kept":
-            self.route = told.route
+        if killed != "stored":
+            self.route = made.route
             if killed != "routed":
-                self.wanted = dict(told.capacity)
-        return told
+                self.wanted = dict(made.capacity)
+        return made
 
     def _looks(self, readable: Sequence[str] | None) -> dict[str, tuple[Look, ...]] | None:
         """What was counted since the last time that anything could be read."""
         if readable is None:
             return None
-        rollout, counts, self.counts = self.kept, self.counts, []
+        rollout, counts, self.counts = self.rollout, self.counts, []
         looks = []
         for number, share in counts if rollout is not None else ():
             if rollout is None or number != rollout.number:
@@ -140,8 +140,8 @@ class Fleet:
 
     # What must be true.
 
-    def _check(self, before: Rollout | None, seen: Seen, told: Step) -> None:
-        after, route = told.rollout, told.route
+    def _check(self, before: Rollout | None, seen: Seen, made: Step) -> None:
+        after, route = made.rollout, made.route
         assert 0 <= route.weight <= 100
         assert route.canary is not None or route.weight == 0
         assert route.canary != route.stable
@@ -152,10 +152,10 @@ class Fleet:
             return
         trial = after.trial
         if after.phase in UNDER_WAY:
-            assert told.capacity[trial.stable] == 100
+            assert made.capacity[trial.stable] == 100
         if after.phase in PENDING | {Phase.ROLLING_BACK}:
             assert (route.stable, route.canary) == (trial.stable, trial.canary)
-            assert told.capacity[trial.canary] >= seen.route.weight * (seen.route.canary == trial.canary)
+            assert made.capacity[trial.canary] >= seen.route.weight * (seen.route.canary == trial.canary)
         rose = (
             before is not None
             and before.number == after.number
@@ -209,15 +209,15 @@ class Fleet:
             self.ready |= self.wanted
             for _ in range(20):
                 self.serves(0)
-            if self.kept is not None and self.kept.paused is not None:
-                self.ordered(Order.APPROVE if self.kept.paused == AWAITING else Order.RESUME)
-            before = self.kept
+            if self.rollout is not None and self.rollout.paused is not None:
+                self.ordered(Order.APPROVE if self.rollout.paused == AWAITING else Order.RESUME)
+            before = self.rollout
             self.look()
-            after = self.kept
+            after = self.rollout
             if after is before and (after is None or after.phase in OVER) and self.gateways == [self.route] * 2:
                 break
         else:
-            raise AssertionError(f"never ended: {self.kept}")
+            raise AssertionError(f"never ended: {self.rollout}")
         if after is None:
             return
         stable = after.trial.canary if after.phase is Phase.PROMOTED else after.trial.stable

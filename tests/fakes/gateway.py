@@ -51,7 +51,7 @@ def deployment(name: str, versions: Mapping[str, Iterable[At]], **values: Any) -
         )
         for number, (version, servers) in enumerate(versions.items(), 1)
     )
-    given = {
+    defaults = {
         "namespace": "default",
         "name": name,
         "runtime": "tfserving",
@@ -59,7 +59,7 @@ def deployment(name: str, versions: Mapping[str, Iterable[At]], **values: Any) -
         "canary": made[1].name if len(made) > 1 else None,
         "versions": made,
     }
-    return Deployment(**given | values)
+    return Deployment(**defaults | values)
 
 
 def table(revision: int = 1, weight: float = 0, **versions: Iterable[At]) -> RouteTable:
@@ -79,8 +79,8 @@ class Gateway:
     ) -> None:
         self._memory = bytearray(counters.SIZE)
         counts = Counters(self._memory)
-        given = {} if random is None else {"random": random}
-        self.forwarder = Forwarder(Settings(**settings), counts, **given)
+        options = {} if random is None else {"random": random}
+        self.forwarder = Forwarder(Settings(**settings), counts, **options)
         self.drained = False
         self.fronts = Clients(counts.worker, self._emptied)
         self._loop = loop
@@ -154,10 +154,10 @@ class Gateway:
     def evidence(self) -> totals.Rows:
         """Requests, errors, slow ones and rejections by version, epoch and whether they had a key; arms that got no
         request are left out."""
-        counts = self.tally().counts
+        counts = self.evidence_sums().counts
         return {key[2:]: row for key, row in counts.items() if row[0]}
 
-    def tally(self) -> evidence_totals.Tally:
+    def evidence_sums(self) -> evidence_totals.Tally:
         return self.call(lambda: evidence_totals.read(self._memory))
 
     def refusals(self) -> dict[tuple[str, ...], int]:

@@ -49,7 +49,7 @@ class Answer:
         return None if status is None else Code(int(status))
 
     @property
-    def said(self) -> str:
+    def error(self) -> str:
         return (self.trailers or {}).get("grpc-message", "")
 
     @property
@@ -63,7 +63,7 @@ class Answer:
         return bytes(self.data[5:])
 
     def __repr__(self) -> str:
-        return f"<{self.code!r} {self.said!r} head={self.head} data={len(self.data)} reset={self.reset}>"
+        return f"<{self.code!r} {self.error!r} head={self.head} data={len(self.data)} reset={self.reset}>"
 
 
 class GrpcClient:

@@ -189,7 +189,7 @@ class GrpcServer:
         """In the server's loop."""
         return self._loop.call(function)
 
-    def heard(self, number: int = 1) -> list[ServerCall]:
+    def received(self, number: int = 1) -> list[ServerCall]:
         """All calls, once so many have come."""
         return eventually(lambda: list(self.calls), lambda calls: len(calls) >= number)
 

@@ -109,7 +109,7 @@ class Side:
         self.connection.receive(b"".join(parts), now)
         return self.handler.events
 
-    def told(self, *parts: bytes, now: float = 0.0) -> list[Event]:
+    def events(self, *parts: bytes, now: float = 0.0) -> list[Event]:
         """What the handler is told on these bytes."""
         self.handler.take()
         self.give(*parts, now=now)

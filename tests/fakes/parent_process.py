@@ -49,8 +49,8 @@ class ParentProcess:
         self.folder = folder
         self.table = folder / "routes.json"
         self.log = folder / "gateway.log"
-        given = Settings(port=0, admin_port=0, state=folder, workers=2)
-        values = json.dumps(TypeAdapter(Settings).dump_python(given, mode="json") | settings)
+        defaults = Settings(port=0, admin_port=0, state=folder, workers=2)
+        values = json.dumps(TypeAdapter(Settings).dump_python(defaults, mode="json") | settings)
         argv = [sys.executable, str(HERE / "programs" / "parent_main.py"), values, json.dumps(command)]
         with self.log.open("ab") as log:
             begin = log.tell()
@@ -73,8 +73,8 @@ class ParentProcess:
         return self
 
     def report(self) -> dict[str, Any]:
-        told: dict[str, Any] = self.admin.get("/table").json()
-        return told
+        page: dict[str, Any] = self.admin.get("/table").json()
+        return page
 
     def in_force(self, revision: int) -> None:
         eventually(self.report, lambda report: report["revision"] == revision)

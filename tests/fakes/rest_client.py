@@ -19,7 +19,7 @@ class Answer(NamedTuple):
         return self.fields.get("x-turnout-version")
 
 
-class Broken(Exception):
+class ConnectionEnded(Exception):
     """The connection ended within an answer."""
 
 
@@ -49,7 +49,7 @@ class Client:
         return self.send(request("POST", target, body, *fields)).answer()
 
     def answer(self) -> Answer:
-        """The next one. Raises Broken where the connection ends before it does."""
+        """The next one. Raises ConnectionEnded where the connection ends before it does."""
         status, fields = self.head()
         return Answer(status, fields, b"" if status in (204, 304) else self.body(fields))
 
@@ -81,24 +81,24 @@ class Client:
         try:
             return self._file.read()
         except ConnectionResetError as error:
-            raise Broken("reset") from error
+            raise ConnectionEnded("reset") from error
 
     def _line(self) -> bytes:
         try:
             line = self._file.readline()
         except ConnectionResetError as error:
-            raise Broken("reset") from error
+            raise ConnectionEnded("reset") from error
         if not line.endswith(b"\r\n"):
-            raise Broken(f"ended after {line!r}")
+            raise ConnectionEnded(f"ended after {line!r}")
         return line[:-2]
 
     def _exactly(self, size: int) -> bytes:
         try:
             data = self._file.read(size)
         except ConnectionResetError as error:
-            raise Broken("reset") from error
+            raise ConnectionEnded("reset") from error
         if len(data) < size:
-            raise Broken(f"{len(data)} bytes of {size}")
+            raise ConnectionEnded(f"{len(data)} bytes of {size}")
         return data
 
     def reset(self) -> None:

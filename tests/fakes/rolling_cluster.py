@@ -8,12 +8,10 @@ from typing import Any
 from deployer.kubernetes.objects.kinds import Id, Object
 from deployer.kubernetes.reconcile.actions import Action, Notify, Tell
 from deployer.kubernetes.reconcile.observed import Heard
-from deployer.kubernetes.rollout.checkpoint_codec import unpacked
 from deployer.kubernetes.status.model import read
-from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.events import Event
-from deployer.rollout.state import Phase, Rollout
+from deployer.rollout.state import Phase
 from deployer.rollout.status import RolloutStatus
 from tests.fakes.cluster import FakeCluster
 
@@ -33,9 +31,9 @@ class RollingCluster(FakeCluster):
         self.asked = frozenset({"v1", "v2", "v3"})
         self.more: dict[str, Any] = {}
         """What is heard besides."""
-        self.told: list[Event] = []
+        self.events: list[Event] = []
         self.notices: list[Notify] = []
-        self.said = 0
+        self.status_writes = 0
         self._counts: dict[tuple[str, int], list[int]] = {}
 
     @property
@@ -44,20 +42,13 @@ class RollingCluster(FakeCluster):
         return self.status.rollout
 
     @property
-    def kept(self) -> Rollout:
-        assert self.status.rollout_checkpoint is not None
-        rollout = keeping.read(unpacked(self.status.rollout_checkpoint)).rollout
-        assert rollout is not None
-        return rollout
-
-    @property
     def split(self) -> tuple[str, str | None, float]:
         assert self.status.route is not None
         return self.status.route.stable, self.status.route.canary, self.status.route.weight
 
     @property
     def reasons(self) -> list[str]:
-        return [happening.reason for happening in self.told]
+        return [event.reason for event in self.events]
 
     def look(self, cut: int | None = None, seconds: float = 2.0) -> None:
         """Some seconds of traffic, and a look, whose actions are cut off after `cut` of them."""
@@ -70,7 +61,7 @@ class RollingCluster(FakeCluster):
         """What gateways count meanwhile, and what is heard of it."""
         route = read(self.resource.get("status", {})).route
         if route is None or self.silent:
-            self.heard = Heard(unread=("the gateways",), asked=self.asked)
+            self.observation = Heard(unread=("the gateways",), asked=self.asked)
             return
         shares = {route.canary: route.weight / 100, route.stable: 1 - route.weight / 100}
         for version, share in shares.items():
@@ -81,7 +72,7 @@ class RollingCluster(FakeCluster):
                 row[1] += round(requests * self.rates.get(version, 0.0))
         counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self._counts.items())
         readings = (Reading(self.source, route.epoch, counts),)
-        self.heard = Heard(readings, in_force=route.epoch - self.lag, asked=self.asked, **self.more)
+        self.observation = Heard(readings, in_force=route.epoch - self.lag, asked=self.asked, **self.more)
 
     def restart(self) -> None:
         """The gateway starts again, with nothing counted."""
@@ -90,11 +81,11 @@ class RollingCluster(FakeCluster):
 
     def do(self, action: Action) -> None:
         if isinstance(action, Tell):
-            self.told.append(action.happening)
+            self.events.append(action.happening)
         elif isinstance(action, Notify):
             self.notices.append(action)
         else:
-            self.said += type(action).__name__ == "Say"
+            self.status_writes += type(action).__name__ == "Say"
             super().do(action)
 
     def until(self, done: Callable[[], bool], looks: int = 3000) -> None:

@@ -40,9 +40,9 @@ class RolloutHarness:
         self.ready: dict[str, int] | None = None
         self.now = 1_000_000.0
         self.route: route_table.Deployment | None = None
-        self.kept: str | None = None
+        self.stored: str | None = None
         self.floors: dict[str, int] = {}
-        self.told: list[Event] = []
+        self.events: list[Event] = []
         self.source = "gateway"
         self.counts: dict[tuple[str, int], list[int]] = {}
         self.more: dict[str, Any] = {}
@@ -54,15 +54,15 @@ class RolloutHarness:
 
     @property
     def rollout(self) -> Rollout:
-        assert self.kept is not None
-        rollout = keeping.read(self.kept).rollout
+        assert self.stored is not None
+        rollout = keeping.read(self.stored).rollout
         assert rollout is not None
         return rollout
 
     @property
     def known(self) -> Checkpoint:
-        assert self.kept is not None
-        return keeping.read(self.kept)
+        assert self.stored is not None
+        return keeping.read(self.stored)
 
     @property
     def split(self) -> tuple[str, str | None, float]:
@@ -71,7 +71,7 @@ class RolloutHarness:
 
     @property
     def reasons(self) -> list[str]:
-        return [happening.reason for happening in self.told]
+        return [event.reason for event in self.events]
 
     def observation(self) -> Observation:
         desired = {
@@ -99,10 +99,10 @@ class RolloutHarness:
         self._serve()
         self.now += 1
         observation = self.observation()
-        made = decide(self.document, None if self.kept is None else keeping.read(self.kept), observation)
-        self.kept = keeping.write(made.checkpoint)
-        assert keeping.read(self.kept) == made.checkpoint
-        self.told += made.events
+        made = decide(self.document, None if self.stored is None else keeping.read(self.stored), observation)
+        self.stored = keeping.write(made.checkpoint)
+        assert keeping.read(self.stored) == made.checkpoint
+        self.events += made.events
         self.last = made
         if dies:
             return made

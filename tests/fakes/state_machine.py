@@ -45,20 +45,20 @@ class StateMachineHarness:
         self.now = 1_000.0
         self.route = Route("v1")
         self.rollout: Rollout | None = None
-        self.told = Step(None, self.route, {})
+        self.last = Step(None, self.route, {})
         self.orders = 0
 
-    def tick(self, seconds: float = 1, *, order: Order | None = None, obeys: bool = True, **seen: Any) -> Rollout:
+    def step(self, seconds: float = 1, *, order: Order | None = None, obeys: bool = True, **seen: Any) -> Rollout:
         self.now += seconds
         if order is not None:
             self.orders += 1
             seen["order"] = (f"order {self.orders}", order)
         defaults = {"settled": True, "capacity": ALL, "looks": SILENCE}
         observed: dict[str, Any] = {"now": self.now, "trial": self.trial, "route": self.route, **defaults, **seen}
-        self.told = tick(self.rollout, self.plan, Seen(**observed))
-        self.rollout = self.told.rollout
+        self.last = tick(self.rollout, self.plan, Seen(**observed))
+        self.rollout = self.last.rollout
         if obeys:
-            self.route = self.told.route
+            self.route = self.last.route
         assert self.rollout is not None
         return self.rollout
 
@@ -67,11 +67,11 @@ class StateMachineHarness:
         for _ in range(100):
             if self.rollout is not None and (self.rollout.phase, self.rollout.step) == (phase, step):
                 break
-            self.tick(60, looks=good(self.route.weight))
+            self.step(60, looks=good(self.route.weight))
         else:
             raise AssertionError(f"never got to {phase}")
         while phase is Phase.STEP and self.rollout.since is None:
-            self.tick()
+            self.step()
         return self
 
 

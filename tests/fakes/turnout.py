@@ -60,13 +60,13 @@ class Turnout:
             for survivor in survivors(record.identity):
                 survivor.kill()
         if error is not None:
-            print(self.said())
+            print(self.output())
 
     def up(self, *arguments: str, ports: bool = True) -> subprocess.Popen[bytes]:
-        """Start the supervisor; `said` gives what it says."""
+        """Start the supervisor; `output` gives what it says."""
         chosen = ["--port", str(self.port), "--admin-port", str(self.admin_port), "--workers", "1"] if ports else []
-        with open(self.folder / "said", "ab") as said:
-            return self.start("up", *arguments, *chosen, output=said.fileno())
+        with open(self.folder / "output", "ab") as output:
+            return self.start("up", *arguments, *chosen, output=output.fileno())
 
     def start(self, *arguments: str, output: int) -> subprocess.Popen[bytes]:
         """Start a command that goes on; `output` gets what it says."""
@@ -79,8 +79,8 @@ class Turnout:
         self._started[-1].kill()
         self._started[-1].wait()
 
-    def said(self) -> str:
-        return (self.folder / "said").read_text()
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
 
     def run(self, *arguments: str, code: int = 0, input: str | None = None) -> str:
         """What a command prints on stdout; on stderr, where it is to fail."""

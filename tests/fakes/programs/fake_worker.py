@@ -26,7 +26,7 @@ class Worker:
 
     async def run(self) -> None:
         end = socket.socket(fileno=self.start.control)
-        self.channel = channel = ipc.Channel(self.heard, self.draining.set)
+        self.channel = channel = ipc.Channel(self.on_message, self.draining.set)
         await channel.open(end)
         server = await asyncio.start_server(self.serve, sock=socket.socket(fileno=self.start.listen))
         channel.send(ipc.Message(ready=True))
@@ -37,7 +37,7 @@ class Worker:
         channel.send(ipc.Message(drained=True))
         channel.close()
 
-    def heard(self, message: ipc.Message) -> None:
+    def on_message(self, message: ipc.Message) -> None:
         if message.table is not None or message.change is not None:
             before = () if self.table is None else self.table.deployments
             if message.table is not None:

@@ -32,46 +32,46 @@ class Sink:
     """Takes what comes of an attempt of either wire, and counts for nobody."""
 
     def __init__(self, *, gives_up: bool = False) -> None:
-        self.told: list[tuple[object, ...]] = []
+        self.events: list[tuple[object, ...]] = []
         self._gives_up = gives_up
 
     def unavailable(self) -> bool:
         return self._gives_up
 
     def failed(self, failure: Failure, *, sent: bool) -> None:
-        self.told.append(("failed", failure, sent))
+        self.events.append(("failed", failure, sent))
 
 
 class RestSink(Sink):
     def on_answer(self, head: Head, body: list[bytes]) -> None:
-        self.told.append(("whole", head.status, b"".join(body)))
+        self.events.append(("whole", head.status, b"".join(body)))
 
     def on_first(self, head: Head, body: list[bytes]) -> None:
-        self.told.append(("first", head.status, b"".join(body)))
+        self.events.append(("first", head.status, b"".join(body)))
 
     def on_more(self, body: list[bytes]) -> None:
-        self.told.append(("more", b"".join(body)))
+        self.events.append(("more", b"".join(body)))
 
     def on_last(self, head: Head, body: list[bytes]) -> None:
-        self.told.append(("last", head.status, b"".join(body)))
+        self.events.append(("last", head.status, b"".join(body)))
 
 
 class GrpcSink(Sink):
     def on_answer(self, head: Fields, data: bytes, trailers: Trailers) -> None:
-        self.told.append(("whole", trailers.status, data[5:]))
+        self.events.append(("whole", trailers.status, data[5:]))
 
     def on_trailers_only(self, trailers: Trailers) -> None:
-        self.told.append(("whole", trailers.status, b""))
+        self.events.append(("whole", trailers.status, b""))
 
     def on_head(self, head: Fields) -> None:
         pass
 
     def on_data(self, data: bytes) -> bool:
-        self.told.append(("first", 200, data[5:]))
+        self.events.append(("first", 200, data[5:]))
         return True
 
     def on_trailers(self, trailers: Trailers) -> None:
-        self.told.append(("last", trailers.status, b""))
+        self.events.append(("last", trailers.status, b""))
 
 
 class Wire(ABC):
@@ -98,17 +98,17 @@ class Wire(ABC):
 
         self.loop.call(begin)
 
-    def told(self, number: int) -> list[tuple[object, ...]]:
+    def events(self, number: int) -> list[tuple[object, ...]]:
         """What the sink was told, once it is so much. The attempt's count at its endpoint is over with its end."""
-        eventually(lambda: len(self.sink.told), lambda length: length >= number)
-        return self.loop.call(lambda: list(self.sink.told))
+        eventually(lambda: len(self.sink.events), lambda length: length >= number)
+        return self.loop.call(lambda: list(self.sink.events))
 
     def answered(self) -> tuple[object, bytes]:
         """Status and body of the answer, once it is whole, in however many pieces it came."""
-        eventually(lambda: [one for one in self.sink.told if one[0] in ("whole", "last")])
-        told = self.told(1)
-        assert [one[0] for one in told] in (["whole"], ["first", "last"])
-        return told[-1][1], b"".join(body for *_, body in told if isinstance(body, bytes))
+        eventually(lambda: [one for one in self.sink.events if one[0] in ("whole", "last")])
+        events = self.events(1)
+        assert [one[0] for one in events] in (["whole"], ["first", "last"])
+        return events[-1][1], b"".join(body for *_, body in events if isinstance(body, bytes))
 
     def close(self) -> None:
         if hasattr(self, "endpoint"):
@@ -132,7 +132,7 @@ class Wire(ABC):
     @abstractmethod
     def silent(self) -> route_table.Endpoint: ...
     @abstractmethod
-    def heard(self) -> None:
+    def wait_for_request(self) -> None:
         """Returns once the silent server has the request."""
 
     @abstractmethod
@@ -182,7 +182,7 @@ class Rest(Wire):
     def silent(self) -> route_table.Endpoint:
         return self._serve(silent)
 
-    def heard(self) -> None:
+    def wait_for_request(self) -> None:
         eventually(self.requests)
 
     def told_to_stop(self) -> None:
@@ -228,8 +228,8 @@ class Grpc(Wire):
     def silent(self) -> route_table.Endpoint:
         return self._serve(grpc.silent)
 
-    def heard(self) -> None:
-        self._server.heard()
+    def wait_for_request(self) -> None:
+        self._server.received()
 
     def told_to_stop(self) -> None:
         eventually(lambda: self._server.calls[0].reset_with is not None)
@@ -260,24 +260,24 @@ def test_a_whole_answer_is_told_and_the_end_of_it_last(wire: Wire) -> None:
 
 def test_a_reset_before_a_byte_leaves_nothing_begun(wire: Wire) -> None:
     wire.start(wire.resetting())
-    assert wire.told(1) == [("failed", Failure.RESET, True)]
+    assert wire.events(1) == [("failed", Failure.RESET, True)]
     assert not wire.attempt.begun
     assert wire.endpoint.ejection.troubled
 
 
 def test_a_reset_after_a_byte_comes_after_what_has_gone_on(wire: Wire) -> None:
     wire.start(wire.breaking())
-    assert wire.told(1) == [("first", 200, b"1234")]
+    assert wire.events(1) == [("first", 200, b"1234")]
     assert wire.attempt.begun
     assert wire.endpoint.in_flight == 1
     wire.break_now()
-    assert wire.told(2)[1:] == [("failed", Failure.RESET, True)]
+    assert wire.events(2)[1:] == [("failed", Failure.RESET, True)]
 
 
 def test_the_deadline_ends_it_and_the_server_is_told(wire: Wire) -> None:
     wire.start(wire.silent(), seconds=0.5)
-    wire.heard()
-    assert wire.told(1) == [("failed", Failure.DEADLINE, True)]
+    wire.wait_for_request()
+    assert wire.events(1) == [("failed", Failure.DEADLINE, True)]
     assert not wire.attempt.begun
     wire.told_to_stop()
     assert not wire.endpoint.ejection.troubled, "half a second proves nothing"
@@ -288,7 +288,7 @@ def test_an_endpoint_that_had_its_time_and_said_nothing_is_in_trouble(
 ) -> None:
     monkeypatch.setattr(attempts, "PATIENCE", 0.0)
     wire.start(wire.silent(), seconds=0.05)
-    assert wire.told(1) == [("failed", Failure.DEADLINE, True)]
+    assert wire.events(1) == [("failed", Failure.DEADLINE, True)]
     assert wire.endpoint.ejection.troubled
 
 
@@ -297,16 +297,16 @@ def test_the_deadline_of_an_answer_under_way_is_not_held_against_its_endpoint(
 ) -> None:
     monkeypatch.setattr(attempts, "PATIENCE", 0.0)
     wire.start(wire.breaking(), seconds=2.0)
-    assert wire.told(2) == [("first", 200, b"1234"), ("failed", Failure.DEADLINE, True)]
+    assert wire.events(2) == [("first", 200, b"1234"), ("failed", Failure.DEADLINE, True)]
     assert not wire.endpoint.ejection.troubled
 
 
 def test_once_cancelled_it_tells_nothing_and_the_server_is_told(wire: Wire) -> None:
     wire.start(wire.silent())
-    wire.heard()
+    wire.wait_for_request()
     wire.loop.call(lambda: wire.attempt.cancel())
     wire.told_to_stop()
-    assert wire.told(0) == []
+    assert wire.events(0) == []
     assert not wire.endpoint.ejection.troubled
 
 
@@ -316,19 +316,19 @@ def test_cancelled_before_there_is_a_connection_it_is_never_sent(wire: Wire) -> 
     again = wire.loop.call(lambda: wire.make(monotonic() + HOUR, gives_up=False))
     wire.loop.call(again.start)
     assert wire.answered() == (200, b"{}")
-    assert cancelled.told == []
+    assert cancelled.events == []
     assert wire.requests() == [b"asks"]
 
 
 def test_no_server_means_that_nothing_was_sent(wire: Wire) -> None:
     port = unused_port()
     wire.start(route_table.Endpoint(host="127.0.0.1", rest=port, grpc=port))
-    assert wire.told(1) == [("failed", Failure.CONNECT, False)]
+    assert wire.events(1) == [("failed", Failure.CONNECT, False)]
 
 
 @pytest.mark.parametrize("gives_up", [True, False])
 def test_whether_a_busy_servers_answer_is_one_its_sink_decides(wire: Wire, gives_up: bool) -> None:
     wire.start(wire.busy(), gives_up=gives_up)
-    assert wire.told(1) == [("failed", Failure.UNAVAILABLE, True) if gives_up else ("whole", 503, b"")]
+    assert wire.events(1) == [("failed", Failure.UNAVAILABLE, True) if gives_up else ("whole", 503, b"")]
     assert wire.attempt.begun != gives_up
     assert wire.endpoint.ejection.troubled

@@ -332,8 +332,8 @@ def test_ports_that_are_taken_are_told_with_who_has_them(turnout: Turnout) -> No
         other.listen()
         up = turnout.up(document(turnout, 1))
         assert up.wait(timeout=60) == 1
-    assert f"port {turnout.port} is taken by" in turnout.said()
-    assert f"(process {os.getpid()})" in turnout.said()
+    assert f"port {turnout.port} is taken by" in turnout.output()
+    assert f"(process {os.getpid()})" in turnout.output()
     assert turnout.left() == []
 
 

@@ -26,12 +26,12 @@ def test_late_answer(start_gateway: StartGateway, grpc_servers: GrpcServers) -> 
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     stream = client.start(PREDICT, predict(), {"grpc-timeout": "200m"})
-    (call,) = server.heard()
+    (call,) = server.received()
     assert call.metadata["grpc-timeout"].endswith("u")
     assert 0 < int(call.metadata["grpc-timeout"][:-1]) <= 200_000, "what remains"
     answer = client.answer(stream)
     assert answer.code == Code.DEADLINE_EXCEEDED
-    assert answer.said == "default/m version v1: no whole answer within the deadline"
+    assert answer.error == "default/m version v1: no whole answer within the deadline"
     assert answer.version == "v1"
     eventually(lambda: call.reset_with, lambda code: code == ErrorCode.CANCEL)
     server.call(lambda: call.answer(b"too late"))
@@ -68,7 +68,7 @@ def test_request_that_never_ends(start_gateway: StartGateway, grpc_servers: Grpc
     stream = client.open(PREDICT)
     client.data(stream, frame(predict())[:-1])
     answer = client.answer(stream)
-    assert (answer.code, answer.said) == (Code.DEADLINE_EXCEEDED, "the request did not arrive in time")
+    assert (answer.code, answer.error) == (Code.DEADLINE_EXCEEDED, "the request did not arrive in time")
     assert gateway.refusals() == {("tfserving-grpc", "slow_request"): 1}
 
 
@@ -91,7 +91,7 @@ def test_half_an_answer(start_gateway: StartGateway, grpc_servers: GrpcServers, 
     answer = gateway.grpc_client().call(PREDICT, predict())
     assert answer.data == frame(b"half of it")[:8]
     assert answer.code == Code.UNAVAILABLE
-    assert answer.said == "default/m version v1: the connection ended before the answer did"
+    assert answer.error == "default/m version v1: the connection ended before the answer did"
     assert answer.version == "v1"
     assert len(server.calls) == 1, "what has begun is not asked for again"
     assert gateway.outcomes("v1") == {"server_error": 1}
@@ -170,7 +170,7 @@ def test_errors_of_servers_go_through(
     server = grpc_servers(script)
     gateway = start_gateway(table(v1=[server]))
     answer = gateway.grpc_client().call(PREDICT, predict())
-    assert (answer.code, answer.said, answer.version) == (code, "of the server ", "v1")  # as gRPC's own do
+    assert (answer.code, answer.error, answer.version) == (code, "of the server ", "v1")  # as gRPC's own do
     assert answer.trailers is not None
     assert answer.trailers["x-of-server"] == "kept"
     assert answer.trailers.get("x-turnout-version") == (None if begun else "v1")
@@ -202,7 +202,7 @@ async def mute(peer: Peer) -> None:
 def test_no_http2(start_gateway: StartGateway, servers: Callable[..., Server], script: RawScript) -> None:
     gateway = start_gateway(table(v1=[servers(script)]))
     answer = gateway.grpc_client().call(PREDICT, predict())
-    assert (answer.code, answer.said) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
+    assert (answer.code, answer.error) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
     assert gateway.outcomes("v1") == {"unavailable": 1}
     assert gateway.retries("v1") == {"connect": 2}
 
@@ -212,19 +212,19 @@ def garbage(call: ServerCall) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "error"),
     [
         (garbage, "what it sent is not the protocol"),
         (dying, "the connection ended before the answer did"),
     ],
 )
 def test_nothing_of_an_answer(
-    start_gateway: StartGateway, grpc_servers: GrpcServers, script: Script, said: str
+    start_gateway: StartGateway, grpc_servers: GrpcServers, script: Script, error: str
 ) -> None:
     server = grpc_servers(script)
     gateway = start_gateway(table(v1=[server]))
     answer = gateway.grpc_client().call(PREDICT, predict())
-    assert (answer.code, answer.said) == (Code.UNAVAILABLE, f"default/m version v1: {said}")
+    assert (answer.code, answer.error) == (Code.UNAVAILABLE, f"default/m version v1: {error}")
     assert gateway.outcomes("v1") == {"unavailable": 1}
     assert gateway.retries("v1") == {"reset": 2}
 
@@ -232,7 +232,7 @@ def test_nothing_of_an_answer(
 def test_server_that_does_not_greet(start_gateway: StartGateway, servers: Callable[..., Server]) -> None:
     gateway = start_gateway(table(v1=[servers(mute)]), read_timeout=0.05)
     answer = gateway.grpc_client().call(PREDICT, predict())
-    assert (answer.code, answer.said) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
+    assert (answer.code, answer.error) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
     assert gateway.retries("v1") == {"connect": 2}
 
 
@@ -256,7 +256,7 @@ def test_malformed_answer_ends_its_stream_alone(start_gateway: StartGateway, grp
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     good = client.start(PREDICT, predict())
-    server.heard()
+    server.received()
     assert client.call(PREDICT, predict()).code == Code.UNAVAILABLE
     server.call(lambda: waiting[0].answer(b"well"))
     assert client.answer(good).message == b"well"

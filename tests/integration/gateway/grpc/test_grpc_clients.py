@@ -37,7 +37,7 @@ def test_stream_reset_by_the_client(start_gateway: StartGateway, grpc_servers: G
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     stream = client.start(PREDICT, predict())
-    (call,) = server.heard()
+    (call,) = server.received()
     client.reset(stream)
     eventually(lambda: call.reset_with, lambda code: code == ErrorCode.CANCEL)
     gateway.rests()
@@ -84,7 +84,7 @@ def test_client_vanishes(start_gateway: StartGateway, grpc_servers: GrpcServers,
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     client.start(PREDICT, predict())
-    (call,) = server.heard()
+    (call,) = server.received()
     client.data(client.open(PREDICT), frame(predict(size=100))[:50])
     eventually(lambda: gateway.forwarder.gathered, lambda gathered: gathered > 50)
     if abrupt:
@@ -101,12 +101,12 @@ def test_no_descriptor_is_left(start_gateway: StartGateway, grpc_servers: GrpcSe
     gateway = start_gateway(table(v1=[server]))
     keeper = gateway.grpc_client()
     keeper.start(PREDICT, predict())
-    server.heard()
+    server.received()
     before = len(os.listdir("/proc/self/fd"))
     for number in range(1, 31):
         client = gateway.grpc_client()
         client.start(PREDICT, predict())
-        server.heard(1 + number)
+        server.received(1 + number)
         if number % 3 == 0:
             client.send(b"no frame" * 100)
         elif number % 3 == 1:
@@ -122,7 +122,7 @@ def test_client_that_breaks_the_protocol(start_gateway: StartGateway, grpc_serve
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     client.start(PREDICT, predict())
-    (call,) = server.heard()
+    (call,) = server.received()
     client.send(frames.frame(frames.DATA, 0, 0, b"on stream 0"))
     client.until_ended()
     assert client.goaways == [(1, ErrorCode.PROTOCOL_ERROR)]
@@ -186,7 +186,7 @@ def test_client_that_reads_nothing(start_gateway: StartGateway, grpc_servers: Gr
     wide = Limits(stream_window=1 << 30, connection_window=1 << 30)
     client = gateway.grpc_client(limits=wide)
     stream = client.start(PREDICT, predict(), {"x-size": str(100 * MIB)})
-    (call,) = server.heard()
+    (call,) = server.received()
     neighbour = gateway.grpc_client()
     assert neighbour.call(PREDICT, predict(), {"x-size": str(30 * MIB)}).message == bytes(30 * MIB)
     assert server.call(lambda: call.peer.wire.buffered(call.stream)) > 80 * MIB, "it stays with the server"

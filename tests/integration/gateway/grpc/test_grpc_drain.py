@@ -30,7 +30,7 @@ def test_drain_answers_what_is_in_flight(start_gateway: StartGateway, grpc_serve
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     stream = client.start(PREDICT, predict())
-    (call,) = server.heard()
+    (call,) = server.received()
     gateway.drain()
     client.until(lambda: bool(client.goaways))
     assert client.goaways[0] == ASKED
@@ -91,10 +91,10 @@ def test_connection_that_begins_while_draining(start_gateway: StartGateway, grpc
     eventually(lambda: gateway.snapshot().worker[counters.OPEN_CONNECTIONS], lambda number: number == 1)
     gateway.drain()
     client.send(frames.PREFACE[10:] + frames.settings())
-    said = b""
-    while frames.goaway(*ASKED) not in said:
-        said += client.socket.recv(1000)
-        assert said
+    received = b""
+    while frames.goaway(*ASKED) not in received:
+        received += client.socket.recv(1000)
+        assert received
 
 
 def test_health_while_draining(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
@@ -209,7 +209,7 @@ def test_calls_are_not_idle(start_gateway: StartGateway, grpc_servers: GrpcServe
     gateway = start_gateway(table(v1=[server]), idle_timeout=60.0)
     client = gateway.grpc_client()
     stream = client.start(PREDICT, predict())
-    (call,) = server.heard()
+    (call,) = server.received()
     gateway.sweep(monotonic() + 1000)
     server.call(lambda: call.answer(b"well"))
     assert client.answer(stream).message == b"well"

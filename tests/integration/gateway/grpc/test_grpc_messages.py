@@ -37,7 +37,7 @@ def test_pins(client: GrpcClient, gateway: Gateway, message: bytes, version: str
 
 
 @pytest.mark.parametrize(
-    ("message", "code", "said", "reason"),
+    ("message", "code", "error", "reason"),
     [
         (predict("nobody"), Code.NOT_FOUND, "no deployment nobody; known: s, m", "unknown_deployment"),
         (predict(version=7), Code.NOT_FOUND, "Could not find version 7 of model m; known: 1, 2", "unknown_version"),
@@ -54,17 +54,17 @@ def test_pins(client: GrpcClient, gateway: Gateway, message: bytes, version: str
     ],
 )
 def test_messages_that_name_no_version(
-    client: GrpcClient, gateway: Gateway, message: bytes, code: Code, said: str, reason: str
+    client: GrpcClient, gateway: Gateway, message: bytes, code: Code, error: str, reason: str
 ) -> None:
     answer = client.call(PREDICT, message)
     assert answer.code == code
-    assert said in answer.said
+    assert error in answer.error
     assert answer.version is None
     assert gateway.refusals() == {("tfserving-grpc", reason): 1}
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "error"),
     [
         (b"", "there is none"),
         (b"\0\0\0", "it is cut off"),
@@ -74,18 +74,18 @@ def test_messages_that_name_no_version(
         (b"\7" + frame(predict())[1:], "its first byte is 7"),
     ],
 )
-def test_bodies_that_are_not_one_message(client: GrpcClient, gateway: Gateway, body: bytes, said: str) -> None:
+def test_bodies_that_are_not_one_message(client: GrpcClient, gateway: Gateway, body: bytes, error: str) -> None:
     stream = client.open(PREDICT)
     client.data(stream, body, end=True)
     answer = client.answer(stream)
     assert answer.code == Code.INVALID_ARGUMENT
-    assert said in answer.said
+    assert error in answer.error
     assert gateway.refusals() == {("tfserving-grpc", "malformed_message"): 1}
 
 
 def test_no_body_at_all(client: GrpcClient, gateway: Gateway) -> None:
     answer = client.answer(client.open(PREDICT, end=True))
-    assert (answer.code, answer.said) == (Code.INVALID_ARGUMENT, "the request has no message")
+    assert (answer.code, answer.error) == (Code.INVALID_ARGUMENT, "the request has no message")
     assert gateway.refusals() == {("tfserving-grpc", "malformed_message"): 1}
 
 
@@ -99,11 +99,11 @@ def test_message_in_many_pieces(client: GrpcClient, v1: GrpcServer) -> None:
     assert v1.calls[0].body == body
 
 
-@pytest.mark.parametrize(("encoding", "packed"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 def test_known_compression_is_forwarded_as_it_came(
-    client: GrpcClient, v2: GrpcServer, encoding: str, packed: Callable[[bytes], bytes]
+    client: GrpcClient, v2: GrpcServer, encoding: str, compress: Callable[[bytes], bytes]
 ) -> None:
-    message = packed(predict(label="canary", size=5_000))
+    message = compress(predict(label="canary", size=5_000))
     body = b"\1" + frame(message)[1:]
     stream = client.open(PREDICT, {"grpc-encoding": encoding})
     client.data(stream, body, end=True)

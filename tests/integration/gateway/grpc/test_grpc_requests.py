@@ -46,7 +46,7 @@ def test_own_metadata_from_outside_are_not_forwarded(client: GrpcClient, v2: Grp
 def test_seldon_without_a_deployment(client: GrpcClient) -> None:
     answer = client.call(SELDON_PREDICT, b"")
     assert answer.code == Code.INVALID_ARGUMENT
-    assert "the metadata seldon: <deployment>" in answer.said
+    assert "the metadata seldon: <deployment>" in answer.error
 
 
 def test_oversized_message(client: GrpcClient, gateway: Gateway, v1: GrpcServer) -> None:
@@ -57,7 +57,7 @@ def test_oversized_message(client: GrpcClient, gateway: Gateway, v1: GrpcServer)
     stream = client.open(PREDICT)
     client.data(stream, frame(predict(size=200_000))[:120_000])  # told before the rest comes
     answer = client.answer(stream)
-    assert (answer.code, answer.said) == (Code.RESOURCE_EXHAUSTED, "the message is over 100000 bytes")
+    assert (answer.code, answer.error) == (Code.RESOURCE_EXHAUSTED, "the message is over 100000 bytes")
     assert gateway.refusals() == {("tfserving-grpc", "too_large"): 1}
 
 
@@ -71,7 +71,7 @@ def test_gather_budget(start_gateway: Callable[..., Gateway], v1: GrpcServer) ->
     other.data(stream, half[:20_000])
     answer = other.answer(stream)
     assert answer.code == Code.RESOURCE_EXHAUSTED
-    assert "as much as it may" in answer.said
+    assert "as much as it may" in answer.error
     client.close()
     gateway.rests()
     assert gateway.refusals() == {("tfserving-grpc", "gather_budget"): 1}
@@ -79,7 +79,7 @@ def test_gather_budget(start_gateway: Callable[..., Gateway], v1: GrpcServer) ->
 
 def test_oversized_metadata(client: GrpcClient, gateway: Gateway) -> None:
     answer = client.call(PREDICT, predict(), {"x-large": "x" * 5000})
-    assert (answer.code, answer.said) == (Code.RESOURCE_EXHAUSTED, "the metadata are over 4096 bytes")
+    assert (answer.code, answer.error) == (Code.RESOURCE_EXHAUSTED, "the metadata are over 4096 bytes")
     assert gateway.refusals() == {("unknown", "head_too_large"): 1}
 
 
@@ -94,7 +94,7 @@ def test_metadata_without_end(gateway: Gateway) -> None:
 def test_malformed_deadline(client: GrpcClient, value: str) -> None:
     answer = client.call(PREDICT, predict(), {"grpc-timeout": value})
     assert answer.code == Code.INVALID_ARGUMENT
-    assert answer.said.startswith("grpc-timeout: ")
+    assert answer.error.startswith("grpc-timeout: ")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_open_inference_health(client: GrpcClient, method: str) -> None:
 
 def test_open_inference_health_of_a_server(client: GrpcClient) -> None:
     answer = client.call("/inference.GRPCInferenceService/ServerReady", b"", {"x-turnout-deployment": "m"})
-    assert (answer.code, answer.said) == (
+    assert (answer.code, answer.error) == (
         Code.UNIMPLEMENTED,
         "default/m speaks TensorFlow Serving's dialects, the request is oip-grpc",
     )
@@ -169,7 +169,7 @@ def test_status_goes_to_a_version(client: GrpcClient) -> None:
 def test_before_the_first_table(start_gateway: Callable[..., Gateway]) -> None:
     gateway = start_gateway(None)
     answer = gateway.grpc_client().call(PREDICT, predict())
-    assert (answer.code, answer.said) == (Code.UNAVAILABLE, "this gateway has no route table yet")
+    assert (answer.code, answer.error) == (Code.UNAVAILABLE, "this gateway has no route table yet")
 
 
 def test_many_calls_at_once_keep_apart(

@@ -179,14 +179,14 @@ def test_endpoint_with_a_new_grpc_port_is_up(
 def test_host_that_is_no_name(start_gateway: StartGateway) -> None:
     gateway = start_gateway(table(v1=[Endpoint(host="a" * 64, rest=1, grpc=1)]))
     answer = gateway.grpc_client().call(PREDICT, predict())
-    assert (answer.code, answer.said) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
+    assert (answer.code, answer.error) == (Code.UNAVAILABLE, "default/m version v1: no connection could be made")
 
 
 def test_canary_and_stable_dead(start_gateway: StartGateway, nowhere: Endpoint) -> None:
     gateway = start_gateway(table(weight=100, v1=[], v2=[nowhere]))
     answer = gateway.grpc_client().call(PREDICT, predict())
     assert (answer.code, answer.version) == (Code.UNAVAILABLE, "v1")
-    assert answer.said == "default/m version v1: no server of it is ready"
+    assert answer.error == "default/m version v1: no server of it is ready"
 
 
 def test_goaway_during_calls(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
@@ -195,7 +195,7 @@ def test_goaway_during_calls(start_gateway: StartGateway, grpc_servers: GrpcServ
     gateway = start_gateway(table(v1=[server]))
     client = gateway.grpc_client()
     streams = [client.start(PREDICT, predict()) for _ in range(4)]
-    calls = server.heard(4)
+    calls = server.received(4)
     first = calls[0].peer
     server.script = answering(b"next connection")
     server.call(lambda: first.goaway(calls[1].stream))
@@ -230,7 +230,7 @@ def test_concurrency_of_the_server(start_gateway: StartGateway, grpc_servers: Gr
     assert client.call(PREDICT, predict()).code == Code.OK
     server.script = silent
     streams = [client.start(PREDICT, predict()) for _ in range(20)]
-    server.heard(1 + 3 * limit)
+    server.received(1 + 3 * limit)
     assert server.connections == 3
     server.script = answering(b"later")
     for call in server.calls[1:]:
@@ -257,7 +257,7 @@ def test_deadline_of_a_call_that_waits(start_gateway: StartGateway, grpc_servers
     gateway = start_gateway(table(v1=[server]), max_endpoint_grpc_connections=1)
     client = gateway.grpc_client()
     client.start(PREDICT, predict())
-    (call,) = server.heard()
+    (call,) = server.received()
     assert client.call(PREDICT, predict(), {"grpc-timeout": "50m"}).code == Code.DEADLINE_EXCEEDED
     server.call(call.answer)
     server.script = answering()

@@ -12,7 +12,7 @@ import pytest
 from gateway.stats import totals
 from tests.fakes.gateway import FEEDBACK, PREDICT, SELDON, Gateway, table
 from tests.fakes.parent_process import eventually
-from tests.fakes.rest_client import Answer, Broken, request
+from tests.fakes.rest_client import Answer, ConnectionEnded, request
 from tests.fakes.rest_servers import Peer, Script, Server, answer
 
 Servers = Callable[..., Server]
@@ -80,15 +80,15 @@ def client(gateway: Gateway, draw: random.Random, number: int, problems: list[st
             else:
                 for body in sent:
                     check(one.answer(), body, problems)
-        except (Broken, ConnectionError):
+        except (ConnectionEnded, ConnectionError):
             pass  # an answer that was cut off at the server is cut off here
         one.reset() if draw.random() < 0.5 else one.close()
 
 
 def check(got: Answer, body: bytes, problems: list[str]) -> None:
-    status, fields, said = got
-    if not (status == 200 and said == body) and status not in (503, 504):
-        problems.append(f"{body[:20]!r} was answered {status} {said[:50]!r}")
+    status, fields, content = got
+    if not (status == 200 and content == body) and status not in (503, 504):
+        problems.append(f"{body[:20]!r} was answered {status} {content[:50]!r}")
     if fields.get("x-turnout-version") not in ("v1", "v2"):
         problems.append(f"{body[:20]!r} was answered by {fields}")
 
@@ -113,9 +113,9 @@ def test_no_answer_goes_astray(servers: Servers, start_gateway: Start, seed: int
         threads[revision % 8].join(0.05)
     assert problems == []
     gateway.rests()
-    given = Counter(came.body for server in made for came in server.requests if b"feedback" in came.line)
-    assert len(given) > 50
-    assert max(given.values()) == 1
+    received = Counter(came.body for server in made for came in server.requests if b"feedback" in came.line)
+    assert len(received) > 50
+    assert max(received.values()) == 1
     assert gateway.outcomes("v1")["success"] > 50
     gateway.swap(table(revision + 1, v1=[]))
     eventually(lambda: sum(gateway.endpoints(totals.ENDPOINT_CONNECTIONS).values()), lambda left: left == 0)

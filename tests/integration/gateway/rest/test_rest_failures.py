@@ -16,7 +16,7 @@ from gateway.stats import totals
 from gateway.upstream import rest_pool
 from tests.fakes.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
 from tests.fakes.parent_process import eventually
-from tests.fakes.rest_client import Answer, Broken, request
+from tests.fakes.rest_client import Answer, ConnectionEnded, request
 from tests.fakes.rest_servers import Peer, Script, Server, always, answer, once, resetting, silent, unused_port
 
 Servers = Callable[..., Server]
@@ -31,7 +31,7 @@ def dead() -> Endpoint:
     return Endpoint(host="127.0.0.1", rest=port, grpc=port)
 
 
-def said(got: Answer) -> str:
+def error(got: Answer) -> str:
     body = json.loads(got.body)
     message: str = body["error"] if "error" in body else body["status"]["info"]
     return message
@@ -72,8 +72,8 @@ class Unaccepting:
 def draws(*numbers: float) -> Callable[[], float]:
     """These, then 0 for ever. Two endpoints: draws (split, 0, 0) choose the first, (split, 0.9, 0) the second, where
     neither has more in flight."""
-    given: Iterator[float] = iter(numbers)
-    return lambda: next(given, 0.0)
+    remaining: Iterator[float] = iter(numbers)
+    return lambda: next(remaining, 0.0)
 
 
 def cut_after(data: bytes, reset: bool = False) -> Script:
@@ -106,7 +106,7 @@ def test_a_server_that_is_not_there_is_said_so(start_gateway: Start) -> None:
     for target in (PREDICT, SELDON, FEEDBACK):
         got = client.post(target)
         assert (got.status, got.version, got.fields["retry-after"]) == (503, "v1", "1")
-        assert said(got).endswith(" version v1: no connection could be made")
+        assert error(got).endswith(" version v1: no connection could be made")
     assert gateway.outcomes("v1") == {"unavailable": 1}
     assert gateway.retries("v1") == {"connect": 2}
 
@@ -114,7 +114,7 @@ def test_a_server_that_is_not_there_is_said_so(start_gateway: Start) -> None:
 def test_a_version_without_servers_is_said_so(start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[]))
     got = gateway.client().post(PREDICT)
-    assert (got.status, said(got)) == (503, "default/m version v1: no server of it is ready")
+    assert (got.status, error(got)) == (503, "default/m version v1: no server of it is ready")
     assert gateway.outcomes("v1") == {"unavailable": 1}
 
 
@@ -200,7 +200,7 @@ def test_an_endpoint_that_is_full_is_not_unhealthy(servers: Servers, start_gatew
     client = gateway.client()
     for _ in range(5):
         got = client.post(PREDICT)
-        assert (got.status, said(got)) == (
+        assert (got.status, error(got)) == (
             503,
             "default/m version v1: it has as many requests as one gateway may have there",
         )
@@ -233,7 +233,7 @@ def test_feedback_that_a_server_may_have_seen_is_never_sent_again(servers: Serve
     gateway = start_gateway(table(v1=[stable], v2=[canary], weight=100))
     got = gateway.client().post(FEEDBACK)
     assert (got.status, got.version) == (503, "v2")
-    assert said(got) == "default/s version v2: the connection ended before the answer did"
+    assert error(got) == "default/s version v2: the connection ended before the answer did"
     assert (len(canary.requests), len(stable.requests)) == (1, 0)
     assert gateway.outcomes("v2", "s") == {"unavailable": 1}
     assert gateway.retries("v2", "s") == {}
@@ -253,7 +253,7 @@ def test_a_server_that_never_answers_whole_is_given_up(servers: Servers, start_g
     server = servers(resetting)
     gateway = start_gateway(table(v1=[server]))
     got = gateway.client().post(PREDICT)
-    assert (got.status, said(got)) == (503, "default/m version v1: the connection ended before the answer did")
+    assert (got.status, error(got)) == (503, "default/m version v1: the connection ended before the answer did")
     assert len(server.requests) == 3
     assert gateway.retries("v1") == {"reset": 2}
 
@@ -284,7 +284,7 @@ def test_half_an_answer_is_never_passed_off_as_a_whole_one(
     status, fields = client.head()
     assert status == 200
     server.open_gate()
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionEnded):
         client.body(fields)
     assert gateway.outcomes("v1") == {"server_error": 1}
     assert len(server.requests) == 1
@@ -310,7 +310,7 @@ def test_garbage_is_an_error_in_the_callers_dialect(servers: Servers, start_gate
     for target in (PREDICT, SELDON):
         got = client.post(target)
         assert (got.status, got.version) == (503, "v1")
-        assert said(got).endswith("version v1: what it sent is not the protocol")
+        assert error(got).endswith("version v1: what it sent is not the protocol")
     assert gateway.outcomes("v1") == {"unavailable": 1}
 
 
@@ -455,7 +455,7 @@ def test_a_late_answer_is_an_error_in_the_callers_dialect(servers: Servers, star
     client = gateway.client()
     got = client.post(target, b"{}", "x-turnout-timeout-ms: 50")
     assert (got.status, got.version) == (504, "v1")
-    assert said(got).endswith("version v1: no whole answer within the deadline")
+    assert error(got).endswith("version v1: no whole answer within the deadline")
     assert gateway.outcomes("v1") | gateway.outcomes("v1", "s") == {"deadline": 1}
     eventually(lambda: server.open, lambda open: not open)  # the server is told, by the end of the connection
     assert client.get("/v1/models/nobody").status == 404
@@ -484,7 +484,7 @@ def test_no_time_at_all(servers: Servers, start_gateway: Start) -> None:
 
 def test_a_late_rest_of_an_answer_ends_the_connection(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[servers(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))]))
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionEnded):
         gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 100")
     assert gateway.outcomes("v1") == {"deadline": 1}
 

@@ -21,7 +21,7 @@ from gateway.contract.state import State
 from tests.fakes.gateway import PREDICT, SELDON, GatewayProcess, table
 from tests.fakes.loop import LoopThread
 from tests.fakes.parent_process import eventually
-from tests.fakes.rest_client import Broken, request
+from tests.fakes.rest_client import ConnectionEnded, request
 from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, silent
 
 Servers = Callable[..., Server]
@@ -61,7 +61,7 @@ class Load:
                 self.answers[got.status, got.version] += 1
                 if got.fields.get("connection") == "close":
                     break
-            except (Broken, OSError) as error:
+            except (ConnectionEnded, OSError) as error:
                 self.failures.append(repr(error))
                 break
         client.close()
@@ -83,9 +83,9 @@ def test_workers_have_their_settings_and_do_not_show_them(start: Start, servers:
     assert gateway.client().post(PREDICT, bytes(1_234)).status == 200
     assert gateway.client().post(PREDICT, bytes(1_235)).status == 413
     for pid in gateway.pids():
-        told = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        assert told[-4:-2] == ["-m", "gateway.worker"]
-        assert json.loads(told[-2]).keys() == {"index", "listen", "counters", "control"}
+        argv = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        assert argv[-4:-2] == ["-m", "gateway.worker"]
+        assert json.loads(argv[-2]).keys() == {"index", "listen", "counters", "control"}
 
 
 def test_twenty_tables_under_load_without_a_failed_request(servers: Servers, start: Start) -> None:
@@ -94,9 +94,11 @@ def test_twenty_tables_under_load_without_a_failed_request(servers: Servers, sta
     with Load(gateway) as load:
         for revision in range(1, 21):
             # Versions come and go, their endpoints too, and the weight moves.
-            kept = made["v1"][revision % 2 :]
+            stable = made["v1"][revision % 2 :]
             routes = (
-                table(revision, v1=kept) if revision % 5 == 0 else table(revision, revision * 4, v1=kept, v2=made["v2"])
+                table(revision, v1=stable)
+                if revision % 5 == 0
+                else table(revision, revision * 4, v1=stable, v2=made["v2"])
             )
             gateway.publish(routes)
             gateway.in_force(revision)
@@ -172,7 +174,7 @@ def test_sigterm_answers_what_is_in_flight_and_refuses_what_is_new(servers: Serv
     gateway.term()
 
     def refused() -> bool:
-        with contextlib.suppress(Broken, ConnectionResetError):
+        with contextlib.suppress(ConnectionEnded, ConnectionResetError):
             try:
                 with gateway.client() as client:
                     client.rest()  # one that came in while the worker was told: it is closed, not kept waiting

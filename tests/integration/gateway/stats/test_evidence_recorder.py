@@ -23,7 +23,7 @@ from tests.fakes.gateway import FEEDBACK, PREDICT, Gateway, deployment
 from tests.fakes.grpc_client import predict
 from tests.fakes.grpc_servers import GrpcServer, answering, failing
 from tests.fakes.parent_process import eventually
-from tests.fakes.rest_client import Broken, Client, request
+from tests.fakes.rest_client import Client, ConnectionEnded, request
 from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, silent, unused_port
 
 Servers = Callable[..., Server]
@@ -38,9 +38,9 @@ SALT = "default/m v1 v2 1"
 
 def routes(stable: Any, canary: Any, weight: float = 99, /, *, revision: int = 1, **values: Any) -> RouteTable:
     """A rollout of the model `m`. With the draws of `to_canary` the canary gets all that the split assigns."""
-    given = {"weight": weight, "epoch": 7, "salt": SALT} | values
+    fields = {"weight": weight, "epoch": 7, "salt": SALT} | values
     both = {"v1": [stable] if stable is not None else [], "v2": [canary] if canary is not None else []}
-    deployments = (deployment("m", both, **given), deployment("s", both, **given | {"runtime": "seldon"}))
+    deployments = (deployment("m", both, **fields), deployment("s", both, **fields | {"runtime": "seldon"}))
     return RouteTable(revision=revision, deployments=deployments)
 
 
@@ -108,13 +108,13 @@ def test_what_has_no_version_yet_counts_for_none(servers: Servers, start_gateway
 def test_without_a_rollout_nothing_is_counted(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(routes(servers(OK), servers(OK), 50, salt=""))
     assert gateway.client().post(PREDICT).status == 200
-    assert gateway.tally() == ({}, {})
+    assert gateway.evidence_sums() == ({}, {})
 
 
 def test_after_a_promotion_the_new_stable_is_counted_alone(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(routes(servers(OK), servers(OK), 0, stable="v2", canary=None, epoch=8))
     assert gateway.client().post(PREDICT).version == "v2"
-    assert gateway.tally().counts == {("default", "m", "v2", "8", "false"): [1, 0, 0, 0]}
+    assert gateway.evidence_sums().counts == {("default", "m", "v2", "8", "false"): [1, 0, 0, 0]}
 
 
 # What is bad.
@@ -230,7 +230,7 @@ def test_half_an_answer_is_an_error(servers: Servers, start_gateway: Start) -> N
     client = gateway.client().send(request("POST", PREDICT, b"{}"))
     client.head()
     canary.open_gate()
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionEnded):
         client.body({"content-length": "2"})
     assert gateway.evidence() == {CANARY: [1, 1, 0, 0]}
 
@@ -359,20 +359,20 @@ def test_old_epochs_are_let_go(servers: Servers, start_gateway: Start) -> None:
     for epoch in range(8, 7 + 3 * evidence_slots.EPOCHS_KEPT):
         gateway.swap(routes(stable, canary, 0, epoch=epoch, revision=epoch))
         assert gateway.client().post(PREDICT).version == "v1"
-        epochs = {int(key[3]) for key in gateway.tally().counts}
+        epochs = {int(key[3]) for key in gateway.evidence_sums().counts}
         assert epochs == set(range(max(7, epoch - evidence_slots.EPOCHS_KEPT + 1), epoch + 1))
-    before = gateway.tally()
+    before = gateway.evidence_sums()
     canary.open_gate()
     assert client.answer().status == 200  # what it was assigned to is gone: nobody else's counts change
-    assert gateway.tally() == before
+    assert gateway.evidence_sums() == before
 
 
 def test_a_deployment_that_is_gone_leaves_nothing(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(routes(servers(OK), servers(OK), sticky=Sticky(header="x-user")), random=to_canary)
     assert gateway.client().post(PREDICT).status == 200
-    assert gateway.tally() != ({}, {})
+    assert gateway.evidence_sums() != ({}, {})
     gateway.swap(RouteTable(revision=2))
-    assert gateway.tally() == ({}, {})
+    assert gateway.evidence_sums() == ({}, {})
 
 
 # Where keys stick.
@@ -403,7 +403,10 @@ def test_a_keys_bucket_is_bad_for_good(servers: Servers, start_gateway: Start, s
     bits = [bucket, 0, 0, 0]
     if signal is not None:
         bits[1 + signal] = bucket
-    assert gateway.tally().buckets == {("default", "m", "v1", SALT): [0, 0, 0, 0], ("default", "m", "v2", SALT): bits}
+    assert gateway.evidence_sums().buckets == {
+        ("default", "m", "v1", SALT): [0, 0, 0, 0],
+        ("default", "m", "v2", SALT): bits,
+    }
 
 
 def test_a_slow_keys_bucket_is_bad_the_moment_it_is_late(servers: Servers, start_gateway: Start) -> None:
@@ -411,7 +414,7 @@ def test_a_slow_keys_bucket_is_bad_the_moment_it_is_late(servers: Servers, start
     gateway = start_gateway(routes(servers(OK), canary, 100, sticky=Sticky(header="x-user"), slow=0.05))
     client = gateway.client().send(request("POST", PREDICT, b"{}", "x-user: ada"))
     key = ("default", "m", "v2", SALT)
-    bits = eventually(lambda: gateway.tally().buckets.get(key, [0, 0, 0, 0]), lambda bits: any(bits[1:]))
+    bits = eventually(lambda: gateway.evidence_sums().buckets.get(key, [0, 0, 0, 0]), lambda bits: any(bits[1:]))
     bucket = 1 << cohort(SALT, b"ada").bucket
     assert bits == [bucket, 0, bucket, 0]
     client.close()
@@ -422,7 +425,7 @@ def test_requests_without_a_key_mark_no_bucket(servers: Servers, start_gateway: 
     gateway = start_gateway(routes(bad, bad, sticky=Sticky(header="x-user")), random=to_canary)
     gateway.client().post(PREDICT)
     assert gateway.evidence() == {CANARY: [1, 1, 0, 0]}
-    assert not any(bits for row in gateway.tally().buckets.values() for bits in row)
+    assert not any(bits for row in gateway.evidence_sums().buckets.values() for bits in row)
 
 
 def test_buckets_outlive_a_change_of_weight_and_end_with_their_rollout(servers: Servers, start_gateway: Start) -> None:
@@ -431,11 +434,11 @@ def test_buckets_outlive_a_change_of_weight_and_end_with_their_rollout(servers: 
     gateway = start_gateway(routes(bad, bad, 100, **sticky))
     gateway.client().post(PREDICT, b"{}", "x-user: ada")
     gateway.swap(routes(bad, bad, 50, epoch=8, revision=2, **sticky))
-    bits = gateway.tally().buckets["default", "m", "v2", SALT]
+    bits = gateway.evidence_sums().buckets["default", "m", "v2", SALT]
     bucket = 1 << cohort(SALT, b"ada").bucket
     assert bits == [bucket, bucket, 0, 0]
     gateway.swap(routes(bad, bad, 50, epoch=9, revision=3, salt="another", **sticky))
-    assert gateway.tally().buckets == {}
+    assert gateway.evidence_sums().buckets == {}
 
 
 # What has no room.
@@ -453,6 +456,6 @@ def test_where_one_arm_has_no_room_neither_is_counted(
         client.post(PREDICT, b"{}", f"x-user: {key}")
         client.post(PREDICT)
     assert gateway.evidence() == {("_other", "_other", "_other"): [40, 40, 0, 0]}
-    assert not any(bits for row in gateway.tally().buckets.values() for bits in row)
+    assert not any(bits for row in gateway.evidence_sums().buckets.values() for bits in row)
     (line,) = [record for record in caplog.records if "no room to count evidence" in record.message]
     assert line.deployment == "default/m"  # type: ignore[attr-defined]

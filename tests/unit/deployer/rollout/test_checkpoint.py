@@ -48,11 +48,11 @@ def full() -> Checkpoint:
 
 
 def test_what_is_written_is_read_again() -> None:
-    kept = full()
-    assert kept.rollout is not None
-    assert kept.rollout.evidence[0].canary_requests > 0
-    assert kept.rollout.judgement is not None
-    assert read(write(kept)) == kept
+    checkpoint = full()
+    assert checkpoint.rollout is not None
+    assert checkpoint.rollout.evidence[0].canary_requests > 0
+    assert checkpoint.rollout.judgement is not None
+    assert read(write(checkpoint)) == checkpoint
     assert read(write(Checkpoint())) == Checkpoint()
 
 
@@ -74,7 +74,7 @@ def test_what_a_newer_release_adds_is_passed_over() -> None:
 
 
 def test_the_newest_records_are_kept() -> None:
-    kept = Checkpoint()
+    checkpoint = Checkpoint()
     for number in range(HISTORY + 3):
-        kept = replace(kept, history=kept.recorded(replace(RECORD, number=number)))
-    assert [record.number for record in kept.history] == list(range(3, HISTORY + 3))
+        checkpoint = replace(checkpoint, history=checkpoint.recorded(replace(RECORD, number=number)))
+    assert [record.number for record in checkpoint.history] == list(range(3, HISTORY + 3))

@@ -53,7 +53,7 @@ def test_with_a_rollout_and_no_canary_nothing_happens() -> None:
     world = RolloutHarness(declared(canary=None))
     world.looks(3)
     assert world.split == ("v1", None, 0)
-    assert world.told == []
+    assert world.events == []
 
 
 # A good version
@@ -74,7 +74,7 @@ def test_a_good_version_takes_all_traffic_step_by_step() -> None:
         ("v2", None, 0),
     ]
     assert world.reasons == ["RolloutBegun", "StepBegun", "StepBegun", "Promoting", "Promoted", "Baked"]
-    assert "errors: 0.00% of" in world.told[2].message
+    assert "errors: 0.00% of" in world.events[2].message
     (record,) = world.known.history
     assert (record.number, record.stable, record.canary, record.outcome) == (1, "v1", "v2", "promoted")
     assert 0 < record.ended - record.began < 600
@@ -109,13 +109,13 @@ def test_a_version_that_errs_is_rolled_back_with_the_figures() -> None:
     world.until_phase(Phase.ROLLED_BACK)
     assert world.split == ("v1", "v2", 0)
     assert world.reasons == ["RolloutBegun", "StepBegun", "RollingBack", "RolledBack"]
-    assert all("the canary is worse (e-value" in told.message and told.warning for told in world.told[2:])
+    assert all("the canary is worse (e-value" in event.message and event.warning for event in world.events[2:])
     (record,) = world.known.history
     assert record.outcome == "rolled back"
     assert record.reason == world.rollout.reason
     world.looks(30)
     assert world.split == ("v1", "v2", 0)
-    assert len(world.told) == 4
+    assert len(world.events) == 4
 
 
 def test_a_failure_that_comes_late_still_counts() -> None:
@@ -517,12 +517,12 @@ def test_a_weight_that_is_moved_by_hand_pauses() -> None:
 def test_what_cannot_be_read_is_begun_again_from_the_route() -> None:
     world = RolloutHarness(declared())
     world.until_weight(25)
-    world.kept = '{"rollout": {"of": "another release"}}'
+    world.stored = '{"rollout": {"of": "another release"}}'
     world.look()
     assert world.split == ("v1", "v2", 0)
     assert world.reasons[-2:] == ["RolloutLost", "RolloutBegun"]
     world.until_phase(Phase.PROMOTED)
-    world.kept = "{"
+    world.stored = "{"
     world.looks(5)
     assert world.split == ("v2", None, 0)
     assert world.reasons[-1] == "RolloutLost"

@@ -43,7 +43,7 @@ _EVENT = st.one_of(
     st.tuples(st.just("rates"), st.sampled_from(({}, {"v2": 0.3}, {"v1": 0.02, "v2": 0.02, "v3": 0.02}))),
     st.tuples(st.just("gateway starts again"), st.none()),
     st.tuples(st.just("fails"), st.sampled_from(("v1", "v2", "v3"))),
-    st.tuples(st.just("kept is lost"), st.sampled_from(("{", '{"rollout": 1}'))),
+    st.tuples(st.just("checkpoint is lost"), st.sampled_from(("{", '{"rollout": 1}'))),
     st.tuples(st.just("wait"), st.sampled_from((30.0, 700.0, 4000.0, -50.0))),
     st.tuples(st.just("weight by hand"), st.sampled_from((0.0, 10.0, 100.0))),
 )
@@ -58,15 +58,15 @@ class _Checked(RolloutHarness):
         """Requests that any version had, by gateways' counts."""
 
     def look(self, *, dies: bool = False) -> Decision:
-        before = self.known if self.kept is not None else Checkpoint()
+        before = self.known if self.stored is not None else Checkpoint()
         made = super().look(dies=dies)
         self._holds(before, made)
         return made
 
     def _holds(self, before: Checkpoint, made: Decision) -> None:
-        roles, kept = made.roles, made.checkpoint
+        roles, checkpoint = made.roles, made.checkpoint
         declared = self.document.by_name
-        under = kept.rollout is not None and kept.rollout.phase not in OVER
+        under = checkpoint.rollout is not None and checkpoint.rollout.phase not in OVER
         assert 0 <= roles.weight <= 100
         assert roles.stable in declared or (self.route is not None and roles.stable in self.route.by_name)
         assert roles.canary is None or roles.canary in declared
@@ -74,17 +74,17 @@ class _Checked(RolloutHarness):
         if self.document.spec.rollout is not None and not under:
             assert roles.weight == 0
         if roles.weight and self.document.spec.rollout is not None:
-            assert kept.rollout is not None
-            assert kept.rollout.phase in (Phase.STEP, Phase.PROMOTING, Phase.BAKING, Phase.WARMING)
-            assert (roles.stable, roles.canary) == (kept.rollout.trial.stable, kept.rollout.trial.canary)
-        if kept.rollout is not None:
+            assert checkpoint.rollout is not None
+            assert checkpoint.rollout.phase in (Phase.STEP, Phase.PROMOTING, Phase.BAKING, Phase.WARMING)
+            assert (roles.stable, roles.canary) == (checkpoint.rollout.trial.stable, checkpoint.rollout.trial.canary)
+        if checkpoint.rollout is not None:
             self._is_earned(before, made)
-            for evidence in kept.rollout.evidence if under else ():
+            for evidence in checkpoint.rollout.evidence if under else ():
                 assert evidence.canary_requests + evidence.stable_requests <= self.total
-        if under and kept.rollout is not None and kept.rollout.trial.stable in declared:
-            least, most = declared[kept.rollout.trial.stable].replicas
-            needed = min(most, kept.base)
-            assert made.floors.get(kept.rollout.trial.stable, least) >= needed
+        if under and checkpoint.rollout is not None and checkpoint.rollout.trial.stable in declared:
+            least, most = declared[checkpoint.rollout.trial.stable].replicas
+            needed = min(most, checkpoint.base)
+            assert made.floors.get(checkpoint.rollout.trial.stable, least) >= needed
 
     def _is_earned(self, before: Checkpoint, made: Decision) -> None:
         """No step is passed without evidence, but by a person's word."""
@@ -133,8 +133,8 @@ def _happens(world: _Checked, what: str, detail: Any) -> None:
         case "fails":
             failures = world.more.setdefault("failures", {})
             failures[detail] = (failures.get(detail, (0, ""))[0] + 1, "exit code 1")
-        case "kept is lost":
-            world.kept = detail
+        case "checkpoint is lost":
+            world.stored = detail
         case "wait":
             world.now += detail
         case "weight by hand" if world.route is not None and world.route.canary is not None:

@@ -74,7 +74,7 @@ def test_users_that_always_fail_are_chance_by_keys_and_would_be_proof_by_request
     world = Keyed(1, each=0)
     world.keyed = keyed
     world.until_weight(25)
-    shares = [cohort.share for cohort in cohorts("default/digits v1 v2 1")]
+    shares = [position.share for position in cohorts("default/digits v1 v2 1")]
     first = [user for user in range(USERS) if shares[user] < 0.25]
     rest = [user for user in range(USERS) if shares[user] >= 0.25]
     world.broken, world.each = {*first[:35], *rest[:65]}, 20
@@ -87,7 +87,7 @@ def test_a_good_version_takes_all_traffic() -> None:
     world.rates = {"v1": 0.02, "v2": 0.02}
     world.until_phase(Phase.PROMOTED)
     assert world.reasons == ["RolloutBegun", "StepBegun", "StepBegun", "Promoting", "Promoted", "Baked"]
-    assert "of sticky keys, buckets " in world.told[2].message
+    assert "of sticky keys, buckets " in world.events[2].message
 
 
 def test_a_bad_version_is_rolled_back() -> None:
@@ -103,12 +103,12 @@ def test_a_gateway_that_starts_again_tells_no_bucket_twice() -> None:
     world.rates = {"v1": 0.01, "v2": 0.01}
     world.until_weight(25)
     world.looks(20)
-    told = {version: dict(of) for version, of in world.bits.items()}
+    earlier = {version: dict(of) for version, of in world.bits.items()}
     before = world.rollout.evidence[0]
     world.source, world.counts, world.rates = "gateway again", {}, {}
     world.bits.clear()
     world.looks(2)
-    for version, of in told.items():  # as the other gateways have them still
+    for version, of in earlier.items():  # as the other gateways have them still
         for signal, bits in of.items():
             world.bits[version][signal] |= bits
     world.looks(2)

@@ -30,86 +30,86 @@ from tests.fakes.state_machine import (
 def test_an_order_is_taken_once() -> None:
     world = StateMachineHarness().at(Phase.STEP)
     order = ("a token", Order.PAUSE)
-    assert world.tick(order=None, **{}).paused is None
-    told = tick(world.rollout, PLAN, Seen(world.now, TRIAL, world.route, True, ALL, SILENCE, order=order)).rollout
-    assert told is not None
-    assert (told.paused, told.handled) == ("paused by hand", "a token")
-    resumed = replace(told, paused=None)
+    assert world.step(order=None, **{}).paused is None
+    rollout = tick(world.rollout, PLAN, Seen(world.now, TRIAL, world.route, True, ALL, SILENCE, order=order)).rollout
+    assert rollout is not None
+    assert (rollout.paused, rollout.handled) == ("paused by hand", "a token")
+    resumed = replace(rollout, paused=None)
     assert tick(resumed, PLAN, Seen(world.now, TRIAL, world.route, True, ALL, SILENCE, order=order)).rollout == resumed
 
 
 def test_an_order_from_before_the_first_rollout_is_void() -> None:
     world = StateMachineHarness()
-    assert world.tick(order=Order.PROMOTE).handled == "order 1"
+    assert world.step(order=Order.PROMOTE).handled == "order 1"
     world.orders = 0
-    assert not world.tick(order=Order.PROMOTE).forced
+    assert not world.step(order=Order.PROMOTE).forced
 
 
 @pytest.mark.parametrize("phase", [Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING])
 def test_what_is_paused_stays_until_it_is_resumed(phase: Phase) -> None:
     steps = {Phase.PROMOTING: 2, Phase.BAKING: 2}
     world = StateMachineHarness().at(phase, steps.get(phase, 0))
-    paused = world.tick(order=Order.PAUSE)
+    paused = world.step(order=Order.PAUSE)
     assert paused.paused == "paused by hand"
     for _ in range(10):
-        rollout = world.tick(10_000, looks=good(world.route.weight))
+        rollout = world.step(10_000, looks=good(world.route.weight))
         assert (stands(rollout), rollout.overdue) == (stands(paused), False)
-    assert world.tick(order=Order.APPROVE).paused == "paused by hand"
-    rollout = world.tick(order=Order.RESUME)
+    assert world.step(order=Order.APPROVE).paused == "paused by hand"
+    rollout = world.step(order=Order.RESUME)
     assert (rollout.paused, rollout.overdue) == (None, False)
     assert world.at(Phase.PROMOTED, 2)
 
 
 def test_what_is_paused_still_rolls_back() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
-    world.tick(order=Order.PAUSE)
-    assert world.tick(looks=bad(25)).phase is Phase.ROLLING_BACK
+    world.step(order=Order.PAUSE)
+    assert world.step(looks=bad(25)).phase is Phase.ROLLING_BACK
 
 
 def test_a_timed_pause_ends_by_itself() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
-    rollout = world.tick(60, looks=good(25))
+    rollout = world.step(60, looks=good(25))
     assert (rollout.step, rollout.paused, rollout.until) == (1, "pauses for 300 s", world.now + 300)
-    assert world.tick(299).step == 1
-    assert world.tick(1).step == 2
+    assert world.step(299).step == 1
+    assert world.step(1).step == 2
 
 
 def test_a_timed_pause_is_cut_short_by_resuming() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
-    world.tick(60, looks=good(25))
-    assert world.tick(order=Order.APPROVE).step == 1
-    assert world.tick(order=Order.RESUME).step == 2
+    world.step(60, looks=good(25))
+    assert world.step(order=Order.APPROVE).step == 1
+    assert world.step(order=Order.RESUME).step == 2
 
 
 def test_a_pause_by_hand_takes_the_place_of_a_timed_one() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
-    world.tick(60, looks=good(25))
-    assert world.tick(order=Order.PAUSE).until is None
-    assert world.tick(10_000).step == 1
-    assert world.tick(order=Order.RESUME).paused == "pauses for 300 s"
+    world.step(60, looks=good(25))
+    assert world.step(order=Order.PAUSE).until is None
+    assert world.step(10_000).step == 1
+    assert world.step(order=Order.RESUME).paused == "pauses for 300 s"
 
 
 def test_a_pause_without_an_end_waits_for_approval() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(50),))).at(Phase.STEP, 2)
-    assert world.tick(60, looks=good(50)).paused == AWAITING
-    assert stands(world.tick(10**6)) == (Phase.STEP, 50)
-    assert world.tick(order=Order.RESUME).paused == AWAITING
-    assert world.tick(order=Order.APPROVE).phase is Phase.PROMOTING
+    assert world.step(60, looks=good(50)).paused == AWAITING
+    assert stands(world.step(10**6)) == (Phase.STEP, 50)
+    assert world.step(order=Order.RESUME).paused == AWAITING
+    assert world.step(order=Order.APPROVE).phase is Phase.PROMOTING
 
 
 def test_approval_may_come_early_for_the_step_that_is_under_way() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(5), Pause(25)))).at(Phase.STEP)
-    assert world.tick(order=Order.APPROVE).step == 0
-    assert world.tick(60, looks=good(5)).step == 1
-    world.tick()
-    world.tick()
-    assert world.tick(60, looks=good(25)).paused == AWAITING
+    assert world.step(order=Order.APPROVE).step == 0
+    assert world.step(60, looks=good(5)).step == 1
+    world.step()
+    world.step()
+    assert world.step(60, looks=good(25)).paused == AWAITING
 
 
 def test_a_pause_does_not_stand_in_for_evidence() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(5),))).at(Phase.STEP)
-    world.tick(order=Order.APPROVE)
-    assert world.tick(10_000, looks=counts(5, 1, 20)).step == 0
+    world.step(order=Order.APPROVE)
+    assert world.step(10_000, looks=counts(5, 1, 20)).step == 0
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -117,24 +117,24 @@ def test_a_pause_does_not_stand_in_for_evidence() -> None:
 def test_a_person_may_promote_without_evidence_and_it_says_so(phase: Phase, step: int, paused: bool) -> None:
     world = StateMachineHarness().at(phase, step)
     if paused:
-        world.tick(order=Order.PAUSE)
-    world.tick(order=Order.PROMOTE, looks=None)
+        world.step(order=Order.PAUSE)
+    world.step(order=Order.PROMOTE, looks=None)
     for _ in range(3):
-        rollout = world.tick(looks=None)
+        rollout = world.step(looks=None)
     assert stands(rollout) == (Phase.BAKING, 100)
     assert rollout.forced
     assert rollout.reason == "promoted by hand, without waiting for the evidence"
-    world.tick(600)
-    assert world.tick().reason == rollout.reason
+    world.step(600)
+    assert world.step().reason == rollout.reason
 
 
 def test_even_so_it_waits_for_the_capacity_and_a_bad_one_is_rolled_back() -> None:
     world = StateMachineHarness().at(Phase.STEP)
     small = {"v1": 100.0, "v2": 99.0}
-    world.tick(order=Order.PROMOTE, capacity=small)
-    assert stands(world.tick(capacity=small)) == (Phase.PROMOTING, 5)
-    assert world.told.capacity == {"v1": 100, "v2": 100}
-    assert world.tick(looks=bad(5)).phase is Phase.ROLLING_BACK
+    world.step(order=Order.PROMOTE, capacity=small)
+    assert stands(world.step(capacity=small)) == (Phase.PROMOTING, 5)
+    assert world.last.capacity == {"v1": 100, "v2": 100}
+    assert world.step(looks=bad(5)).phase is Phase.ROLLING_BACK
 
 
 @pytest.mark.parametrize("order", [Order.ROLLBACK, Order.UNDO])
@@ -143,30 +143,30 @@ def test_even_so_it_waits_for_the_capacity_and_a_bad_one_is_rolled_back() -> Non
 )
 def test_a_person_may_roll_back(order: Order, phase: Phase, step: int) -> None:
     world = StateMachineHarness().at(phase, step)
-    rollout = world.tick(order=order)
+    rollout = world.step(order=order)
     assert (stands(rollout), rollout.reason) == ((Phase.ROLLING_BACK, 0), "rolled back by hand")
 
 
 def test_a_retry_may_be_asked_for_before_the_roll_back_is_over() -> None:
     world = StateMachineHarness().at(Phase.STEP)
-    world.tick(looks=bad(5))
-    told = tick(
+    world.step(looks=bad(5))
+    made = tick(
         world.rollout, PLAN, Seen(world.now, TRIAL, Route("v1", "v2", 5), True, ALL, order=("again", Order.RETRY))
     )
-    assert told.rollout is not None
-    assert (told.rollout.phase, told.rollout.handled) == (Phase.ROLLING_BACK, "")
+    assert made.rollout is not None
+    assert (made.rollout.phase, made.rollout.handled) == (Phase.ROLLING_BACK, "")
 
 
 @pytest.mark.parametrize("weight", [0.0, 3.0, 60.0, 100.0])
 def test_a_weight_moved_by_hand_stays_and_pauses(weight: float) -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
     world.route = Route("v1", "v2", weight)
-    rollout = world.tick()
+    rollout = world.step()
     assert rollout.paused == f"the weight was moved by hand from 25 to {weight:g}"
     assert world.route == Route("v1", "v2", weight)
-    assert world.told.capacity == {"v1": 100, "v2": max(25, weight)}
-    assert stands(world.tick(10_000, looks=good(weight))) == (Phase.STEP, weight)
-    world.tick(order=Order.RESUME)
+    assert world.last.capacity == {"v1": 100, "v2": max(25, weight)}
+    assert stands(world.step(10_000, looks=good(weight))) == (Phase.STEP, weight)
+    world.step(order=Order.RESUME)
     assert world.route == Route("v1", "v2", 25)
     assert world.at(Phase.PROMOTED, 2)
 
@@ -174,41 +174,41 @@ def test_a_weight_moved_by_hand_stays_and_pauses(weight: float) -> None:
 def test_requests_at_a_weight_of_someones_own_do_not_make_a_step() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
     world.route = Route("v1", "v2", 40)
-    world.tick()
-    assert world.tick(100, looks=good(40)).requests == 0
+    world.step()
+    assert world.step(100, looks=good(40)).requests == 0
 
 
 def test_back_at_the_steps_weight_requests_are_counted_anew() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
-    assert world.tick(looks=good(25)).requests > 0
+    assert world.step(looks=good(25)).requests > 0
     world.route = Route("v1", "v2", 40)
-    world.tick()
-    assert world.tick(order=Order.RESUME).requests == 0
+    world.step()
+    assert world.step(order=Order.RESUME).requests == 0
 
 
 def test_resuming_what_is_not_paused_changes_nothing() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
-    before = world.tick()
-    assert world.tick(order=Order.RESUME) == replace(before, handled="order 1")
+    before = world.step()
+    assert world.step(order=Order.RESUME) == replace(before, handled="order 1")
 
 
 def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
     world = StateMachineHarness()
     world.route = Route("v1", "v2", 30)
-    rollout = world.tick(obeys=False)
-    assert world.told.route == Route("v1", "v2", 0)
-    assert world.tick(obeys=False).phase is Phase.WARMING
+    rollout = world.step(obeys=False)
+    assert world.last.route == Route("v1", "v2", 0)
+    assert world.step(obeys=False).phase is Phase.WARMING
     assert rollout.paused is None
-    world.route = world.told.route
-    assert world.tick().phase is Phase.STEP
+    world.route = world.last.route
+    assert world.step().phase is Phase.STEP
 
 
 def test_another_canarys_weight_is_none_of_this_rollouts() -> None:
     world = StateMachineHarness()
     world.route = Route("v1", "v3", 30)
-    world.tick(obeys=False)
-    assert world.told.route == Route("v1", "v2", 0)
-    assert world.tick().paused is None
+    world.step(obeys=False)
+    assert world.last.route == Route("v1", "v2", 0)
+    assert world.step().paused is None
 
 
 # Another plan half-way.
@@ -231,7 +231,7 @@ def test_under_other_steps_it_goes_on_from_the_weight_that_there_is(
     before = world.rollout
     assert before is not None
     world.plan = replace(PLAN, steps=steps)
-    rollout = world.tick()
+    rollout = world.step()
     assert (rollout.step, rollout.weight, rollout.evidence) == (step, weight, before.evidence)
     assert rollout.since == (before.since if weight == 25 else None)
     assert world.at(Phase.PROMOTED, len(steps) - 1)
@@ -240,38 +240,38 @@ def test_under_other_steps_it_goes_on_from_the_weight_that_there_is(
 def test_latencies_begin_anew_where_the_plan_leads_to_another_step() -> None:
     plan = replace(PLAN, objectives=(ERRORS, SLOW))
     world = StateMachineHarness(plan).at(Phase.STEP, 1)
-    world.tick(20, looks=good(25))
+    world.step(20, looks=good(25))
     world.plan = replace(plan, interval=30.0)
-    assert world.tick().evidence[1] != Evidence()
+    assert world.step().evidence[1] != Evidence()
     world.plan = replace(plan, steps=(25.0, 50.0))
-    assert world.tick().evidence[1] != Evidence()
+    assert world.step().evidence[1] != Evidence()
     world.plan = replace(plan, steps=(30.0, 50.0))
-    assert world.tick().evidence[1] == Evidence()
+    assert world.step().evidence[1] == Evidence()
 
 
 @pytest.mark.parametrize("objectives", [(ERRORS, SLOW), (replace(ERRORS, margin=3.0),), (SLOW,)])
 def test_under_other_objectives_the_evidence_begins_anew(objectives: tuple[Objective, ...]) -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
     world.plan = replace(PLAN, objectives=objectives)
-    rollout = world.tick(100)
+    rollout = world.step(100)
     assert rollout.evidence == (Evidence(),) * len(objectives)
     assert stands(rollout) == (Phase.STEP, 25)
     assert rollout.judgement is None
-    assert stands(world.tick(looks=bad(25))) == (Phase.ROLLING_BACK, 0)
+    assert stands(world.step(looks=bad(25))) == (Phase.ROLLING_BACK, 0)
 
 
 def test_a_pause_that_the_plan_no_longer_has_is_over() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(25),))).at(Phase.STEP, 1)
-    assert world.tick(60, looks=good(25)).paused == AWAITING
+    assert world.step(60, looks=good(25)).paused == AWAITING
     world.plan = PLAN
-    assert world.tick().step == 2
+    assert world.step().step == 2
 
 
 def test_one_by_hand_is_not() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
-    world.tick(order=Order.PAUSE)
+    world.step(order=Order.PAUSE)
     world.plan = replace(PLAN, interval=10.0)
-    assert world.tick(1_000, looks=good(25)).paused == "paused by hand"
+    assert world.step(1_000, looks=good(25)).paused == "paused by hand"
 
 
 # Crashes.

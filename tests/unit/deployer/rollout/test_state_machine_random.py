@@ -15,7 +15,7 @@ from deployer.rollout.state import OVER, Order, Phase
 from tests.fakes.fleet import PENDING, PLANS, TRIALS, VERSIONS, Fleet
 
 READABLE: list[tuple[str, ...] | None] = [("errors", "slow")] * 6 + [("errors",), (), None]
-KILLED = [""] * 6 + ["kept", "routed"]
+KILLED = [""] * 6 + ["stored", "routed"]
 
 
 class Walk(RuleBasedStateMachine):
@@ -66,7 +66,7 @@ class Walk(RuleBasedStateMachine):
     def the_document_changes(self, trial: Any, plan: Any) -> None:
         self.fleet.edited(trial, plan)
 
-    @precondition(lambda self: self.fleet.kept is not None and self.fleet.kept.phase in PENDING)
+    @precondition(lambda self: self.fleet.rollout is not None and self.fleet.rollout.phase in PENDING)
     @rule(weight=st.sampled_from([0.0, 7.0, 100.0]))
     def the_weight_is_moved_by_hand(self, weight: float) -> None:
         self.fleet.moved_by_hand(weight)
@@ -85,7 +85,7 @@ TestWalk.settings = settings(max_examples=100, stateful_step_count=40, deadline=
 
 def step(fleet: Fleet, chance: random.Random) -> None:
     """What often happens, and now and then what seldom does."""
-    happening = chance.random()
+    draw = chance.random()
     fleet.passes(chance.choice((1.0, 5.0, 30.0)))
     for index in (0, 1):
         if chance.random() < 0.5:
@@ -94,24 +94,24 @@ def step(fleet: Fleet, chance: random.Random) -> None:
             fleet.serves(index)
     if chance.random() < 0.5:
         fleet.replicas_come(chance.choice(VERSIONS))
-    if fleet.kept is not None and fleet.kept.phase in OVER:
+    if fleet.rollout is not None and fleet.rollout.phase in OVER:
         if chance.random() < 0.1:
             fleet.ordered(chance.choice((Order.RETRY, Order.UNDO)))
         elif chance.random() < 0.2:
             fleet.edited(chance.choice(TRIALS), chance.choice(PLANS))
-    elif happening < 0.01:
+    elif draw < 0.01:
         fleet.ordered(chance.choice(list(Order)))
-    elif happening < 0.015:
+    elif draw < 0.015:
         fleet.edited(chance.choice([*TRIALS, TRIALS[0], None]), chance.choice([*PLANS, PLANS[0], None]))
-    elif happening < 0.02:
+    elif draw < 0.02:
         fleet.moved_by_hand(chance.choice((0.0, 12.5, 100.0)))
-    elif happening < 0.023:
+    elif draw < 0.023:
         fleet.canary_crashes()
-    elif happening < 0.06:
+    elif draw < 0.06:
         fleet.counts_are_lost()
-    elif happening < 0.08:
+    elif draw < 0.08:
         fleet.replicas_go(chance.choice(VERSIONS), chance.choice((0.0, 30.0)))
-    elif happening < 0.085:
+    elif draw < 0.085:
         fleet.passes(5_000)
     fleet.look(chance.choice(READABLE), chance.random() < 0.1, chance.choice(KILLED))
 
@@ -123,9 +123,9 @@ def test_a_long_walk(seed: int) -> None:
     ends: dict[Phase, int] = {}
     while fleet.ticks < 10_000:
         for _ in range(50):
-            before = fleet.kept
+            before = fleet.rollout
             step(fleet, chance)
-            if fleet.kept is not None and (before is None or fleet.kept.phase is not before.phase):
-                ends[fleet.kept.phase] = ends.get(fleet.kept.phase, 0) + 1
+            if fleet.rollout is not None and (before is None or fleet.rollout.phase is not before.phase):
+                ends[fleet.rollout.phase] = ends.get(fleet.rollout.phase, 0) + 1
         copy.deepcopy(fleet).settle()
     assert set(ends) == set(Phase), "it has been everywhere"

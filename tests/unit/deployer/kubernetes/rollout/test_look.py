@@ -61,11 +61,11 @@ def test_a_bad_version_is_rolled_back_and_the_deployment_says_so() -> None:
     assert (status, reason) == ("True", "RolledBack")
     assert message.startswith("v2 was rolled back: errors: ")
     assert world.status.phase == "Degraded"
-    assert [(one.warning, one.reason) for one in world.told[-2:]] == [(True, "RollingBack"), (True, "RolledBack")]
+    assert [(one.warning, one.reason) for one in world.events[-2:]] == [(True, "RollingBack"), (True, "RolledBack")]
     # Nobody is told again, and nothing is done.
-    told = len(world.told)
+    before = len(world.events)
     world.look()
-    assert (len(world.told), world.plan()) == (told, [])
+    assert (len(world.events), world.plan()) == (before, [])
     # Without the canary all is well again.
     world.declare(resource(["v1"], canary=None, rollout=ROLLOUT))
     world.settle()
@@ -114,12 +114,12 @@ def test_evidence_alone_is_written_now_and_then() -> None:
     world = rolling()
     world.until_weight(5)
     world.look(seconds=6)
-    said, weight = world.said, world.split[2]
+    writes, weight = world.status_writes, world.split[2]
     for _ in range(2):
         world.look(seconds=1)
-    assert world.said == said
+    assert world.status_writes == writes
     world.look(seconds=4)
-    assert (world.said, world.split[2]) == (said + 1, weight)
+    assert (world.status_writes, world.split[2]) == (writes + 1, weight)
     assert world.rollout.told is not None
 
 
@@ -204,7 +204,7 @@ def test_orders_are_taken_once_and_refused_where_the_spec_has_changed() -> None:
     world.look()
     assert world.status.order is not None
     assert world.status.order.refused.startswith("pause was meant for generation 1 of the spec, which is at 2 now")
-    assert (world.told[-1].warning, world.told[-1].reason) == (True, "OrderRefused")
+    assert (world.events[-1].warning, world.events[-1].reason) == (True, "OrderRefused")
     assert world.rollout.paused == ""
     world.annotate("pause:2:b")
     world.look()
@@ -213,10 +213,10 @@ def test_orders_are_taken_once_and_refused_where_the_spec_has_changed() -> None:
     world.annotate("resume:2:c")
     world.look()
     assert world.rollout.paused == ""
-    told = len(world.told)
+    before = len(world.events)
     for _ in range(3):
         world.look()
-    assert "OrderRefused" not in world.reasons[told:]
+    assert "OrderRefused" not in world.reasons[before:]
     assert world.rollout.paused == ""
     world.annotate("rollback:2")
     world.until_phase(Phase.ROLLED_BACK)
@@ -231,8 +231,8 @@ def test_what_is_no_order_is_refused_with_what_is(text: str) -> None:
     world.until_weight(5)
     world.annotate(text)
     world.look()
-    assert world.told[-1].reason == "OrderRefused"
-    assert "pause, resume, approve, promote, rollback, retry, undo" in world.told[-1].message
+    assert world.events[-1].reason == "OrderRefused"
+    assert "pause, resume, approve, promote, rollback, retry, undo" in world.events[-1].message
 
 
 def test_an_order_without_a_rollout_is_refused() -> None:
@@ -241,7 +241,7 @@ def test_an_order_without_a_rollout_is_refused() -> None:
     world.settle()
     world.annotate("promote:1")
     world.settle()
-    assert world.told[-1] == Event("OrderRefused", "there is no rollout to promote", True)
+    assert world.events[-1] == Event("OrderRefused", "there is no rollout to promote", True)
 
 
 def test_after_a_promotion_the_document_has_to_agree_before_a_new_canary() -> None:

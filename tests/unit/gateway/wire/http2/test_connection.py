@@ -76,7 +76,7 @@ def test_the_first_frame_is_settings(first: bytes) -> None:
 
 def test_a_call_as_the_server_sees_it() -> None:
     side = server()
-    assert side.told(head(1), data(1, b"mess"), data(1, b"age", end=True)) == [
+    assert side.events(head(1), data(1, b"mess"), data(1, b"age", end=True)) == [
         ("headers", 1, FIELDS, False),
         ("data", 1, b"mess", False),
         ("data", 1, b"age", True),
@@ -100,7 +100,7 @@ def test_a_call_as_the_client_sees_it() -> None:
         Frame(frames.HEADERS, frames.END_HEADERS, 1, b"\x20" + REQUEST),
         Frame(frames.DATA, frames.END_STREAM, 1, b"message"),
     ]
-    assert side.told(head(1, ANSWER), data(1, b"answer"), head(1, TRAILERS, end=True)) == [
+    assert side.events(head(1, ANSWER), data(1, b"answer"), head(1, TRAILERS, end=True)) == [
         ("headers", 1, ANSWER_FIELDS, False),
         ("data", 1, b"answer", False),
         ("trailers", 1, [(b"grpc-status", b"0")]),
@@ -119,13 +119,13 @@ def test_only_our_first_block_says_that_our_table_is_off() -> None:
 
 def test_request_trailers_end_the_request() -> None:
     side = server()
-    assert side.told(head(1), head(1, encode(b"x-sum", b"1"), end=True))[1:] == [("trailers", 1, [(b"x-sum", b"1")])]
+    assert side.events(head(1), head(1, encode(b"x-sum", b"1"), end=True))[1:] == [("trailers", 1, [(b"x-sum", b"1")])]
 
 
 def test_trailers_only_is_a_head_that_ends_the_stream() -> None:
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(head(1, ANSWER + TRAILERS, end=True)) == [
+    assert side.events(head(1, ANSWER + TRAILERS, end=True)) == [
         ("headers", 1, [*ANSWER_FIELDS, (b"grpc-status", b"0")], True)
     ]
     assert side.connection.active == 0
@@ -134,7 +134,7 @@ def test_trailers_only_is_a_head_that_ends_the_stream() -> None:
 def test_informational_answers_are_skipped() -> None:
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(head(1, encode(b":status", b"103")), head(1, ANSWER, end=True)) == [
+    assert side.events(head(1, encode(b":status", b"103")), head(1, ANSWER, end=True)) == [
         ("headers", 1, ANSWER_FIELDS, True)
     ]
 
@@ -142,15 +142,15 @@ def test_informational_answers_are_skipped() -> None:
 def test_an_informational_answer_can_not_end_the_stream() -> None:
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(head(1, encode(b":status", b"103"), end=True)) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(head(1, encode(b":status", b"103"), end=True)) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
 
 
 def test_an_early_answer_is_followed_by_a_reset_with_no_error() -> None:
     side = server()
-    side.told(head(1), data(1, b"some"))
+    side.events(head(1), data(1, b"some"))
     side.connection.headers(1, ANSWER + TRAILERS, True)
     assert side.out()[1:] == [rst(1, ErrorCode.NO_ERROR)]
-    assert side.told(data(1, b"more"), data(1, b"last", end=True)) == []
+    assert side.events(data(1, b"more"), data(1, b"last", end=True)) == []
     assert side.out() == []
     assert not side.connection.closed
 
@@ -160,7 +160,7 @@ def test_a_client_answered_early_stops_sending_and_hears_of_no_reset() -> None:
     side.connection.open(REQUEST, False)
     side.connection.data(1, b"m" * 100_000, True)
     side.out()
-    assert side.told(head(1, ANSWER, end=True), frames.rst_stream(1, ErrorCode.NO_ERROR)) == [
+    assert side.events(head(1, ANSWER, end=True), frames.rst_stream(1, ErrorCode.NO_ERROR)) == [
         ("headers", 1, ANSWER_FIELDS, True)
     ]
     assert side.out() == [rst(1, ErrorCode.CANCEL)]
@@ -172,12 +172,12 @@ def test_a_client_answered_early_stops_sending_and_hears_of_no_reset() -> None:
 def test_a_reset_after_no_answer_is_told_even_with_no_error() -> None:
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(frames.rst_stream(1, 0)) == [("reset", 1, 0, False)]
+    assert side.events(frames.rst_stream(1, 0)) == [("reset", 1, 0, False)]
 
 
 def test_what_is_sent_on_a_stream_that_is_gone_is_dropped() -> None:
     side = server()
-    side.told(head(1), frames.rst_stream(1, ErrorCode.CANCEL))
+    side.events(head(1), frames.rst_stream(1, ErrorCode.CANCEL))
     assert side.handler.take() == []
     connection = side.connection
     connection.headers(1, ANSWER, False)
@@ -203,7 +203,7 @@ def test_a_reset_of_ours_is_told_to_nobody_here() -> None:
     side.out()
     side.connection.reset(1, ErrorCode.CANCEL)
     assert side.out() == [rst(1, ErrorCode.CANCEL)]
-    assert side.told(head(1, ANSWER), data(1, b"answer"), head(1, TRAILERS, end=True)) == []
+    assert side.events(head(1, ANSWER), data(1, b"answer"), head(1, TRAILERS, end=True)) == []
     assert side.out() == []
 
 
@@ -214,7 +214,7 @@ def test_padding_and_priority_are_taken_off() -> None:
     side = server()
     flags = frames.PADDED | frames.HAS_PRIORITY | frames.END_HEADERS
     padded = frames.frame(frames.HEADERS, flags, 1, b"\x03" + bytes(4) + b"\x10" + REQUEST + bytes(3))
-    assert side.told(padded, frames.frame(frames.DATA, frames.PADDED | 1, 1, b"\x05message" + bytes(5))) == [
+    assert side.events(padded, frames.frame(frames.DATA, frames.PADDED | 1, 1, b"\x05message" + bytes(5))) == [
         ("headers", 1, FIELDS, False),
         ("data", 1, b"message", True),
     ]
@@ -224,7 +224,7 @@ def test_padding_and_priority_are_taken_off() -> None:
 def test_a_head_comes_in_continuations(sizes: tuple[int, int]) -> None:
     one, two = sizes[0], sum(sizes)
     side = server()
-    assert side.told(
+    assert side.events(
         frames.frame(frames.HEADERS, frames.END_STREAM, 1, REQUEST[:one]),
         frames.frame(frames.CONTINUATION, 0, 1, REQUEST[one:two]),
         frames.frame(frames.CONTINUATION, frames.END_HEADERS, 1, REQUEST[two:]),
@@ -249,7 +249,7 @@ def test_nothing_comes_between_headers_and_continuation(second: bytes) -> None:
 
 def test_priority_and_unknown_frames_are_ignored() -> None:
     side = server()
-    assert side.told(frames.frame(frames.PRIORITY, 0, 9, bytes(5)), frames.frame(0xFA, 0xFF, 5, b"?")) == []
+    assert side.events(frames.frame(frames.PRIORITY, 0, 9, bytes(5)), frames.frame(0xFA, 0xFF, 5, b"?")) == []
     assert side.out() == []
     assert not side.connection.closed
 

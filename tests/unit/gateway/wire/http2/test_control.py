@@ -27,7 +27,7 @@ def test_a_ping_of_ours_is_answered() -> None:
     side.connection.ping()
     (frame,) = side.out()
     assert frame == Frame(frames.PING, 0, 0, frame.payload)
-    assert side.told(frames.frame(frames.PING, frames.ACK, 0, frame.payload)) == [("pong",)]
+    assert side.events(frames.frame(frames.PING, frames.ACK, 0, frame.payload)) == [("pong",)]
     assert side.out() == []
 
 
@@ -53,7 +53,7 @@ def test_an_upstream_is_taken_to_allow_100_streams_until_it_says() -> None:
         side.connection.open(REQUEST, True)
     assert not side.connection.can_open
     assert not side.connection.exhausted
-    assert side.told(frames.settings()) == [("settings",)]
+    assert side.events(frames.settings()) == [("settings",)]
     assert side.connection.can_open
     side.give(frames.settings((frames.MAX_CONCURRENT_STREAMS, 101)))
     side.connection.open(REQUEST, True)
@@ -74,28 +74,28 @@ def test_stream_ids_run_out_near_two_to_the_31() -> None:
     assert side.connection.open(REQUEST, True) == (1 << 31) - 1
     assert not side.connection.can_open
     assert side.connection.exhausted
-    assert side.told(head((1 << 31) - 1, ANSWER, end=True))[0][:2] == ("headers", (1 << 31) - 1)
+    assert side.events(head((1 << 31) - 1, ANSWER, end=True))[0][:2] == ("headers", (1 << 31) - 1)
 
 
 def test_a_servers_peer_may_use_the_last_stream_id() -> None:
     side = server()
-    assert side.told(head((1 << 31) - 1, end=True))[0][:2] == ("headers", (1 << 31) - 1)
+    assert side.events(head((1 << 31) - 1, end=True))[0][:2] == ("headers", (1 << 31) - 1)
 
 
 def test_streams_above_our_limit_are_refused() -> None:
     side = server(limits=Limits(max_streams=2))
     side.give(head(1, end=True), head(3, end=True))
-    assert side.told(head(5), data(5, b"ignored", end=True)) == []
+    assert side.events(head(5), data(5, b"ignored", end=True)) == []
     assert side.out() == [Frame(frames.RST_STREAM, 0, 5, ErrorCode.REFUSED_STREAM.to_bytes(4, "big"))]
     side.connection.headers(1, ANSWER, True)
-    assert side.told(head(7, end=True))[0][:2] == ("headers", 7)
+    assert side.events(head(7, end=True))[0][:2] == ("headers", 7)
 
 
 def test_a_refused_stream_is_told_to_be_safe_to_retry() -> None:
     side = client()
     side.connection.open(REQUEST, True)
     side.connection.open(REQUEST, True)
-    assert side.told(frames.rst_stream(1, ErrorCode.REFUSED_STREAM), frames.rst_stream(3, ErrorCode.CANCEL)) == [
+    assert side.events(frames.rst_stream(1, ErrorCode.REFUSED_STREAM), frames.rst_stream(3, ErrorCode.CANCEL)) == [
         ("reset", 1, ErrorCode.REFUSED_STREAM, True),
         ("reset", 3, ErrorCode.CANCEL, False),
     ]
@@ -105,17 +105,17 @@ def test_streams_above_an_upstreams_goaway_are_safe_to_retry_and_the_others_go_o
     side = client()
     for _ in range(3):
         side.connection.open(REQUEST, True)
-    assert side.told(frames.goaway(3, ErrorCode.NO_ERROR)) == [
+    assert side.events(frames.goaway(3, ErrorCode.NO_ERROR)) == [
         ("reset", 5, ErrorCode.REFUSED_STREAM, True),
         ("goaway", 3, ErrorCode.NO_ERROR),
     ]
     assert not side.connection.can_open
     assert side.connection.exhausted
-    assert side.told(head(5, ANSWER, end=True), head(1, ANSWER, end=True)) == [
+    assert side.events(head(5, ANSWER, end=True), head(1, ANSWER, end=True)) == [
         ("headers", 1, [(b":status", b"200"), (b"content-type", b"application/grpc")], True)
     ]
     assert side.connection.active == 1
-    assert side.told(frames.goaway(1, ErrorCode.NO_ERROR))[0] == ("reset", 3, ErrorCode.REFUSED_STREAM, True)
+    assert side.events(frames.goaway(1, ErrorCode.NO_ERROR))[0] == ("reset", 3, ErrorCode.REFUSED_STREAM, True)
 
 
 def test_a_handler_may_end_the_other_streams_on_hearing_of_one() -> None:
@@ -129,13 +129,13 @@ def test_a_handler_may_end_the_other_streams_on_hearing_of_one() -> None:
         side.connection.reset(5, ErrorCode.CANCEL)
 
     side.handler.on_reset = end_the_others  # type: ignore[method-assign]
-    assert side.told(frames.goaway(0, 0)) == [("reset", 1), ("goaway", 0, 0)]
+    assert side.events(frames.goaway(0, 0)) == [("reset", 1), ("goaway", 0, 0)]
 
 
 def test_a_clients_goaway_leaves_its_streams_alone() -> None:
     side = server()
     side.give(head(1, end=True))
-    assert side.told(frames.goaway(0, ErrorCode.NO_ERROR)) == [("goaway", 0, ErrorCode.NO_ERROR)]
+    assert side.events(frames.goaway(0, ErrorCode.NO_ERROR)) == [("goaway", 0, ErrorCode.NO_ERROR)]
     assert side.connection.active == 1
 
 
@@ -144,10 +144,10 @@ def test_our_goaway_has_two_phases() -> None:
     side.give(head(1, end=True))
     side.connection.goaway(final=False)
     assert side.out() == [Frame(frames.GOAWAY, 0, 0, b"\x7f\xff\xff\xff" + bytes(4))]
-    assert side.told(head(3, end=True))[0][:2] == ("headers", 3)
+    assert side.events(head(3, end=True))[0][:2] == ("headers", 3)
     side.connection.goaway(final=True)
     assert side.out() == [Frame(frames.GOAWAY, 0, 0, b"\x00\x00\x00\x03" + bytes(4))]
-    assert side.told(head(5), data(5, b"ignored"), head(7, end=True)) == []
+    assert side.events(head(5), data(5, b"ignored"), head(7, end=True)) == []
     assert side.out() == []
     side.connection.headers(1, ANSWER, True)
     side.connection.headers(3, ANSWER, True)
@@ -209,7 +209,7 @@ def test_the_same_at_a_pace_is_no_flood(name: str) -> None:
 
 def test_a_flood_of_empty_data() -> None:
     side = server()
-    assert side.told(head(1), data(1, b"") * (FLOOD_BURST + 2))[1:] == []
+    assert side.events(head(1), data(1, b"") * (FLOOD_BURST + 2))[1:] == []
     assert side.connection.reason.startswith("ENHANCE_YOUR_CALM")
 
 

@@ -37,9 +37,9 @@ METHOD, SCHEME, PATH = encode(b":method", b"POST"), encode(b":scheme", b"http"),
 )
 def test_a_malformed_request_is_reset_and_not_told(block: bytes) -> None:
     side = server()
-    assert side.told(head(1, block), data(1, b"ignored", end=True)) == []
+    assert side.events(head(1, block), data(1, b"ignored", end=True)) == []
     assert side.out() == [rst(1, ErrorCode.PROTOCOL_ERROR)]
-    assert side.told(head(3, end=True)) == [("headers", 3, FIELDS, True)]
+    assert side.events(head(3, end=True)) == [("headers", 3, FIELDS, True)]
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_a_malformed_answer_is_reset_and_told(block: bytes) -> None:
     side = client()
     side.connection.open(REQUEST, True)
     side.out()
-    assert side.told(head(1, block)) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(head(1, block)) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
     assert side.out() == [rst(1, ErrorCode.PROTOCOL_ERROR)]
 
 
 def test_an_answers_data_before_its_head_is_malformed() -> None:
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(data(1, b"answer")) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(data(1, b"answer")) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_answers_data_before_its_head_is_malformed() -> None:
 )
 def test_malformed_trailers(block: bytes, end: bool) -> None:
     side = server()
-    assert side.told(head(1), head(1, block, end=end))[1:] == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(head(1), head(1, block, end=end))[1:] == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
 
 
 @pytest.mark.parametrize(
@@ -88,43 +88,43 @@ def test_malformed_trailers(block: bytes, end: bool) -> None:
 def test_a_content_length_that_is_not_the_datas_is_malformed(length: int, parts: list[bytes]) -> None:
     block = encode(b"content-length", b"%d" % length)
     side = server()
-    assert side.told(head(1, REQUEST + block), *parts)[-1] == ("reset", 1, ErrorCode.PROTOCOL_ERROR, False)
+    assert side.events(head(1, REQUEST + block), *parts)[-1] == ("reset", 1, ErrorCode.PROTOCOL_ERROR, False)
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(head(1, ANSWER + block), *parts)[-1] == ("reset", 1, ErrorCode.PROTOCOL_ERROR, False)
+    assert side.events(head(1, ANSWER + block), *parts)[-1] == ("reset", 1, ErrorCode.PROTOCOL_ERROR, False)
 
 
 def test_a_content_length_without_data_is_malformed() -> None:
     block = encode(b"content-length", b"5")
     side = server()
-    assert side.told(head(1, REQUEST + block, end=True)) == []
+    assert side.events(head(1, REQUEST + block, end=True)) == []
     assert side.out() == [rst(1, ErrorCode.PROTOCOL_ERROR)]
     side = client()
     side.connection.open(REQUEST, True)
-    assert side.told(head(1, ANSWER + block, end=True)) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(head(1, ANSWER + block, end=True)) == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
 
 
 def test_a_content_length_that_is_right() -> None:
     side = server()
     block = encode(b"content-length", b"7")
-    assert side.told(head(1, REQUEST + block), data(1, b"mess"), data(1, b"age", end=True))[-1][0] == "data"
-    assert side.told(head(3, REQUEST + encode(b"content-length", b"0"), end=True))[-1][0] == "headers"
+    assert side.events(head(1, REQUEST + block), data(1, b"mess"), data(1, b"age", end=True))[-1][0] == "data"
+    assert side.events(head(3, REQUEST + encode(b"content-length", b"0"), end=True))[-1][0] == "headers"
     assert side.out() == []
 
 
 def test_an_oversized_head_is_told_and_the_connection_survives() -> None:
     side = server(limits=Limits(max_head_bytes=1_000))
-    assert side.told(head(1, REQUEST + encode(b"x-big", b"v" * 1_000)), data(1, b"ignored")) == [("oversize", 1)]
+    assert side.events(head(1, REQUEST + encode(b"x-big", b"v" * 1_000)), data(1, b"ignored")) == [("oversize", 1)]
     side.connection.headers(1, ANSWER, True)
     assert side.out()[1:] == [rst(1, ErrorCode.NO_ERROR)]
-    assert side.told(data(1, b"ignored", end=True), head(3, end=True)) == [("headers", 3, FIELDS, True)]
+    assert side.events(data(1, b"ignored", end=True), head(3, end=True)) == [("headers", 3, FIELDS, True)]
 
 
 def test_of_an_oversized_request_nothing_more_is_told() -> None:
     side = server(limits=Limits(max_head_bytes=1_000))
     big = REQUEST + encode(b"x-big", b"v" * 1_000)
-    side.told(head(1, big), head(3, big), head(5, big))
-    assert side.told(data(1, b"x", end=True), head(3, TRAILERS, end=True), frames.rst_stream(5, 8)) == []
+    side.events(head(1, big), head(3, big), head(5, big))
+    assert side.events(data(1, b"x", end=True), head(3, TRAILERS, end=True), frames.rst_stream(5, 8)) == []
     side.connection.headers(1, ANSWER, True)
     assert side.connection.active == 1
 
@@ -132,7 +132,7 @@ def test_of_an_oversized_request_nothing_more_is_told() -> None:
 def test_an_oversized_answer_is_reset() -> None:
     side = client(limits=Limits(max_head_bytes=1_000))
     side.connection.open(REQUEST, True)
-    assert side.told(head(1, ANSWER + encode(b"x-big", b"v" * 1_000))) == [
+    assert side.events(head(1, ANSWER + encode(b"x-big", b"v" * 1_000))) == [
         ("reset", 1, ErrorCode.PROTOCOL_ERROR, False)
     ]
     assert not side.connection.closed
@@ -171,7 +171,7 @@ def test_a_block_that_can_not_be_decoded_closes_the_connection() -> None:
 )
 def test_a_frame_where_it_may_not_stand_closes_the_connection(frame: bytes) -> None:
     side = server()
-    assert side.told(frame) == []
+    assert side.events(frame) == []
     assert side.connection.reason.startswith("PROTOCOL_ERROR")
     goaway = side.out()[-1]
     assert goaway.kind == frames.GOAWAY
@@ -198,8 +198,8 @@ def test_a_frame_of_the_wrong_size_closes_the_connection(frame: bytes) -> None:
 
 def test_nothing_is_received_after_a_connection_error() -> None:
     side = server()
-    assert side.told(head(1), head(2), head(3)) == [("headers", 1, FIELDS, False)]
-    assert side.told(head(5)) == []
+    assert side.events(head(1), head(2), head(3)) == [("headers", 1, FIELDS, False)]
+    assert side.events(head(5)) == []
     assert side.connection.active == 0
 
 
@@ -221,14 +221,18 @@ def test_an_answer_on_a_stream_that_was_not_opened_closes_the_connection() -> No
 
 def test_frames_on_streams_that_are_over() -> None:
     side = server()
-    side.told(head(1), frames.rst_stream(1, 8), head(3, end=True), head(5, end=True), head(7), frames.rst_stream(7, 8))
+    side.events(
+        head(1), frames.rst_stream(1, 8), head(3, end=True), head(5, end=True), head(7), frames.rst_stream(7, 8)
+    )
     side.connection.headers(3, ANSWER, True)
     side.out()
-    assert side.told(data(1, b"x")) == []  # after its own reset
+    assert side.events(data(1, b"x")) == []  # after its own reset
     assert side.out() == [rst(1, ErrorCode.STREAM_CLOSED)]
-    assert side.told(data(5, b"x")) == [("reset", 5, ErrorCode.STREAM_CLOSED, False)]  # after its end, still open here
+    assert side.events(data(5, b"x")) == [
+        ("reset", 5, ErrorCode.STREAM_CLOSED, False)
+    ]  # after its end, still open here
     assert side.out() == [rst(5, ErrorCode.STREAM_CLOSED)]
-    assert side.told(data(3, b"x"), data(3, b"x")) == []  # after both ends
+    assert side.events(data(3, b"x"), data(3, b"x")) == []  # after both ends
     assert side.out() == [rst(3, ErrorCode.STREAM_CLOSED)]
     side.give(head(7, TRAILERS, end=True))
     assert side.out() == [rst(7, ErrorCode.STREAM_CLOSED)]
@@ -238,7 +242,7 @@ def test_frames_on_streams_that_are_over() -> None:
 
 def test_headers_on_a_stream_that_has_ended_close_the_connection() -> None:
     side = server()
-    side.told(head(1, end=True))
+    side.events(head(1, end=True))
     side.connection.headers(1, ANSWER, True)
     side.give(head(1, end=True))
     assert side.connection.reason.startswith("STREAM_CLOSED")
@@ -256,6 +260,6 @@ def test_of_streams_that_are_over_only_so_much_is_remembered() -> None:
         side.give(head(stream_id, end=True))
         side.connection.headers(stream_id, ANSWER, True)
     assert len(side.connection._gone) + len(side.connection._gone_before) <= 4_000
-    assert side.told(data(1, b"x")) == []
+    assert side.events(data(1, b"x")) == []
     assert side.out()[-1] == rst(1, ErrorCode.STREAM_CLOSED)
     assert not side.connection.closed

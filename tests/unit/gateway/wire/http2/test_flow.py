@@ -21,11 +21,11 @@ def sizes(side: Side) -> list[tuple[int, int]]:
 
 def credits(side: Side) -> dict[int, int]:
     """What the WINDOW_UPDATEs that come out give to each stream; 0: the connection."""
-    given: dict[int, int] = {}
+    granted: dict[int, int] = {}
     for frame in side.out():
         if frame.kind == frames.WINDOW_UPDATE:
-            given[frame.stream_id] = given.get(frame.stream_id, 0) + int.from_bytes(frame.payload, "big")
-    return given
+            granted[frame.stream_id] = granted.get(frame.stream_id, 0) + int.from_bytes(frame.payload, "big")
+    return granted
 
 
 # What we send.
@@ -144,9 +144,9 @@ def test_the_handler_is_told_when_a_long_queue_is_short_again() -> None:
     side = client(settings=window(0)[9:])
     side.connection.open(REQUEST, False)
     side.connection.data(1, b"a" * (LOW_MARK + 10), False)
-    assert side.told(frames.window_update(1, 9)) == []
-    assert side.told(frames.window_update(1, 1)) == [("writable", 1)]
-    assert side.told(frames.window_update(1, 1)) == []
+    assert side.events(frames.window_update(1, 9)) == []
+    assert side.events(frames.window_update(1, 1)) == [("writable", 1)]
+    assert side.events(frames.window_update(1, 1)) == []
 
 
 def test_the_handler_may_send_on_hearing_that_the_queue_is_short() -> None:
@@ -164,7 +164,7 @@ def test_nothing_is_told_of_a_queue_that_was_never_long() -> None:
     side = client(settings=window(0)[9:])
     side.connection.open(REQUEST, False)
     side.connection.data(1, b"a" * 100, False)
-    assert side.told(frames.window_update(1, 1000)) == []
+    assert side.events(frames.window_update(1, 1000)) == []
 
 
 def test_what_is_queued_goes_with_its_stream() -> None:
@@ -181,7 +181,7 @@ def test_what_is_queued_goes_with_its_stream() -> None:
 
 def test_an_update_of_zero_is_an_error_of_its_level() -> None:
     side = server()
-    assert side.told(head(1), frames.window_update(1, 0))[1:] == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(head(1), frames.window_update(1, 0))[1:] == [("reset", 1, ErrorCode.PROTOCOL_ERROR, False)]
     side.give(frames.window_update(0, 0))
     assert side.connection.reason.startswith("PROTOCOL_ERROR")
 
@@ -189,8 +189,8 @@ def test_an_update_of_zero_is_an_error_of_its_level() -> None:
 def test_a_window_above_two_to_the_31_is_an_error_of_its_level() -> None:
     side = server()
     most = (1 << 31) - 1
-    assert side.told(head(1), frames.window_update(1, most - WINDOW))[1:] == []
-    assert side.told(frames.window_update(1, 1)) == [("reset", 1, ErrorCode.FLOW_CONTROL_ERROR, False)]
+    assert side.events(head(1), frames.window_update(1, most - WINDOW))[1:] == []
+    assert side.events(frames.window_update(1, 1)) == [("reset", 1, ErrorCode.FLOW_CONTROL_ERROR, False)]
     side.give(frames.window_update(0, most - WINDOW))
     assert not side.connection.closed
     side.give(frames.window_update(0, 1))
@@ -214,7 +214,12 @@ def fill(stream_id: int, size: int) -> list[bytes]:
 
 def test_data_beyond_a_streams_window_resets_it() -> None:
     side = server(limits=TIGHT, greedy=False)
-    assert side.told(head(1), *fill(1, WINDOW), data(1, b"x"))[-1] == ("reset", 1, ErrorCode.FLOW_CONTROL_ERROR, False)
+    assert side.events(head(1), *fill(1, WINDOW), data(1, b"x"))[-1] == (
+        "reset",
+        1,
+        ErrorCode.FLOW_CONTROL_ERROR,
+        False,
+    )
     assert not side.connection.closed
 
 
@@ -257,8 +262,8 @@ def test_a_reader_that_keeps_up_never_lets_the_peer_stop() -> None:
         size = min(10_000, *left.values())
         assert size > 0
         side.give(data(1, bytes(size)))
-        given = credits(side)
-        left = {level: left[level] - size + given.get(level, 0) for level in left}
+        granted = credits(side)
+        left = {level: left[level] - size + granted.get(level, 0) for level in left}
     assert not side.connection.closed
 
 
@@ -266,26 +271,26 @@ def test_padding_is_credited() -> None:
     side = server(limits=TIGHT)
     side.give(head(1))
     padded = frames.frame(frames.DATA, frames.PADDED, 1, b"\xff" + bytes(255))
-    given: dict[int, int] = {}
+    granted: dict[int, int] = {}
     for _ in range(2_000):
         side.give(padded, now=1e9)
         for level, credit in credits(side).items():
-            given[level] = given.get(level, 0) + credit
+            granted[level] = granted.get(level, 0) + credit
     assert not side.connection.closed
-    assert given[0] > 256 * 2_000 - 2 * WINDOW
-    assert given[1] > 256 * 2_000 - WINDOW
+    assert granted[0] > 256 * 2_000 - 2 * WINDOW
+    assert granted[1] > 256 * 2_000 - WINDOW
 
 
 def test_data_of_a_stream_that_was_reset_here_is_credited() -> None:
     side = server(limits=TIGHT, greedy=False)
-    given = 0
+    granted = 0
     for stream_id in range(1, 41, 2):
         side.give(head(stream_id), *fill(stream_id, 20_000))
         side.connection.reset(stream_id, ErrorCode.CANCEL)
         side.give(*fill(stream_id, 20_000))
-        given += credits(side).get(0, 0)
+        granted += credits(side).get(0, 0)
     assert not side.connection.closed
-    assert 20 * 40_000 - WINDOW < given <= 20 * 40_000
+    assert 20 * 40_000 - WINDOW < granted <= 20 * 40_000
 
 
 def test_what_was_unconsumed_of_a_stream_that_the_peer_reset_is_credited() -> None:
@@ -300,14 +305,14 @@ def test_data_of_a_refused_stream_and_of_an_oversized_request_is_credited() -> N
     side = server(limits=Limits(150, 1, WINDOW, 2 * WINDOW))
     side.give(head(1))
     assert side.handler.take() == [("oversize", 1)]
-    given = {0: 0, 1: 0}
+    granted = {0: 0, 1: 0}
     for stream_id in range(3, 43, 2):
         side.give(*fill(1, 20_000), head(stream_id), *fill(stream_id, 20_000))
         update = credits(side)
-        given = {level: given[level] + update.get(level, 0) for level in given}
+        granted = {level: granted[level] + update.get(level, 0) for level in granted}
     assert not side.connection.closed
-    assert 20 * 40_000 - WINDOW < given[0] <= 20 * 40_000
-    assert 20 * 20_000 - WINDOW < given[1] <= 20 * 20_000
+    assert 20 * 40_000 - WINDOW < granted[0] <= 20 * 40_000
+    assert 20 * 20_000 - WINDOW < granted[1] <= 20 * 20_000
 
 
 def test_a_stream_that_has_ended_still_holds_what_is_not_consumed() -> None:
