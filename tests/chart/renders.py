@@ -31,8 +31,8 @@ def helm(*arguments: str | Path) -> str:
 
 def render(*arguments: str | Path) -> list[Object]:
     """The objects that `helm template` makes, the test's pod included."""
-    told = helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *arguments)
-    return [one for one in YAML(typ="safe").load_all(told) if one]
+    manifests = helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *arguments)
+    return [one for one in YAML(typ="safe").load_all(manifests) if one]
 
 
 def named(objects: list[Object], kind: str, name: str) -> Object:

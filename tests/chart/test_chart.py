@@ -139,7 +139,7 @@ def test_the_longest_names_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("gatewy.replicas=3", "gatewy"),
         ("gateway.replica=3", "replica"),
@@ -153,8 +153,8 @@ def test_the_longest_names_fit() -> None:
         ("watchNamespace=Vision", "watchNamespace"),
     ],
 )
-def test_wrong_values_are_refused(setting: str, told: str) -> None:
-    with pytest.raises(HelmFailed, match=told):
+def test_wrong_values_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(HelmFailed, match=message):
         render("--set", setting)
 
 

@@ -140,7 +140,7 @@ class Bad(NamedTuple):
     path: str
     """Of the field that is changed: versions/0/name."""
     value: object
-    told: tuple[str, ...]
+    words: tuple[str, ...]
     """What the refusal has to say, among it the field's name."""
     name: str = "bad"
 

@@ -16,7 +16,7 @@ from protos.methods import Method
 Image = list[float]
 
 
-class Dialect(NamedTuple):
+class PredictApi(NamedTuple):
     """How an API is asked for the digit of one image; `metadata` names the deployment over gRPC."""
 
     path: str
@@ -31,14 +31,14 @@ class Dialect(NamedTuple):
 class Predictions:
     """A client of one gateway."""
 
-    def __init__(self, address: str, dialect: Dialect) -> None:
-        self._dialect = dialect
+    def __init__(self, address: str, api: PredictApi) -> None:
+        self._api = api
         self._rest = httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=30)
         self._channel = grpc.insecure_channel(address)
         self._call: grpc.UnaryUnaryMultiCallable[Any, Any] = self._channel.unary_unary(
-            dialect.method.path,
+            api.method.path,
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=dialect.method.response.FromString,
+            response_deserializer=api.method.response.FromString,
         )
 
     def __enter__(self) -> Predictions:
@@ -51,15 +51,15 @@ class Predictions:
     def rest(self, image: Image, version: str | None = None) -> tuple[str, int]:
         """The version that answered, and the digit that it saw."""
         pin = {"x-turnout-version": version} if version else {}
-        answer = self._rest.post(self._dialect.path, json=self._dialect.body(image), headers=pin)
+        answer = self._rest.post(self._api.path, json=self._api.body(image), headers=pin)
         assert answer.status_code == 200, answer.text
-        return answer.headers["x-turnout-version"], self._dialect.digit(answer.json())
+        return answer.headers["x-turnout-version"], self._api.digit(answer.json())
 
     def grpc(self, image: Image, version: str | None = None) -> tuple[str, int]:
-        metadata = (*self._dialect.metadata.items(), *([("x-turnout-version", version)] if version else []))
-        answer, call = self._call.with_call(self._dialect.message(image), timeout=30, metadata=metadata)
+        metadata = (*self._api.metadata.items(), *([("x-turnout-version", version)] if version else []))
+        answer, call = self._call.with_call(self._api.message(image), timeout=30, metadata=metadata)
         head = {str(key): str(value) for key, value in call.initial_metadata()}
-        return head["x-turnout-version"], self._dialect.digit_of(answer)
+        return head["x-turnout-version"], self._api.digit_of(answer)
 
     def check(self, images: Sequence[Image], shown: Sequence[int], weight: float) -> None:
         """Each version sees its digits, the same over both protocols, and the canary, v2, gets its share."""

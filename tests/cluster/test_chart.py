@@ -46,11 +46,11 @@ def _exists(cluster: Cluster, namespace: str) -> bool:
 def test_the_api_server_accepts_each_render(with_monitoring: Cluster, values: Path) -> None:
     """By its own schemas and checks, with no field that it doesn't know."""
     objects = render("--values", values)
-    told = with_monitoring.kubectl(
+    output = with_monitoring.kubectl(
         *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename", "-"),
         input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
     )
-    assert len(told.splitlines()) == len(objects)
+    assert len(output.splitlines()) == len(objects)
 
 
 def test_a_field_that_it_does_not_know_is_refused(with_monitoring: Cluster) -> None:
@@ -70,14 +70,14 @@ Rights = set[tuple[str, str, str]]
 
 def rights(cluster: Cluster, account: str, namespace: str) -> Rights:
     """Of a service account, in `namespace`."""
-    told = cluster.kubectl(
+    output = cluster.kubectl(
         *("auth", "can-i", "--list", "--no-headers", "--namespace", namespace),
         f"--as=system:serviceaccount:{account}",
     )
     # Resources, non-resource URLs, names, verbs.
     row = re.compile(r"^(\S*)\s+\[(.*?)\]\s+\[(.*?)\]\s+\[(.*?)\]$")
-    found = [match for line in told.splitlines() if (match := row.match(line.strip() if line[:1] != " " else line))]
-    assert found, told
+    found = [match for line in output.splitlines() if (match := row.match(line.strip() if line[:1] != " " else line))]
+    assert found, output
     return {(match[1] or match[2], match[3], " ".join(sorted(match[4].split()))) for match in found}
 
 
@@ -121,8 +121,8 @@ def test_each_account_may_do_what_it_needs(installed: Installed) -> None:
 
 
 def test_the_chart_s_own_test_passes(installed: Installed) -> None:
-    told = installed.cluster.helm("test", RELEASE, "--namespace", SYSTEM, "--timeout", "60s")
-    assert re.search(r"Phase:\s+Succeeded", told), told
+    output = installed.cluster.helm("test", RELEASE, "--namespace", SYSTEM, "--timeout", "60s")
+    assert re.search(r"Phase:\s+Succeeded", output), output
 
 
 def test_an_upgrade_changes_what_runs(installed: Installed) -> None:

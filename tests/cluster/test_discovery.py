@@ -25,15 +25,15 @@ PREDICT = "/v1/models/m:predict"
 PORT = 8501
 
 
-def model(name: str, said: str) -> Script:
-    """A server of the model `name` that answers `said`."""
+def model(name: str, body: str) -> Script:
+    """A server of the model `name` that answers `body`."""
 
     async def script(peer: Peer) -> None:
         while (request := await peer.request()) is not None:
             if b"wait" in request.body:
                 await peer.server.gate.wait()
             known = request.line.split()[1].startswith(f"/v1/models/{name}".encode())
-            await peer.send(answer(said.encode()) if known else answer(b"{}", "404 Not Found"))
+            await peer.send(answer(body.encode()) if known else answer(b"{}", "404 Not Found"))
 
     return script
 
@@ -119,18 +119,18 @@ def piece(name: str, service: str, *hosts: str, leaving: tuple[str, ...] = ()) -
     }
 
 
-def said(gateway: GatewayProcess, body: bytes = b"{}") -> str:
+def predicted(gateway: GatewayProcess, body: bytes = b"{}") -> str:
     with httpx.Client(trust_env=False) as http:
         return http.post(f"http://{gateway.address[0]}:{gateway.address[1]}{PREDICT}", content=body).text
 
 
 def says(gateway: GatewayProcess, text: str) -> Callable[[], bool]:
-    return lambda: said(gateway) == text
+    return lambda: predicted(gateway) == text
 
 
 def readiness(gateway: GatewayProcess) -> tuple[int, str]:
-    told = gateway.admin.get("/readyz")
-    return told.status_code, told.text
+    response = gateway.admin.get("/readyz")
+    return response.status_code, response.text
 
 
 def connected(gateway: GatewayProcess) -> float:
@@ -146,7 +146,7 @@ def test_it_follows_what_changes(space: Space) -> None:
     first = space.server("10.96.250.1", model("m", "first"))
     second = space.server("10.96.250.2", model("m", "second"))
     space.apply(deployment("m"), piece("s-1", "m-v1", "10.96.250.1"))
-    assert "unknown" in said(gateway) or "no deployment" in said(gateway)
+    assert "unknown" in predicted(gateway) or "no deployment" in predicted(gateway)
     space.route("m")
     eventually(says(gateway, "first"))
 
@@ -156,7 +156,7 @@ def test_it_follows_what_changes(space: Space) -> None:
     space.apply(piece("s-1", "m-v1", "10.96.250.2", leaving=("10.96.250.1",)))
     eventually(says(gateway, "second"))
     before = len(first.requests)
-    assert {said(gateway) for _ in range(50)} == {"second"}
+    assert {predicted(gateway) for _ in range(50)} == {"second"}
     assert len(first.requests) == before
     first.open_gate()
     assert waiting.answer().body == b"first"
@@ -164,7 +164,7 @@ def test_it_follows_what_changes(space: Space) -> None:
     space.apply(piece("s-1", "m-v1", leaving=("10.96.250.1",)))
     eventually(says(gateway, "first"))
     space.apply(piece("s-1", "m-v1", "10.96.250.1"), piece("s-2", "m-v1", "10.96.250.2"))
-    eventually(lambda: {said(gateway) for _ in range(50)} == {"first", "second"})
+    eventually(lambda: {predicted(gateway) for _ in range(50)} == {"first", "second"})
 
     space.apply(deployment("bad"))
     space.route("m", epoch=1)
@@ -173,13 +173,13 @@ def test_it_follows_what_changes(space: Space) -> None:
     status, text = readiness(gateway)
     assert status == 200
     assert f"{space.name}/bad: status.route: Value error, {space.name}/bad: stable is 'v9'" in text
-    assert said(gateway) in ("first", "second")
+    assert predicted(gateway) in ("first", "second")
     space.route("bad")
     eventually(lambda: readiness(gateway) == (200, "ok\n"))
     assert gateway.total("turnout_table_rejected_total") == 1
 
     space.cluster.kubectl("delete", "modeldeployment", "m", "--namespace", space.name)
-    eventually(lambda: "no deployment" in said(gateway))
+    eventually(lambda: "no deployment" in predicted(gateway))
     assert len(second.requests) > 0
 
 
@@ -200,7 +200,7 @@ def test_without_the_api_server_it_goes_on_also_over_a_restart(space: Space) -> 
     reused = space.server("10.96.250.4", model("m", "reused"))
     space.apply(deployment("m"), piece("s-1", "m-v1", "10.96.250.3", "10.96.250.4"))
     space.route("m")
-    eventually(lambda: {said(gateway) for _ in range(50)} == {"own", "reused"})
+    eventually(lambda: {predicted(gateway) for _ in range(50)} == {"own", "reused"})
     saved = space.folder / "routes.kubernetes.json"
     eventually(lambda: saved.exists() and "10.96.250.4" in saved.read_text())
 
@@ -211,7 +211,7 @@ def test_without_the_api_server_it_goes_on_also_over_a_restart(space: Space) -> 
         assert status == 200
         assert text.startswith("ok, by the last good route table (https://10.244.0.1:6443: /apis/")
         assert gateway.total("turnout_discovery_silence_seconds") > 0
-        assert {said(gateway) for _ in range(50)} == {"own", "reused"}
+        assert {predicted(gateway) for _ in range(50)} == {"own", "reused"}
 
         gateway.term()
         assert gateway.process.wait(60) == 0
@@ -220,7 +220,7 @@ def test_without_the_api_server_it_goes_on_also_over_a_restart(space: Space) -> 
         gateway = space.gateway().ready()
         assert readiness(gateway)[1].startswith("ok, by the last good route table")
         assert connected(gateway) == 0
-        assert {said(gateway) for _ in range(50)} == {"own"}
+        assert {predicted(gateway) for _ in range(50)} == {"own"}
         assert "10.96.250.4:8501" in gateway.log.read_text()
 
         (space.folder / "new").mkdir()
@@ -232,14 +232,14 @@ def test_without_the_api_server_it_goes_on_also_over_a_restart(space: Space) -> 
             namespace=space.name,
         )
         space.gateways.append(without)
-        status, text = eventually(lambda: readiness(without), lambda told: "/apis/" in told[1])
+        status, text = eventually(lambda: readiness(without), lambda state: "/apis/" in state[1])
         assert status == 503
         assert text.startswith("there is no route table yet (https://10.244.0.1:6443: /apis/")
     finally:
         cluster.start_api_server()
 
     for one in (gateway, without):
-        eventually(partial(readiness, one), lambda told: told == (200, "ok\n"))
+        eventually(partial(readiness, one), lambda state: state == (200, "ok\n"))
         assert connected(one) == 1
     space.server("10.96.250.5", model("m", "new"))
     space.apply(piece("s-1", "m-v1", "10.96.250.5"))

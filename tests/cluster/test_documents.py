@@ -65,27 +65,27 @@ def refusal(cluster: Cluster, resource: dict[str, Any], *options: str) -> str:
     return str(raised.value)
 
 
-def told(bad: Bad) -> str:
-    return f"{bad.path}-{'-'.join(bad.told)}"
+def case_name(bad: Bad) -> str:
+    return f"{bad.path}-{'-'.join(bad.words)}"
 
 
-@pytest.mark.parametrize("bad", REFUSED, ids=told)
+@pytest.mark.parametrize("bad", REFUSED, ids=case_name)
 def test_a_bad_document_is_refused(bad: Bad, defined: Cluster) -> None:
-    said = refusal(defined, bad.document(), "--dry-run=server")
-    assert [word for word in bad.told if word not in said] == [], said
+    message = refusal(defined, bad.document(), "--dry-run=server")
+    assert [word for word in bad.words if word not in message] == [], message
 
 
-@pytest.mark.parametrize("bad", ANSWERED, ids=told)
+@pytest.mark.parametrize("bad", ANSWERED, ids=case_name)
 def test_what_only_the_operator_can_see_is_taken(bad: Bad, defined: Cluster) -> None:
     apply(defined, bad.document(), "--dry-run=server")
 
 
-@pytest.mark.parametrize("bad", FIXED, ids=told)
+@pytest.mark.parametrize("bad", FIXED, ids=case_name)
 def test_a_forbidden_change_is_refused(bad: Bad, defined: Cluster, made: list[str]) -> None:
     made.append("fixed")
     apply(defined, document("fixed", bad.spec))
-    said = refusal(defined, bad._replace(name="fixed").document())
-    assert [word for word in bad.told if word not in said] == [], said
+    message = refusal(defined, bad._replace(name="fixed").document())
+    assert [word for word in bad.words if word not in message] == [], message
 
 
 def test_changes_are_taken(defined: Cluster, made: list[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from protos import methods, oip_pb2
 from tests.cluster.installed import EXAMPLES, Installed, images
-from tests.cluster.predictions import Dialect, Image, Predictions
+from tests.cluster.predictions import Image, PredictApi, Predictions
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -20,7 +20,7 @@ def message(image: Image) -> oip_pb2.ModelInferRequest:
     return request
 
 
-OIP = Dialect(
+OIP = PredictApi(
     path=f"/v2/models/{NAME}/infer",
     body=lambda image: {"inputs": [{"name": "images", "shape": [1, len(image)], "datatype": "FP32", "data": image}]},
     digit=lambda answer: int(answer["outputs"][0]["data"][0]),

@@ -82,8 +82,8 @@ def deployment(name: str, replicas: int, container: dict[str, Any]) -> dict[str,
 def service(cluster: Cluster, space: str, name: str) -> tuple[str, int]:
     """Make one for the deployment of this name; its address."""
     cluster.kubectl("expose", "deployment", name, "--namespace", space, "--port=80", "--target-port=8080")
-    told = cluster.kubectl("get", "service", name, "--namespace", space, "--output=jsonpath={.spec.clusterIP}")
-    return told, 80
+    cluster_ip = cluster.kubectl("get", "service", name, "--namespace", space, "--output=jsonpath={.spec.clusterIP}")
+    return cluster_ip, 80
 
 
 def who(address: tuple[str, int]) -> str | None:
@@ -104,8 +104,8 @@ def refused(address: tuple[str, int]) -> bool:
 
 
 def test_versions(cluster: Cluster) -> None:
-    told = json.loads(cluster.kubectl("version", "--output=json"))
-    assert told["serverVersion"]["gitVersion"] == told["clientVersion"]["gitVersion"] == build.version()
+    versions = json.loads(cluster.kubectl("version", "--output=json"))
+    assert versions["serverVersion"]["gitVersion"] == versions["clientVersion"]["gitVersion"] == build.version()
     assert client.VersionApi(cluster.api()).get_code().git_version == build.version()
     assert cluster.helm("version", "--short").strip() == "v4.2"
 
@@ -147,12 +147,12 @@ def test_a_connection_stays_when_its_pod_is_ready_no_more(cluster: Cluster, spac
     apply(cluster, space, deployment("web", 1, WEB))
     address = service(cluster, space, "web")
     pod = until(lambda: who(address), "it answers")
-    with socket.create_connection(address, timeout=30) as kept:
+    with socket.create_connection(address, timeout=30) as connection:
         httpx.get(f"http://{address[0]}:{address[1]}/broken", trust_env=False)
         until(lambda: refused(address), "new connections are refused")
-        kept.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        kept.shutdown(socket.SHUT_WR)
-        with kept.makefile() as answer:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile() as answer:
             assert str(pod) in answer.read()
 
 

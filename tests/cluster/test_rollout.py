@@ -138,8 +138,8 @@ def test_a_good_version_goes_to_all_traffic_by_itself_whatever_happens_meanwhile
     record = found["rollouts"][-1]
     assert (record["outcome"], record["number"], found["stable"]) == ("promoted", 1, "v2")
     assert found.get("canary") is None
-    told = {event["reason"] for event in serving.list("events") if "v2" in event["message"]}
-    assert {"RolloutBegun", "StepBegun", "Promoting", "Promoted", "Baked"} <= told
+    reasons = {event["reason"] for event in serving.list("events") if "v2" in event["message"]}
+    assert {"RolloutBegun", "StepBegun", "Promoting", "Promoted", "Baked"} <= reasons
     began, ended = (datetime.fromisoformat(record[word]) for word in ("began", "ended"))
     print(
         f"promoted after {(ended - began).total_seconds():.0f} s; {load.answered['v2']} of {load.sent} answers were its"

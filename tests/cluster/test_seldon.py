@@ -13,7 +13,7 @@ import pytest
 from deployer.kubernetes.objects.names import selector, version_name
 from protos import methods, seldon_pb2
 from tests.cluster.installed import Installed, images
-from tests.cluster.predictions import Dialect, Image, Predictions
+from tests.cluster.predictions import Image, PredictApi, Predictions
 from tests.fakes.needs import lacking
 from tests.fakes.turnout import until
 
@@ -32,7 +32,7 @@ def best(scores: list[float]) -> int:
     return max(range(len(scores)), key=scores.__getitem__)
 
 
-SELDON = Dialect(
+SELDON = PredictApi(
     path=f"/seldon/default/{NAME}/api/v1.0/predictions",
     body=lambda image: {"data": {"ndarray": [image]}},
     digit=lambda answer: best(answer["data"]["ndarray"][0]),

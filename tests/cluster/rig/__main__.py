@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.cluster.rig import build
 from tests.cluster.rig.cluster import Cluster
 
-TOLD = """\
+GREETING = """\
 A cluster of two nodes is ready after {seconds:.0f} s; its files and logs are in {folder}. In another terminal:
 
   export KUBECONFIG={kubeconfig}
@@ -30,7 +30,7 @@ def main() -> None:
         print("Starting a cluster; where its programs were never built, that takes some 10 minutes.", flush=True)
         cluster = Cluster.start(Path(folder))
         try:
-            told = TOLD.format(
+            greeting = GREETING.format(
                 seconds=time.monotonic() - began,
                 folder=cluster.folder,
                 kubeconfig=cluster.host_kubeconfig,
@@ -38,7 +38,7 @@ def main() -> None:
                 helm=build.helm(),
                 netns=cluster.netns.name,
             )
-            print(told, flush=True)
+            print(greeting, flush=True)
             signal.pause()
         finally:
             cluster.stop()

@@ -54,12 +54,12 @@ def helm() -> Path:
 
 def _control_plane(folder: Path) -> None:
     major, minor, _ = version().removeprefix("v").split(".")
-    told = {"gitVersion": version(), "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    version_info = {"gitVersion": version(), "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     # Without these, clients are told v0.0.0.
     flags = " ".join(
         f"-X {package}.{name}={value}"
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-        for name, value in told.items()
+        for name, value in version_info.items()
     )
     build = (tools.go(), "build", "-C", str(SOURCE), "-mod=readonly")
     _run((*build, "-o", str(folder / "etcd"), "go.etcd.io/etcd/server/v3"), _ENVIRONMENT)

@@ -16,8 +16,8 @@ class Handler(BaseHTTPRequestHandler):
         global broken
         if self.path == "/broken":
             broken = True
-        told = {"pod": os.environ.get("HOSTNAME"), "tag": os.environ.get("TAG"), "arguments": sys.argv[1:]}
-        body = json.dumps(told).encode()
+        answer = {"pod": os.environ.get("HOSTNAME"), "tag": os.environ.get("TAG"), "arguments": sys.argv[1:]}
+        body = json.dumps(answer).encode()
         self.send_response(503 if broken and self.path == "/health" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -129,10 +129,10 @@ class Usage:
 def _processes() -> dict[Process, Counted]:
     found = {}
     for process in psutil.process_iter(("pid", "ppid", "create_time", "cpu_times", "memory_info")):
-        told = process.info
-        if told["cpu_times"] is not None and told["memory_info"] is not None:
-            seconds = told["cpu_times"].user + told["cpu_times"].system
-            found[told["pid"], told["create_time"]] = Counted(told["ppid"], seconds, told["memory_info"].rss)
+        info = process.info
+        if info["cpu_times"] is not None and info["memory_info"] is not None:
+            seconds = info["cpu_times"].user + info["cpu_times"].system
+            found[info["pid"], info["create_time"]] = Counted(info["ppid"], seconds, info["memory_info"].rss)
     return found
 
 
@@ -170,13 +170,13 @@ class MetricsApi:
 
     async def _resources(self, request: Request) -> JSONResponse:
         pods = {"name": "pods", "singularName": "", "namespaced": True, "kind": "PodMetrics", "verbs": ["get", "list"]}
-        told = {
+        resources = {
             "kind": "APIResourceList",
             "apiVersion": "v1",
             "groupVersion": f"{GROUP}/{VERSION}",
             "resources": [pods],
         }
-        return JSONResponse(told)
+        return JSONResponse(resources)
 
     async def _list(self, request: Request) -> JSONResponse:
         """Which pods a selector means, the API server itself is asked."""
@@ -184,8 +184,8 @@ class MetricsApi:
         selectors = {key: request.query_params.get(key, "") for key in ("labelSelector", "fieldSelector")}
         found = (await self._api.get(f"/api/v1{inside}/pods", **selectors))["items"]
         items = [self._metrics(pod) for pod in found if self._usage.pods.get(pod["metadata"]["uid"])]
-        told = {"kind": "PodMetricsList", "apiVersion": f"{GROUP}/{VERSION}", "metadata": {}, "items": items}
-        return JSONResponse(told)
+        pod_metrics = {"kind": "PodMetricsList", "apiVersion": f"{GROUP}/{VERSION}", "metadata": {}, "items": items}
+        return JSONResponse(pod_metrics)
 
     async def _one(self, request: Request) -> JSONResponse:
         path = "/api/v1/namespaces/{namespace}/pods/{name}".format(**request.path_params)

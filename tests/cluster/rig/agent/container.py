@@ -138,7 +138,7 @@ class Container:
                 mounts = [hosts, *self._around.volumes.mounts(self.spec)]
                 scratch = self._around.folder / "scratch" / self.name
                 scratch.mkdir(parents=True, exist_ok=True)
-                told = specification(self._around.pod, self.spec, image, env, mounts, scratch)
+                launch_spec = specification(self._around.pod, self.spec, image, env, mounts, scratch)
             except images.ImageNotFound as error:
                 self._wait("ErrImagePull", str(error))
                 self._around.event("Warning", "Failed", f"Failed to pull image: {error}")
@@ -156,7 +156,7 @@ class Container:
         self._id = f"rig://{os.urandom(16).hex()}"
         self._began = timestamp()
         try:
-            return await Process.start(self._around.network, self._around.logs / self._log, told)
+            return await Process.start(self._around.network, self._around.logs / self._log, launch_spec)
         except SandboxFailed as error:
             self._terminated(128, "StartError", str(error))
             return None

@@ -21,16 +21,16 @@ class Events:
         self._about = {"apiVersion": "v1", "kind": "Pod", "uid": metadata["uid"]}
         self._about |= {key: metadata[key] for key in ("namespace", "name")}
         self._source = {"component": "kubelet", "host": pod["spec"]["nodeName"]}
-        self._told: dict[tuple[str, str], int] = {}
+        self._counts: dict[tuple[str, str], int] = {}
 
     def add(self, kind: str, reason: str, message: str) -> None:
-        count = self._told[reason, message] = self._told.get((reason, message), 0) + 1
+        count = self._counts[reason, message] = self._counts.get((reason, message), 0) + 1
         if count & (count - 1):
             return  # ever more seldom
         spawn(self._send(kind, reason, message, count), f"event of {self._name}")
 
     async def _send(self, kind: str, reason: str, message: str, count: int) -> None:
-        name = f"{self._name}.{self._about['uid'][:8]}.{list(self._told).index((reason, message))}"
+        name = f"{self._name}.{self._about['uid'][:8]}.{list(self._counts).index((reason, message))}"
         now = timestamp()
         event = {"type": kind, "reason": reason, "message": message, "count": count, "lastTimestamp": now}
         event |= {"involvedObject": self._about, "source": self._source}

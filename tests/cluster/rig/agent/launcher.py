@@ -26,9 +26,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
-    report, told = int(sys.argv[1]), json.loads(sys.argv[2])
+    report, specification = int(sys.argv[1]), json.loads(sys.argv[2])
     _end_with_parent()
-    network = os.open(told["network"], os.O_RDONLY)
+    network = os.open(specification["network"], os.O_RDONLY)
     if _libc.setns(network, _NEW_NETWORK) or _libc.unshare(_NEW_MOUNTS | _NEW_NAME | _NEW_PROCESSES):
         sys.exit(f"{_failed('the namespaces')}")
     if child := os.fork():
@@ -39,17 +39,17 @@ def main() -> None:
     os.set_inheritable(report, False)
     pid = os.readlink("/proc/self")  # of this machine's /proc: our own is mounted below
     try:
-        _make_root(told)
-        os.chdir(told["folder"])
-        _become(told)
-        program = shutil.which(told["argv"][0], path=told["env"].get("PATH", os.defpath))
+        _make_root(specification)
+        os.chdir(specification["folder"])
+        _become(specification)
+        program = shutil.which(specification["argv"][0], path=specification["env"].get("PATH", os.defpath))
         if program is None:
-            raise OSError(f"exec: {told['argv'][0]!r}: there is no such executable file")
+            raise OSError(f"exec: {specification['argv'][0]!r}: there is no such executable file")
     except OSError as error:
         os.write(report, f"{error}".encode())
         sys.exit(128)
     os.write(report, f"{pid}\n".encode())
-    os.execve(program, told["argv"], told["env"])
+    os.execve(program, specification["argv"], specification["env"])
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int = 0, options: str | None = None) -> None:
@@ -58,9 +58,9 @@ def mount(source: str | None, target: str, kind: str | None, flags: int = 0, opt
         raise _failed(f"mount {source} at {target}")
 
 
-def _make_root(told: dict[str, Any]) -> None:
+def _make_root(specification: dict[str, Any]) -> None:
     """This machine's root with a layer over it that ends with the container, and what is to be mounted in it."""
-    scratch = told["scratch"]
+    scratch = specification["scratch"]
     mount(None, "/", None, PRIVATE | RECURSIVE)
     mount("tmpfs", scratch, "tmpfs")
     upper, work, root = (f"{scratch}/{name}" for name in ("upper", "work", "root"))
@@ -77,13 +77,13 @@ def _make_root(told: dict[str, Any]) -> None:
     for folder in ("/dev", "/sys"):
         mount(_OLD + folder, folder, None, BIND | RECURSIVE)
     mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777")
-    for path in told["needed"]:
+    for path in specification["needed"]:
         _bring(path)
-    for path, text in told["files"].items():
+    for path, text in specification["files"].items():
         _write(path, text, 0o644)
-    for path, text in told["scripts"].items():
+    for path, text in specification["scripts"].items():
         _write(path, text, 0o755)
-    for source, path, read_only in told["mounts"]:
+    for source, path, read_only in specification["mounts"]:
         source = _OLD + source
         if os.path.isdir(source):
             os.makedirs(path, exist_ok=True)
@@ -92,15 +92,15 @@ def _make_root(told: dict[str, Any]) -> None:
         mount(source, path, None, BIND | RECURSIVE)
         if read_only:
             mount(None, path, None, REMOUNT | BIND | READ_ONLY)
-    for path in told["needed"]:  # what a volume would hide, such as a checkout in /tmp
-        if any(path.startswith(f"{hiding}/") for _, hiding, _ in told["mounts"]):
+    for path in specification["needed"]:  # what a volume would hide, such as a checkout in /tmp
+        if any(path.startswith(f"{hiding}/") for _, hiding, _ in specification["mounts"]):
             os.makedirs(path, exist_ok=True)
             mount(_OLD + path, path, None, BIND | RECURSIVE)
-    os.makedirs(told["folder"], exist_ok=True)
+    os.makedirs(specification["folder"], exist_ok=True)
     if _libc.umount2(_OLD.encode(), _DETACH):
         raise _failed(f"umount {_OLD}")
     os.rmdir(_OLD)
-    if told["readOnlyRoot"]:
+    if specification["readOnlyRoot"]:
         mount(None, "/", None, REMOUNT | BIND | READ_ONLY)
 
 
@@ -125,14 +125,14 @@ def _write(path: str, text: str, mode: int) -> None:
     os.chmod(path, mode)
 
 
-def _become(told: dict[str, Any]) -> None:
+def _become(specification: dict[str, Any]) -> None:
     """Take the container's name and user."""
-    socket.sethostname(told["hostname"])
-    os.setgroups(told["groups"])
-    os.setgid(told["gid"])
-    os.setuid(told["uid"])
+    socket.sethostname(specification["hostname"])
+    os.setgroups(specification["groups"])
+    os.setgid(specification["gid"])
+    os.setuid(specification["uid"])
     _end_with_parent()  # again: setuid has cleared it
-    if told["noNewPrivileges"]:
+    if specification["noNewPrivileges"]:
         _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 

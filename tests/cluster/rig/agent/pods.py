@@ -155,9 +155,9 @@ class Pod:
             one.name: {"pid": one.process.pid} for one in (*self._inits, *self._containers) if one.process is not None
         }
         metadata = self._pod["metadata"]
-        told = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": self._uid, "containers": running}
+        record = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": self._uid, "containers": running}
         partial = self._record.with_suffix(".partial")
-        partial.write_text(json.dumps(told))
+        partial.write_text(json.dumps(record))
         partial.rename(self._record)
         self._changed.set()
 

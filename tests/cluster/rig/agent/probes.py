@@ -53,9 +53,9 @@ async def act(action: Object, container: Object, address: str, process: Process)
     """
     match action:
         case {"exec": {"command": command}}:
-            code, said = await process.run(command)
+            code, output = await process.run(command)
             if code:
-                raise ActionFailed(f"{command[0]}: exit code {code}: {said[-300:]}")
+                raise ActionFailed(f"{command[0]}: exit code {code}: {output[-300:]}")
         case {"httpGet": wanted}:
             await _http(wanted, f"{wanted.get('host') or address}:{port(wanted['port'], container)}")
         case {"tcpSocket": wanted}:

@@ -61,9 +61,9 @@ async def _ip(commands: Sequence[str], *inside: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *inside, "/usr/bin/env", "ip", "-batch", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    _, said = await process.communicate("\n".join(commands).encode())
+    _, errors = await process.communicate("\n".join(commands).encode())
     if process.returncode:
-        raise SandboxFailed(f"ip: {said.decode().strip()}")
+        raise SandboxFailed(f"ip: {errors.decode().strip()}")
 
 
 class Process:
@@ -100,15 +100,15 @@ class Process:
             finally:
                 os.close(write)
             try:
-                said = await _line(answer)
-                if not said.endswith("\n"):
+                reply = await _line(answer)
+                if not reply.endswith("\n"):
                     code = await outer.wait()
-                    raise SandboxFailed(said or f"the container's launcher ended with exit code {code}")
+                    raise SandboxFailed(reply or f"the container's launcher ended with exit code {code}")
             except asyncio.CancelledError:
                 outer.kill()
                 await outer.wait()
                 raise
-        return Process(outer, int(said), (specification["uid"], specification["gid"]), specification["env"])
+        return Process(outer, int(reply), (specification["uid"], specification["gid"]), specification["env"])
 
     async def wait(self) -> int:
         """The exit code: 128 and the signal's number for one that a signal ended."""
@@ -132,12 +132,12 @@ class Process:
             start_new_session=True,
         )
         try:
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        return process.returncode or 0, said.decode(errors="replace").strip()
+        return process.returncode or 0, output.decode(errors="replace").strip()
 
 
 def _opened(log: Path) -> IO[bytes]:

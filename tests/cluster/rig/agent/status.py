@@ -25,14 +25,14 @@ def conditions(
 ) -> list[Object]:
     """The agent's own, with the time of the last change kept where nothing changed."""
     unready = [one.name for one in containers if not one.ready]
-    said = {condition["type"]: condition for condition in pod.get("status", {}).get("conditions", [])}
+    before = {condition["type"]: condition for condition in pod.get("status", {}).get("conditions", [])}
     why = ("ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]") if unready else ("", "")
     if phase in ("Succeeded", "Failed"):
         why = ("PodCompleted" if phase == "Succeeded" else "PodFailed", "")
     closed = [
         gate["conditionType"]
         for gate in pod["spec"].get("readinessGates", [])
-        if said.get(gate["conditionType"], {}).get("status") != "True"
+        if before.get(gate["conditionType"], {}).get("status") != "True"
     ]
     gates = ("ReadinessGatesNotReady", f"conditions that are not true: {closed}") if closed else ("", "")
     reasons: Mapping[str, tuple[str, str]] = {
@@ -45,8 +45,8 @@ def conditions(
     for kind, (reason, message) in reasons.items():
         condition: Object = {"type": kind, "status": "False" if reason else "True", "lastTransitionTime": now}
         condition |= {"reason": reason or None, "message": message or None}
-        if kind in said and said[kind]["status"] == condition["status"]:
-            condition["lastTransitionTime"] = said[kind]["lastTransitionTime"]
+        if kind in before and before[kind]["status"] == condition["status"]:
+            condition["lastTransitionTime"] = before[kind]["lastTransitionTime"]
         found.append(condition)
     return found
 

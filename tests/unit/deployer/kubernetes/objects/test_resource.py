@@ -23,17 +23,17 @@ def test_what_is_right_is_read(spec: dict[str, Any]) -> None:
     assert [version.name for version in deployment.spec.versions] == [version["name"] for version in spec["versions"]]
 
 
-@pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: f"{bad.path}-{'-'.join(bad.told)}")
+@pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: f"{bad.path}-{'-'.join(bad.words)}")
 def test_what_the_api_server_refuses_is_refused_here_too(bad: Bad) -> None:
     with pytest.raises(InvalidSpec):
         read(bad.document())
 
 
-@pytest.mark.parametrize("bad", ANSWERED, ids=lambda bad: f"{bad.path}-{'-'.join(bad.told)}")
+@pytest.mark.parametrize("bad", ANSWERED, ids=lambda bad: f"{bad.path}-{'-'.join(bad.words)}")
 def test_what_the_api_server_can_not_see_is_told_with_its_field(bad: Bad) -> None:
     with pytest.raises(InvalidSpec) as raised:
         read(bad.document())
-    assert [word for word in bad.told if word not in str(raised.value)] == []
+    assert [word for word in bad.words if word not in str(raised.value)] == []
 
 
 @pytest.mark.parametrize("bad", FIXED, ids=lambda bad: str(bad.path))
