@@ -93,7 +93,7 @@ class Sent(NamedTuple):
     number: int
     by: str
     """The version that answered, as the server says."""
-    said: str
+    header: str
     """The version that answered, as the gateway says."""
     echoed: int | None
     """The number in the answer; None where there is none."""
@@ -129,11 +129,11 @@ class Load:
                 tasks.create_task(sending)
 
     async def _rest(self, client: httpx.AsyncClient, number: int) -> None:
-        begun, said, by, echoed, error = False, "", "", None, ""
+        begun, header, by, echoed, error = False, "", "", None, ""
         try:
             async with client.stream("POST", REST_PREDICT, json={"instances": [number]}) as answer:
                 begun = answer.is_success
-                said = answer.headers.get("x-turnout-version", "")
+                header = answer.headers.get("x-turnout-version", "")
                 await answer.aread()
                 if answer.is_success:
                     echoed, by = answer.json()["predictions"]
@@ -141,7 +141,7 @@ class Load:
                     error = f"{answer.status_code} {answer.text}"
         except httpx.TransportError as problem:
             error = repr(problem)
-        self.log.append(Sent(number, by, said, echoed, begun, error))
+        self.log.append(Sent(number, by, header, echoed, begun, error))
 
     async def _grpc(
         self, predict: grpc.aio.UnaryUnaryMultiCallable[Message, tfs_pb2.PredictResponse], number: int
@@ -222,7 +222,7 @@ def test_nobody_notices(gateway: GatewayProcess, replicas: list[Replica]) -> Non
     assert [sent for sent in failed if not sent.begun] == []
     assert len(failed) <= KILLS, "what had begun to be answered as a server was killed"
     answered = [sent for sent in load.log if not sent.error]
-    assert [sent for sent in answered if sent.echoed != sent.number or sent.by != sent.said] == []
+    assert [sent for sent in answered if sent.echoed != sent.number or sent.by != sent.header] == []
     assert {sent.by for sent in answered} == {"v1", "v2"}
     eventually(lambda: gateway.total("turnout_requests_total", outcome="success"), lambda total: total == len(answered))
     assert gateway.total("turnout_retries_total") > 0, "the deaths were felt"

@@ -57,8 +57,8 @@ def _left(checkout: Path) -> list[list[str]]:
 
 @contextmanager
 def _demo(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with open(checkout / "said", "wb") as said:
-        process = subprocess.Popen(DEMO, cwd=checkout, stdout=said, stderr=said)
+    with open(checkout / "output", "wb") as output:
+        process = subprocess.Popen(DEMO, cwd=checkout, stdout=output, stderr=output)
     try:
         yield process
     finally:
@@ -86,9 +86,9 @@ def test_once_it_ends_by_itself_and_all_was_right(checkout: Path) -> None:
 
 def test_it_stays_up_its_commands_work_as_printed_and_ctrl_c_leaves_nothing(short: Path) -> None:
     with _demo(short) as process:
-        said = short / "said"
-        until(lambda: "Ctrl-C ends all." in said.read_text() or process.poll() is not None, "the demo is up", 600)
-        text = said.read_text()
+        output = short / "output"
+        until(lambda: "Ctrl-C ends all." in output.read_text() or process.poll() is not None, "the demo is up", 600)
+        text = output.read_text()
         print(text)
         block = text.partition("in this folder:\n")[2].partition("Ctrl-C ends all.")[0].replace("\\\n", "")
         commands = [line.strip() for line in block.splitlines() if line.strip()]
@@ -125,7 +125,7 @@ def test_ctrl_c_while_the_servers_start_leaves_nothing(short: Path) -> None:
         until(lambda: len(list(records.glob("*.json"))) == 5, "four model servers and the gateway were started")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
-    assert "Traceback" not in (short / "said").read_text()
+    assert "Traceback" not in (short / "output").read_text()
     assert _left(short) == []
 
 
@@ -145,7 +145,7 @@ def test_a_second_demo_says_that_one_runs(short: Path) -> None:
         until(StateFolder(state).supervisor, "the first one supervises")
         with _demo(short) as process:
             assert process.wait() == 1
-        assert "demo: `turnout up` has ended: `turnout up` runs already (process " in (short / "said").read_text()
+        assert "demo: `turnout up` has ended: `turnout up` runs already (process " in (short / "output").read_text()
 
 
 def _plain() -> dict[str, str]:

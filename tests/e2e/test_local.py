@@ -162,9 +162,9 @@ def test_a_saved_model_that_does_not_load_is_told(turnout: Turnout, digit: list[
 def test_a_model_folder_that_does_not_exist_is_told_before_anything_starts(turnout: Turnout) -> None:
     path = turnout.folder / "digits.yaml"
     path.write_text(path.read_text().replace("models/digits/2", "models/digits/3"))
-    said = turnout.run("up", str(path), code=1)
-    assert "digits.yaml:" in said
-    assert "no such model" in said
+    stderr = turnout.run("up", str(path), code=1)
+    assert "digits.yaml:" in stderr
+    assert "no such model" in stderr
     assert turnout.left() == []
 
 
@@ -183,9 +183,9 @@ def test_a_model_folder_that_does_not_exist_is_told_before_anything_starts(turno
     ],
 )
 def test_what_is_asked_wrongly(serving: Turnout, arguments: tuple[str, ...], message: str) -> None:
-    said = serving.run(*arguments, code=1)
-    assert message in said
-    assert "Traceback" not in said
+    stderr = serving.run(*arguments, code=1)
+    assert message in stderr
+    assert "Traceback" not in stderr
 
 
 @pytest.fixture(scope="module")

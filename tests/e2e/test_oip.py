@@ -88,8 +88,8 @@ def test_tritons_client(turnout: Turnout, direct: tuple[str, dict[str, dict[str,
             assert answers[f"{question} {version}"] == servers[version][f"{question} {version}"]
         assert answers[question] in [servers[version][question] for version in VERSIONS]
 
-    status, said = answers["load"]["error"]
-    assert (status in ("403", "StatusCode.PERMISSION_DENIED"), "set in the ModelDeployment" in said) == (True, True)
+    status, reason = answers["load"]["error"]
+    assert (status in ("403", "StatusCode.PERMISSION_DENIED"), "set in the ModelDeployment" in reason) == (True, True)
     if way == "plain":
         assert "names no deployment" in answers["server metadata"]["error"][1]
         assert "no deployment nobody; known: digits-oip" in answers["infer no model"]["error"][1]
@@ -102,11 +102,11 @@ def test_a_version_that_is_not_there(turnout: Turnout, direct: tuple[str, dict[s
     transport, _ = direct
     answers = asked(transport, f"127.0.0.1:{turnout.port}", NAME, "v9")
     missing = "404" if transport == "rest" else "StatusCode.NOT_FOUND"
-    said = f"Could not find version v9 of model {NAME}; known: v1, v2"
+    reason = f"Could not find version v9 of model {NAME}; known: v1, v2"
     inferences = [question for question in answers if question.startswith("infer") and "no model" not in question]
     assert len(inferences) == (8 if transport == "rest" else 4)
     for question in [*inferences, "metadata v9"]:
-        assert answers[question] == {"error": [missing, said]}
+        assert answers[question] == {"error": [missing, reason]}
 
 
 def test_the_split_and_the_metrics(turnout: Turnout) -> None:
@@ -132,9 +132,9 @@ def test_predict_and_status(turnout: Turnout, demo_models: Path) -> None:
         rows = json.dumps(data["unseen_images"][:5].astype(float).tolist())
         labels = data["unseen_labels"][:5].tolist()
     for options in ((), ("--grpc",)):
-        told = json.loads(turnout.run("predict", NAME, "-", "--version", "v2", "-o", "json", *options, input=rows))
-        assert told["version"] == told["answer"]["model_version"] == "v2"
-        assert told["answer"]["outputs"][0]["data"] == labels
+        result = json.loads(turnout.run("predict", NAME, "-", "--version", "v2", "-o", "json", *options, input=rows))
+        assert result["version"] == result["answer"]["model_version"] == "v2"
+        assert result["answer"]["outputs"][0]["data"] == labels
     wrong = turnout.run("predict", NAME, "[[1, 2]]", "--version", "v1", "--grpc", code=1)
     assert "v1 answered INTERNAL: X has 2 features" in wrong
     assert "the data needs inputs" in turnout.run("predict", NAME, "{}", "--grpc", code=1)

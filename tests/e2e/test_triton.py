@@ -85,11 +85,11 @@ def test_the_numbers_are_those_of_the_same_model_under_seldon(
         wanted = model.predict(images.astype(np.float32), [])
         for options in ((), ("--grpc",)):
             body = json.dumps({"inputs": [tensor]})
-            told = json.loads(
+            result = json.loads(
                 turnout.run("predict", NAME, "-", "--version", version, "-o", "json", *options, input=body)
             )
-            assert (told["version"], told["answer"]["model_version"]) == (version, NUMBERS[version])
-            outputs = {output["name"]: np.array(output["data"]) for output in told["answer"]["outputs"]}
+            assert (result["version"], result["answer"]["model_version"]) == (version, NUMBERS[version])
+            outputs = {output["name"]: np.array(output["data"]) for output in result["answer"]["outputs"]}
             np.testing.assert_array_equal(outputs["scores"].reshape(wanted.shape), wanted)
             assert (outputs["predict"] == labels).mean() > 0.6
     assert "Triton takes inputs by name and type" in turnout.run("predict", NAME, "[[1, 2]]", code=1)

@@ -27,7 +27,7 @@ def image(values, **form):
     return tensor
 
 
-def told(ask):
+def outcome(ask):
     try:
         answer = ask()
     except protocol.InferenceServerException as error:
@@ -75,7 +75,7 @@ def main():
         for at in range(len(list(questions(None)))):
             client = protocol.InferenceServerClient(ADDRESS)
             name, ask = list(questions(client))[at]
-            answers[f"{name} {version}".strip()] = told(lambda ask=ask, version=version: ask(version))
+            answers[f"{name} {version}".strip()] = outcome(lambda ask=ask, version=version: ask(version))
             client.close()
     print(json.dumps(answers))
 

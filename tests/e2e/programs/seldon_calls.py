@@ -25,8 +25,8 @@ PAYLOADS = {
 
 def shown(result):
     # An error's text of gRPC has a time and addresses in it.
-    said = result.msg.split("debug_error_string")[0] if "debug_error_string" in result.msg else result.msg
-    return [result.success, said, result.response]
+    message = result.msg.split("debug_error_string")[0] if "debug_error_string" in result.msg else result.msg
+    return [result.success, message, result.response]
 
 
 def ask(deployment, gateway, transport, address, headers):
@@ -37,16 +37,16 @@ def ask(deployment, gateway, transport, address, headers):
         deployment_name=deployment,
         namespace="default",
     )
-    told = {}
+    answers = {}
     for kind, payload in PAYLOADS.items():
-        told[f"predict {kind}"] = shown(client.predict(headers=headers, **payload))
+        answers[f"predict {kind}"] = shown(client.predict(headers=headers, **payload))
     truth = prediction_pb2.SeldonMessage(strData="right")
     for kind in ("tensor", "strData"):
         result = client.predict(headers=headers, client_return_type="proto", **PAYLOADS[kind])
-        told[f"feedback {kind}"] = shown(
+        answers[f"feedback {kind}"] = shown(
             client.feedback(result.request, result.response, prediction_truth=truth, reward=0.5)
         )
-    return told
+    return answers
 
 
 def main():

@@ -79,7 +79,7 @@ def main():
         get_model_metadata_pb2.GetModelMetadataRequest: prediction.GetModelMetadata,
         get_model_status_pb2.GetModelStatusRequest: models.GetModelStatus,
     }
-    told = {}
+    answers = {}
     for number, fields in enumerate(specs):
 
         def spec(fields=fields, **more):
@@ -89,11 +89,11 @@ def main():
             call = methods[type(request)].future(request, timeout=60)
             error = call.exception()
             by = dict([*call.initial_metadata(), *call.trailing_metadata()]).get("x-turnout-version")
-            told[f"{kind} {json.dumps(fields)} #{number}"] = [
+            answers[f"{kind} {json.dumps(fields)} #{number}"] = [
                 by,
                 text(call.result()) if error is None else [error.code().name, error.details()],
             ]
-    print(json.dumps(told))
+    print(json.dumps(answers))
 
 
 if __name__ == "__main__":
