@@ -76,23 +76,23 @@ def _load(server: _Server) -> Load:
 
 
 def test_each_digit_is_asked_once_and_right_answers_raise_no_problem(server: _Server) -> None:
-    tally = Tally()
-    _load(server).each(tally)
+    totals = Tally()
+    _load(server).each(totals)
     assert sorted(server.asked) == list(range(10))
-    assert (tally.problems, tally.wrong) == ([], 0)
-    assert tally.answers == {("tfserving-rest", "v1"): 10}
-    assert tally.right == {("tfserving-rest", "v1"): 10}
+    assert (totals.problems, totals.wrong) == ([], 0)
+    assert totals.answers == {("tfserving-rest", "v1"): 10}
+    assert totals.right == {("tfserving-rest", "v1"): 10}
 
 
 def test_the_digit_that_a_model_takes_for_another_is_no_problem_but_not_right(server: _Server) -> None:
     server.answers[4] = _right(9)
-    tally = Tally()
-    _load(server).each(tally)
-    assert (tally.problems, tally.right) == ([], {("tfserving-rest", "v1"): 9})
+    totals = Tally()
+    _load(server).each(totals)
+    assert (totals.problems, totals.right) == ([], {("tfserving-rest", "v1"): 9})
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "problem"),
     [
         (_right(7), "TF-Serving REST, digit 3: not what v1 answers itself"),
         ((200, {}, _right(3)[2]), "TF-Serving REST, digit 3: the answer names no known version: ''"),
@@ -101,20 +101,20 @@ def test_the_digit_that_a_model_takes_for_another_is_no_problem_but_not_right(se
     ],
 )
 def test_each_other_answer_is_a_problem(
-    server: _Server, answer: tuple[int, dict[str, str], bytes] | None, said: str
+    server: _Server, answer: tuple[int, dict[str, str], bytes] | None, problem: str
 ) -> None:
     ready = _load(server)
     server.answers[3] = answer
-    tally = Tally()
-    ready.each(tally)
-    assert tally.problems == [said]
-    assert tally.wrong == 1
+    totals = Tally()
+    ready.each(totals)
+    assert totals.problems == [problem]
+    assert totals.wrong == 1
 
 
 def test_a_flow_goes_on_until_the_block_ends(server: _Server) -> None:
-    tally = Tally()
-    with _load(server).flowing(tally):
-        until(lambda: tally.answers.total() > 20, "more than all digits were asked, again and again")
-    answered = tally.answers.total()
+    totals = Tally()
+    with _load(server).flowing(totals):
+        until(lambda: totals.answers.total() > 20, "more than all digits were asked, again and again")
+    answered = totals.answers.total()
     assert len(server.asked) == answered
-    assert tally.problems == []
+    assert totals.problems == []

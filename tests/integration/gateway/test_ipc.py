@@ -62,11 +62,11 @@ def test_any_other_line_is_refused(line: bytes) -> None:
 def test_messages_arrive_in_order_however_they_are_cut(messages: list[Message], data: st.DataObject) -> None:
     stream = b"".join(message.line for message in messages)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    heard: list[Message] = []
-    channel = Channel(heard.append, lambda: None)
+    received: list[Message] = []
+    channel = Channel(received.append, lambda: None)
     for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         channel.data_received(stream[begin:end])
-    assert heard == messages
+    assert received == messages
 
 
 def test_a_table_larger_than_the_socket_holds_arrives_and_the_end_is_told() -> None:
@@ -76,17 +76,17 @@ def test_a_table_larger_than_the_socket_holds_arrives_and_the_end_is_told() -> N
 
     async def run() -> None:
         ours, theirs = socket.socketpair()
-        heard: asyncio.Queue[Message | None] = asyncio.Queue()
-        sender = Channel(heard.put_nowait, lambda: None)
+        received: asyncio.Queue[Message | None] = asyncio.Queue()
+        sender = Channel(received.put_nowait, lambda: None)
         await sender.open(ours)
-        await Channel(heard.put_nowait, lambda: heard.put_nowait(None)).open(theirs)
+        await Channel(received.put_nowait, lambda: received.put_nowait(None)).open(theirs)
         sender.send(large)
         sender.send(Message(drain=True))
         sender.close()
         sender.send(Message(ready=True))  # too late: dropped
-        assert await heard.get() == large
-        assert await heard.get() == Message(drain=True)
-        assert await heard.get() is None
+        assert await received.get() == large
+        assert await received.get() == Message(drain=True)
+        assert await received.get() is None
 
     asyncio.run(asyncio.wait_for(run(), 60))
 
@@ -106,14 +106,14 @@ def test_settings_are_taken_and_nothing_of_what_follows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "said"),
+    ("sent", "reason"),
     [
         (b"", "the parent has gone without sending settings"),
         (Message(drain=True).line, "the parent has sent something else before its settings: b'{\"drain\":true}\\n'"),
         (b"nonsense\n", "no control message: b'nonsense\\n': "),
     ],
 )
-def test_a_worker_without_settings_ends_and_says_why(sent: bytes, said: str) -> None:
+def test_a_worker_without_settings_ends_and_says_why(sent: bytes, reason: str) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:
         start = Start(3, listener.fileno(), 0, theirs.fileno())
@@ -126,10 +126,10 @@ def test_a_worker_without_settings_ends_and_says_why(sent: bytes, said: str) -> 
         theirs.close()
         ours.sendall(sent)
         ours.close()
-        _, told = worker.communicate(timeout=60)
+        _, stderr = worker.communicate(timeout=60)
     assert worker.returncode == 1
-    assert told.startswith(f"Error: worker 3 can't start: {said}")
-    assert told.count("\n") == 1
+    assert stderr.startswith(f"Error: worker 3 can't start: {reason}")
+    assert stderr.count("\n") == 1
 
 
 def test_a_worker_waits_for_settings_no_longer_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:

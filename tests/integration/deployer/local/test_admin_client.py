@@ -48,14 +48,14 @@ def test_what_a_gateway_says(ask: Callable[[Script], State]) -> None:
     ],
 )
 def test_a_gateway_of_another_release(ask: Callable[[Script], State], changes: dict[str, Any], why: str) -> None:
-    heard = ask(always(answer(STATE.model_copy(update=changes).model_dump_json(warnings=False).encode())))
-    assert why in heard.why
-    assert heard.ready is ("no state" not in heard.why)
+    state = ask(always(answer(STATE.model_copy(update=changes).model_dump_json(warnings=False).encode())))
+    assert why in state.why
+    assert state.ready is ("no state" not in state.why)
 
 
 def test_a_gateway_that_does_not_answer_is_not_ready(ask: Callable[[Script], State]) -> None:
     with closing(GatewayClient(f"127.0.0.1:{free_port()}")) as client:
         assert "does not answer" in client.read().why
-    heard = ask(always(answer(b"{}", "500 X")))
-    assert (heard.ready, heard.revision) == (False, None)
-    assert "does not answer" in heard.why
+    state = ask(always(answer(b"{}", "500 X")))
+    assert (state.ready, state.revision) == (False, None)
+    assert "does not answer" in state.why

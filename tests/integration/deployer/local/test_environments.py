@@ -81,10 +81,10 @@ def test_is_made_once_then_found_unless_its_marker_is_missing(
     python = environments.environment("tiny", lock, root)
     folder = python.parent.parent
     assert imports_six(python)
-    said = capfd.readouterr().err.splitlines()
-    assert said[0] == f"making the environment of tiny: 1 packages, once; in {folder}"
-    assert said[1] == "tiny: downloading 1 packages"
-    assert said[-1].startswith("the environment of tiny is made, in ")
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == f"making the environment of tiny: 1 packages, once; in {folder}"
+    assert lines[1] == "tiny: downloading 1 packages"
+    assert lines[-1].startswith("the environment of tiny is made, in ")
     assert not (folder / "tmp").exists()
 
     assert environments.environment("tiny", lock, root) == python

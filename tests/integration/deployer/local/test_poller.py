@@ -61,10 +61,10 @@ def begun(document: ModelDeployment) -> Rollout:
 
 
 class Server:
-    """Says `said` to whoever asks, once `gate` is open; `None`: that there is nothing. `asked` counts."""
+    """Gives `answer` to whoever asks, once `gate` is open; `None`: that there is nothing. `asked` counts."""
 
     def __init__(self) -> None:
-        self.said: Any = None
+        self.answer: Any = None
         self.asked = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -74,9 +74,9 @@ class Server:
             def do_GET(self) -> None:
                 server.asked += 1
                 server.gate.wait(30)
-                self.send_response(404 if server.said is None else 200)
+                self.send_response(404 if server.answer is None else 200)
                 self.end_headers()
-                self.wfile.write(json.dumps(server.said).encode())
+                self.wfile.write(json.dumps(server.answer).encode())
 
             do_POST = do_GET
 
@@ -108,16 +108,16 @@ def evidence(epoch: int) -> dict[str, Any]:
 
 def test_counts_are_the_last_that_were_heard(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "EVERY", 0.01)
-    server.said = evidence(1)
+    server.answer = evidence(1)
     declared = document()
-    with heard_by(tmp_path, server.port) as heard:
-        assert heard.counts(declared, begun(declared)) == ((), ())  # nothing yet, and nobody is late
-        until(lambda: heard.counts(declared, begun(declared))[0], "the gateway has said something")
-        server.said = evidence(2)
-        until(lambda: heard.counts(declared, begun(declared))[0][0].epoch == 2, "it has said something else")
-        server.said = None
-        until(lambda: heard.counts(declared, begun(declared))[1], "it says nothing that could be read")
-        assert heard.counts(declared, begun(declared)) == ((), ("the gateway (its admin port answers 404)",))
+    with heard_by(tmp_path, server.port) as polling:
+        assert polling.counts(declared, begun(declared)) == ((), ())  # nothing yet, and nobody is late
+        until(lambda: polling.counts(declared, begun(declared))[0], "the gateway has said something")
+        server.answer = evidence(2)
+        until(lambda: polling.counts(declared, begun(declared))[0][0].epoch == 2, "it has said something else")
+        server.answer = None
+        until(lambda: polling.counts(declared, begun(declared))[1], "it says nothing that could be read")
+        assert polling.counts(declared, begun(declared)) == ((), ("the gateway (its admin port answers 404)",))
 
 
 def test_who_is_silent_holds_nobody_up_and_is_told(
@@ -125,43 +125,43 @@ def test_who_is_silent_holds_nobody_up_and_is_told(
 ) -> None:
     monkeypatch.setattr(poller, "EVERY", 0.01)
     monkeypatch.setattr(poller, "STALE", 0.2)
-    server.said = evidence(1)
+    server.answer = evidence(1)
     declared = document()
-    with heard_by(tmp_path, server.port) as heard:
-        until(lambda: heard.counts(declared, begun(declared))[0], "the gateway has said something")
+    with heard_by(tmp_path, server.port) as polling:
+        until(lambda: polling.counts(declared, begun(declared))[0], "the gateway has said something")
         server.gate.clear()
         silent = ((), ("the source of evidence",))
-        until(lambda: heard.counts(declared, begun(declared)) == silent, "what it said is too old")
+        until(lambda: polling.counts(declared, begun(declared)) == silent, "what it said is too old")
         server.gate.set()
-        until(lambda: heard.counts(declared, begun(declared))[0], "it has said something again")
+        until(lambda: polling.counts(declared, begun(declared))[0], "it has said something again")
 
 
 def test_a_rollout_that_is_over_is_forgotten(tmp_path: Path, server: Server) -> None:
-    server.said = evidence(1)
+    server.answer = evidence(1)
     declared = document()
-    with heard_by(tmp_path, server.port) as heard:
-        until(lambda: heard.counts(declared, begun(declared))[0], "the gateway has said something")
-        heard.forget(KEY)
-        assert heard.counts(declared, begun(declared)) == ((), ())
+    with heard_by(tmp_path, server.port) as polling:
+        until(lambda: polling.counts(declared, begun(declared))[0], "the gateway has said something")
+        polling.forget(KEY)
+        assert polling.counts(declared, begun(declared)) == ((), ())
 
 
 def test_prometheus_has_to_be_named(tmp_path: Path) -> None:
     declared = document(evidence="prometheus")
-    with heard_by(tmp_path, free_port()) as heard:
-        until(lambda: heard.counts(declared, begun(declared))[1], "it is said")
-        assert "`turnout up --prometheus URL`" in heard.counts(declared, begun(declared))[1][0]
+    with heard_by(tmp_path, free_port()) as polling:
+        until(lambda: polling.counts(declared, begun(declared))[1], "it is said")
+        assert "`turnout up --prometheus URL`" in polling.counts(declared, begun(declared))[1][0]
 
 
 def test_metrics_of_the_users(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "METRICS_EVERY", 0.01)
     hook = {"name": "conversion", "webhook": f"http://127.0.0.1:{server.port}/", "min": 0.5}
     declared = document(objectives={"metrics": [hook]})
-    server.said = {"value": 0.75}
-    with heard_by(tmp_path, free_port()) as heard:
-        until(lambda: heard.metrics(declared, begun(declared)) == {"conversion": 0.75}, "it is read")
-        server.said = None
-        until(lambda: heard.metrics(declared, begun(declared)) == {"conversion": None}, "it can't be read")
-        assert heard.metrics(document(), begun(declared)) == {}
+    server.answer = {"value": 0.75}
+    with heard_by(tmp_path, free_port()) as polling:
+        until(lambda: polling.metrics(declared, begun(declared)) == {"conversion": 0.75}, "it is read")
+        server.answer = None
+        until(lambda: polling.metrics(declared, begun(declared)) == {"conversion": None}, "it can't be read")
+        assert polling.metrics(document(), begun(declared)) == {}
 
 
 def replica(version: str, port: int) -> Replica:
@@ -172,13 +172,13 @@ def replica(version: str, port: int) -> Replica:
 def test_a_signature_is_asked_for_until_it_is_told(tmp_path: Path, server: Server) -> None:
     """Or until it is clear that the server doesn't tell."""
     mute = Server()
-    server.said = METADATA
+    server.answer = METADATA
     ready = {"v1": replica("v1", server.port), "v2": replica("v2", mute.port)}
     declared = document()
-    with heard_by(tmp_path, free_port()) as heard:
-        assert heard.signatures(declared, "tfserving", ready) == ({}, set())
-        until(lambda: len(heard.signatures(declared, "tfserving", ready)[1]) == 2, "both were asked")
-        known, _ = heard.signatures(declared, "tfserving", ready)
+    with heard_by(tmp_path, free_port()) as polling:
+        assert polling.signatures(declared, "tfserving", ready) == ({}, set())
+        until(lambda: len(polling.signatures(declared, "tfserving", ready)[1]) == 2, "both were asked")
+        known, _ = polling.signatures(declared, "tfserving", ready)
         assert known.keys() == {"v1"}
         assert known["v1"].inputs["x"].type == "DT_FLOAT"
         assert (server.asked, mute.asked) == (1, TRIES)

@@ -126,8 +126,8 @@ def test_a_person_steers_it(turnout: Turnout) -> None:
         assert turnout.version("v1")["share"] == 100
         turnout.run("rollout", "retry", "digits")
         until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it has begun again")
-        told = json.loads(turnout.run("rollout", "promote", "digits", "--now", "-o", "json"))
-        assert "promoted by hand" in told["rollout"]["reason"]
+        answer = json.loads(turnout.run("rollout", "promote", "digits", "--now", "-o", "json"))
+        assert "promoted by hand" in answer["rollout"]["reason"]
         until(lambda: phase(turnout, "promoted"), "v2 is promoted again")
         assert requests.failures == []
     assert "promoted by hand" in turnout.run("rollout", "explain", "digits")
@@ -259,10 +259,10 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
         for action in supervisor.plan(supervisor.observe()):
             if isinstance(action, Route | Keep):
                 supervisor.apply(action)
-    kept = keeping.read(state.rollout(KEY) or "")
-    assert kept.rollout is not None
-    with_traffic = replace(kept.rollout, phase=phase, weight=50.0, before=50.0, since=1.0, reason="as it was")
-    state.write_rollout(KEY, keeping.write(replace(kept, rollout=with_traffic)))
+    checkpoint = keeping.read(state.rollout(KEY) or "")
+    assert checkpoint.rollout is not None
+    with_traffic = replace(checkpoint.rollout, phase=phase, weight=50.0, before=50.0, since=1.0, reason="as it was")
+    state.write_rollout(KEY, keeping.write(replace(checkpoint, rollout=with_traffic)))
     routes = route_table.read(state.routes.read_bytes()).table
     routed = routes.deployments[0].model_copy(update={"weight": 50.0})
     state.routes.write_bytes(route_table.write(routes.model_copy(update={"deployments": (routed,)})))

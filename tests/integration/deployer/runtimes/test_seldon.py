@@ -123,7 +123,7 @@ def test_a_warm_up_that_the_model_refuses_is_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("import nothing_of_this_name\n", "No module named 'nothing_of_this_name'"),
         ("class Other: pass\n", "has no attribute 'Broken'"),
@@ -131,13 +131,13 @@ def test_a_warm_up_that_the_model_refuses_is_a_failure(tmp_path: Path) -> None:
         ("class Broken:\n    def load(self): raise ValueError('no weights')\n", "no weights"),
     ],
 )
-def test_a_class_that_does_not_load_ends_the_whole_process(tmp_path: Path, body: str, told: str) -> None:
+def test_a_class_that_does_not_load_ends_the_whole_process(tmp_path: Path, body: str, message: str) -> None:
     """Even where the microservice by itself would stay for ever, with one of its ports dead."""
     model = write(tmp_path / "model", "Broken", body)
     process = launched(tmp_path / "replica", model)
     with started(process, tmp_path / "log") as server:
         assert server.process.wait(60) != 0
-        assert told in server.log
+        assert message in server.log
         wait_until(lambda: not group(server.process.pid))
 
 

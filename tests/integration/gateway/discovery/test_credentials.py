@@ -75,9 +75,9 @@ def test_a_kubeconfig_says_where_and_as_whom(
     ],
 )
 def test_a_kubeconfig_that_cannot_be_used_says_why(tmp_path: Path, config: object, message: str) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         find(written(tmp_path, config), tmp_path)
-    assert message in str(told.value)
+    assert message in str(raised.value)
 
 
 def test_without_any_it_is_said_what_to_do(tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ def playing(*answers: bytes | None) -> Script:
     async def script(peer: Peer) -> None:
         while await peer.request() is not None:
             turn = len(peer.server.requests) - 1
-            said = answers[turn] if turn < len(answers) else STREAM
-            if said is None:
+            response = answers[turn] if turn < len(answers) else STREAM
+            if response is None:
                 return
-            await peer.send(said)
+            await peer.send(response)
 
     return script
 
@@ -56,16 +56,16 @@ class Follower:
     """A feed, and what it has told."""
 
     def __init__(self, server: Server) -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.events: list[tuple[str, Any]] = []
         self.news = asyncio.Event()
         access = Credentials(f"http://127.0.0.1:{server.port}")
         self.feed = Reflector(access, "/things", "a=b", self._replace, self._change, self.news.set)
 
     def _replace(self, objects: list[Any]) -> None:
-        self.told.append(("all", [object["metadata"]["name"] for object in objects]))
+        self.events.append(("all", [object["metadata"]["name"] for object in objects]))
 
     def _change(self, object: Any, /, *, deleted: bool) -> None:
-        self.told.append(("deleted" if deleted else "changed", object["metadata"]["name"]))
+        self.events.append(("deleted" if deleted else "changed", object["metadata"]["name"]))
 
     async def until(self, good: Callable[[], bool]) -> None:
         """Follow until then."""
@@ -100,8 +100,8 @@ def test_it_lists_by_pages_and_then_watches(servers: Callable[..., Server]) -> N
     odd = event("MODIFIED", thing("b\x85\u2028\x0c", 9))
     stream = STREAM + chunk(events[:20]) + chunk(events[20:] + odd[:30]) + chunk(odd[30:])
     server = servers(playing(listed("a", **{"continue": "next"}), listed("b"), stream))
-    follower = follow(server, lambda one: len(one.told) == 4)
-    assert follower.told == [
+    follower = follow(server, lambda one: len(one.events) == 4)
+    assert follower.events == [
         ("all", ["a", "b"]),
         ("changed", "c"),
         ("deleted", "a"),
@@ -130,8 +130,8 @@ def test_a_watch_that_ends_goes_on_from_where_it_was(servers: Callable[..., Serv
                 return
 
     server = servers(script)
-    follower = follow(server, lambda one: len(one.told) == 2)
-    assert follower.told == [("all", ["a"]), ("changed", "b")]
+    follower = follow(server, lambda one: len(one.events) == 2)
+    assert follower.events == [("all", ["a"]), ("changed", "b")]
     assert [query.get("resourceVersion") for query in asked(server)] == [None, "4", "9"]
 
 
@@ -144,13 +144,13 @@ def test_a_watch_that_ends_goes_on_from_where_it_was(servers: Callable[..., Serv
 )
 def test_it_lists_again_where_its_version_is_too_old(servers: Callable[..., Server], end: bytes) -> None:
     server = servers(playing(listed("a", "b"), end, listed("b")))
-    follower = follow(server, lambda one: len(one.told) == 2)
-    assert follower.told == [("all", ["a", "b"]), ("all", ["b"])]
+    follower = follow(server, lambda one: len(one.events) == 2)
+    assert follower.events == [("all", ["a", "b"]), ("all", ["b"])]
     assert follower.feed.problem is None
 
 
 @pytest.mark.parametrize(
-    ("said", "problem"),
+    ("response", "problem"),
     [
         (answer(b'{"message": "things is forbidden"}', "403 Forbidden"), "/things: 403 things is forbidden"),
         (answer(b"<html>", "502 Bad Gateway"), "/things: 502 <html>"),
@@ -159,9 +159,9 @@ def test_it_lists_again_where_its_version_is_too_old(servers: Callable[..., Serv
     ],
 )
 def test_what_is_wrong_is_told_until_it_is_right(
-    servers: Callable[..., Server], said: bytes | None, problem: str
+    servers: Callable[..., Server], response: bytes | None, problem: str
 ) -> None:
-    server = servers(playing(said, said, listed("a")))
+    server = servers(playing(response, response, listed("a")))
     follower = follow(server, lambda one: one.feed.problem is not None)
     assert follower.feed.problem is not None
     assert follower.feed.problem.startswith(problem)

@@ -248,15 +248,15 @@ def test_a_servers_own_fields_about_the_hop_stay_there(servers: Servers, start_g
 
 
 def test_malformed_json_is_the_model_servers_affair(servers: Servers, start_gateway: Start) -> None:
-    said = answer(b'{"error": "JSON Parse error"}', "400 Bad Request")
-    gateway = start_gateway(table(v1=[servers(always(said))]))
+    response = answer(b'{"error": "JSON Parse error"}', "400 Bad Request")
+    gateway = start_gateway(table(v1=[servers(always(response))]))
     got = gateway.client().post(PREDICT, b"{", "Content-Type: text/plain")
     assert (got.status, got.body, got.version) == (400, b'{"error": "JSON Parse error"}', "v1")
     assert gateway.outcomes("v1") == {"client_error": 1}
 
 
 @pytest.mark.parametrize(
-    ("target", "fields", "status", "said", "reason"),
+    ("target", "fields", "status", "message", "reason"),
     [
         ("/v1/models/x:predict", (), 404, "no deployment x; known: s, m", "unknown_deployment"),
         (
@@ -283,19 +283,19 @@ def test_malformed_json_is_the_model_servers_affair(servers: Servers, start_gate
     ],
 )
 def test_what_tensorflow_serving_would_refuse(
-    gateway: Gateway, server: Server, target: str, fields: tuple[str, ...], status: int, said: str, reason: str
+    gateway: Gateway, server: Server, target: str, fields: tuple[str, ...], status: int, message: str, reason: str
 ) -> None:
     client = gateway.client()
     got = client.post(target, b"{}", *fields)
     assert got.status == status
-    assert said in error(got)
+    assert message in error(got)
     assert gateway.refusals() == {("tfserving-rest", reason): 1}
     assert client.post(PREDICT).status == 200
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "status", "said", "reason"),
+    ("method", "target", "status", "message", "reason"),
     [
         ("POST", "/seldon/default/x/api/v1.0/predictions", 404, "no deployment default/x", "unknown_deployment"),
         ("POST", "/seldon/other/s/api/v1.0/predictions", 404, "no deployment other/s", "unknown_deployment"),
@@ -305,18 +305,18 @@ def test_what_tensorflow_serving_would_refuse(
     ],
 )
 def test_what_seldon_would_refuse(
-    gateway: Gateway, method: str, target: str, status: int, said: str, reason: str
+    gateway: Gateway, method: str, target: str, status: int, message: str, reason: str
 ) -> None:
     client = gateway.client()
     got = client.send(request(method, target, b"{}")).answer()
     assert got.status == status
-    assert said in seldon_error(got)
+    assert message in seldon_error(got)
     assert gateway.refusals() == {("seldon-rest", reason): 1}
     assert client.post(SELDON).status == 200
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "status", "said", "reason"),
+    ("method", "target", "status", "message", "reason"),
     [
         ("POST", "/v2/models/x/infer", 404, "no deployment x", "unknown_deployment"),
         ("POST", "/v2/models/m/infer", 501, "speaks TensorFlow Serving's dialects", "other_dialect"),
@@ -326,11 +326,11 @@ def test_what_seldon_would_refuse(
     ],
 )
 def test_what_the_open_inference_protocol_would_refuse(
-    gateway: Gateway, method: str, target: str, status: int, said: str, reason: str
+    gateway: Gateway, method: str, target: str, status: int, message: str, reason: str
 ) -> None:
     got = gateway.client().send(request(method, target, b"{}")).answer()
     assert got.status == status
-    assert said in error(got)
+    assert message in error(got)
     assert gateway.refusals() == {("oip-rest", reason): 1}
 
 
@@ -454,9 +454,9 @@ def test_httpx_with_large_and_compressed_bodies(gateway: Gateway, server: Server
     with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
         large = b"x" * (30 * MIB)
         assert client.post(PREDICT, content=large).content == large
-        packed = gzip.compress(b'{"instances": [1]}')
-        got = client.post(PREDICT, content=packed, headers={"content-encoding": "gzip"})
-        assert got.content == packed
+        compressed = gzip.compress(b'{"instances": [1]}')
+        got = client.post(PREDICT, content=compressed, headers={"content-encoding": "gzip"})
+        assert got.content == compressed
         assert client.post(PREDICT, content=iter([b"a", b"b" * 100_000])).content == b"a" + b"b" * 100_000
     assert server.requests[1].fields[b"content-encoding"] == b"gzip"
     assert gateway.snapshot().worker[counters.ACCEPTED] == 1

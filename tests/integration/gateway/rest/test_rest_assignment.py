@@ -99,7 +99,7 @@ def test_rules(start: Callable[..., Client]) -> None:
         assert client.post(PREDICT, b"{}", "X-Group: beta", "X-Region: eu", "x-turnout-version: v1").version == "v1"
 
 
-def carried(got: Answer) -> str | None:
+def assignment(got: Answer) -> str | None:
     return got.fields.get(ASSIGNMENT)
 
 
@@ -122,19 +122,19 @@ def test_an_assignment_is_taken_over_and_travels_on(
     client = start()
     for _ in range(3):
         got = client.post(PREDICT, b"{}", *([] if sent is None else [f"X-Turnout-Assignment: {sent}"]))
-        assert (got.version, carried(got)) == (version, onward)
+        assert (got.version, assignment(got)) == (version, onward)
         server = v1 if version == "v1" else v2
         assert server.requests[-1].fields[ASSIGNMENT.encode()] == onward.encode()
 
 
 def test_of_repeated_fields_the_first_counts(start: Callable[..., Client]) -> None:
     got = start().post(PREDICT, b"{}", f"{ASSIGNMENT}: default/m=v2", f"{ASSIGNMENT}: default/m=v1")
-    assert (got.version, carried(got)) == ("v2", "default/m=v2")
+    assert (got.version, assignment(got)) == ("v2", "default/m=v2")
 
 
 def test_a_pin_travels_on_too(start: Callable[..., Client]) -> None:
     got = start().post(PREDICT, b"{}", "x-turnout-version: v2", f"{ASSIGNMENT}: default/m=v1")
-    assert (got.version, carried(got)) == ("v2", "default/m=v2")
+    assert (got.version, assignment(got)) == ("v2", "default/m=v2")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_without_a_canary_only_what_came_travels_on(
     client = start_gateway(RouteTable(revision=1, deployments=(deployment("m", {"v1": [v1]}),))).client()
     for _ in range(3):
         got = client.post(PREDICT, b"{}", *([] if sent is None else [f"{ASSIGNMENT}: {sent}"]))
-        assert (got.version, carried(got)) == ("v1", onward)
+        assert (got.version, assignment(got)) == ("v1", onward)
         assert v1.requests[-1].fields.get(ASSIGNMENT.encode()) == (onward and onward.encode())
 
 
@@ -155,9 +155,9 @@ def test_the_canary_goes_and_its_mark_with_it(start_gateway: StartGateway, v1: S
     both = deployment("m", {"v1": [v1], "v2": [v2]}, weight=0)
     gateway = start_gateway(RouteTable(revision=1, deployments=(both,)))
     client = gateway.client()
-    assert carried(client.post(PREDICT)) == "default/m=v1"
+    assert assignment(client.post(PREDICT)) == "default/m=v1"
     gateway.swap(RouteTable(revision=2, deployments=(both.model_copy(update={"canary": None}),)))
-    assert carried(client.post(PREDICT)) is None
+    assert assignment(client.post(PREDICT)) is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_stable_answers_for_a_canary_that_can_not_and_the_answer_says_so(
     routed = deployment("m", {"v1": [v1], "v2": [unready]}, weight=0, **values)
     gateway = start_gateway(RouteTable(revision=1, deployments=(routed,)))
     got = gateway.client().post(PREDICT, b"{}", field)
-    assert (got.status, got.version, carried(got)) == (200, "v1", "default/m=v1")
+    assert (got.status, got.version, assignment(got)) == (200, "v1", "default/m=v1")
     assert v1.requests[-1].fields[ASSIGNMENT.encode()] == b"default/m=v1"
     assert gateway.outcomes("v2", assignment=how) == {"unavailable": 1}
     assert gateway.outcomes("v1", assignment="fallback") == {"success": 1}

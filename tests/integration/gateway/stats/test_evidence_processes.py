@@ -42,23 +42,23 @@ def start(tmp_path: Path, loop: LoopThread) -> Iterator[Start]:
 
 
 def routes(revision: int, epoch: int, stable: Server, canary: Server, weight: float = 100, **values: Any) -> RouteTable:
-    given = {"weight": weight, "epoch": epoch, "salt": SALT, "sticky": STICKY} | values
+    fields = {"weight": weight, "epoch": epoch, "salt": SALT, "sticky": STICKY} | values
     plain = deployment("plain", {"v1": [stable]})
     return RouteTable(
-        revision=revision, deployments=(deployment("m", {"v1": [stable], "v2": [canary]}, **given), plain)
+        revision=revision, deployments=(deployment("m", {"v1": [stable], "v2": [canary]}, **fields), plain)
     )
 
 
 def evidence(gateway: GatewayProcess, *keys: str) -> dict[str, Any]:
     answered = gateway.admin.get("/evidence", params={"deployment": keys})
     assert answered.status_code == 200
-    told: dict[str, Any] = answered.json()
-    return told
+    page: dict[str, Any] = answered.json()
+    return page
 
 
 def of_m(gateway: GatewayProcess) -> dict[str, Any]:
-    told: dict[str, Any] = evidence(gateway)["deployments"]["default/m"]
-    return told
+    report: dict[str, Any] = evidence(gateway)["deployments"]["default/m"]
+    return report
 
 
 def counted(gateway: GatewayProcess) -> dict[tuple[str, int, bool], list[int]]:
@@ -90,10 +90,10 @@ def test_the_page(servers: Servers, start: Start) -> None:
     gateway = start(routes(3, 7, servers(OK), servers(BAD)))
     post(gateway, 20)
     post(gateway, 20, "x-user: ada")
-    told = evidence(gateway)
-    assert (told["ready"], told["revision"], set(told["deployments"])) == (True, 3, {"default/m"})
-    assert set(told) == {"contract", "source", "ready", "revision", "deployments"}
-    report = told["deployments"]["default/m"]
+    page = evidence(gateway)
+    assert (page["ready"], page["revision"], set(page["deployments"])) == (True, 3, {"default/m"})
+    assert set(page) == {"contract", "source", "ready", "revision", "deployments"}
+    report = page["deployments"]["default/m"]
     assert set(report) == {"epoch", "counts", "salt", "buckets"}
     assert (report["epoch"], report["salt"]) == (7, SALT)
     assert counted(gateway) == {("v2", 7, False): [20, 20, 0, 0], ("v2", 7, True): [20, 20, 0, 0]}
@@ -101,7 +101,7 @@ def test_the_page(servers: Servers, start: Start) -> None:
     assert bucket(gateway, "v2", "errors") == 1 << cohort(SALT, b"ada").bucket
     assert bucket(gateway, "v2", "requests") == bucket(gateway, "v2", "errors")
     assert bucket(gateway, "v2", "slow") == bucket(gateway, "v1", "errors") == 0
-    assert evidence(gateway)["source"] == told["source"]
+    assert evidence(gateway)["source"] == page["source"]
 
 
 def test_the_page_of_some(servers: Servers, start: Start) -> None:
@@ -124,7 +124,7 @@ def test_prometheus_reads_the_same(servers: Servers, start: Start) -> None:
 
 def test_a_worker_that_dies_takes_no_evidence_along(servers: Servers, start: Start) -> None:
     gateway = start(routes(1, 7, servers(OK), servers(BAD)), workers=2)
-    told = evidence(gateway)
+    page = evidence(gateway)
     for round in range(1, 4):
         post(gateway, 30, "x-user: ada")
         before = counted(gateway)
@@ -137,7 +137,7 @@ def test_a_worker_that_dies_takes_no_evidence_along(servers: Servers, start: Sta
         gateway.ready()
         assert counted(gateway) == before
         assert bucket(gateway, "v2", "errors") == 1 << cohort(SALT, b"ada").bucket
-    assert evidence(gateway)["source"] == told["source"]
+    assert evidence(gateway)["source"] == page["source"]
 
 
 def test_of_what_a_dying_worker_had_in_flight_nothing_is_known(servers: Servers, start: Start) -> None:
@@ -157,10 +157,10 @@ def test_a_gateway_that_starts_again_is_another_source(servers: Servers, start: 
     table = routes(1, 7, servers(OK), servers(BAD))
     first = start(table)
     post(first, 5)
-    told = evidence(first)
+    page = evidence(first)
     first.close()
     again = start(table)
-    assert evidence(again)["source"] != told["source"]
+    assert evidence(again)["source"] != page["source"]
     assert counted(again) == {}
 
 
@@ -172,8 +172,8 @@ def test_the_epoch_in_force_is_that_of_the_worker_that_lags(servers: Servers, st
     try:
         gateway.publish(routes(2, 8, stable, canary, 50))
         eventually(lambda: revision(gateway, other), lambda taken: taken == 2)
-        told = evidence(gateway)
-        assert (told["revision"], told["deployments"]["default/m"]["epoch"]) == (1, 7)
+        page = evidence(gateway)
+        assert (page["revision"], page["deployments"]["default/m"]["epoch"]) == (1, 7)
     finally:
         os.kill(lagging, signal.SIGCONT)
     eventually(lambda: of_m(gateway)["epoch"], lambda epoch: epoch == 8)
@@ -200,8 +200,8 @@ def test_a_worker_that_starts_stands_for_the_table_that_it_will_begin_with(serve
     try:
         gateway.publish(routes(2, 8, stable, canary, 50))
         eventually(lambda: revision(gateway, gateway.pids()[1]), lambda taken: taken == 2)
-        told = evidence(gateway)
-        assert (told["ready"], told["deployments"]["default/m"]["epoch"]) == (False, 7)
+        page = evidence(gateway)
+        assert (page["ready"], page["deployments"]["default/m"]["epoch"]) == (False, 7)
     finally:
         os.kill(starting, signal.SIGCONT)
     eventually(lambda: of_m(gateway)["epoch"], lambda epoch: epoch == 8)
@@ -221,8 +221,8 @@ def test_while_no_worker_runs_the_next_ones_epoch_is_told(servers: Servers, star
         for pid in filter(None, gateway.pids()):
             os.kill(pid, signal.SIGKILL)
         eventually(gateway.pids, lambda pids: pids != [pid])
-        told: int = of_m(gateway)["epoch"]
-        return told if gateway.pids() == [None] else None
+        epoch: int = of_m(gateway)["epoch"]
+        return epoch if gateway.pids() == [None] else None
 
     assert eventually(epoch_without_worker, lambda epoch: epoch is not None) == 8
 

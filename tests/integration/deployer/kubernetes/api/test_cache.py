@@ -23,42 +23,42 @@ def own(found: Object) -> Key:
 def running(lists: list[tuple[int, list[Object]]], watches: list[Watch]) -> Iterator[tuple[Api, Cache, list[Key]]]:
     changed: list[Key] = []
     with Api(lists, watches) as api:
-        kept = Cache(Client(api.configuration), MODEL_DEPLOYMENT, None, "", own, changed.append)
-        kept.start()
+        cached = Cache(Client(api.configuration), MODEL_DEPLOYMENT, None, "", own, changed.append)
+        cached.start()
         try:
-            assert kept.synced.wait(10)
-            yield api, kept, changed
+            assert cached.synced.wait(10)
+            yield api, cached, changed
         finally:
-            kept.stop()
+            cached.stop()
 
 
-def names(kept: Cache) -> set[str]:
-    return {key.name for key in kept.deployments()}
+def names(cached: Cache) -> set[str]:
+    return {key.name for key in cached.deployments()}
 
 
 def test_what_is_listed_and_told_is_kept() -> None:
-    told = events(
+    watch = events(
         ("ADDED", resource("b", 11)), ("MODIFIED", resource("a", 12)), ("DELETED", resource("a", 13)),
     )  # fmt: skip
-    with running([(10, [resource("a", 5)])], [told]) as (_, kept, changed):
-        until(lambda: names(kept) == {"b"}, "all is told")
+    with running([(10, [resource("a", 5)])], [watch]) as (_, cached, changed):
+        until(lambda: names(cached) == {"b"}, "all is told")
         assert changed == [Key("default", name) for name in "abaa"]
 
 
 def test_a_watch_that_ends_goes_on_where_it_was_after_a_bookmark_too() -> None:
-    told = [events(("BOOKMARK", resource("", 20))), events(("ADDED", resource("b", 21)))]
-    with running([(10, [])], told) as (api, kept, _):
-        until(lambda: names(kept) == {"b"} and len(api.asked) >= 4, "it goes on")
+    watches = [events(("BOOKMARK", resource("", 20))), events(("ADDED", resource("b", 21)))]
+    with running([(10, [])], watches) as (api, cached, _):
+        until(lambda: names(cached) == {"b"} and len(api.asked) >= 4, "it goes on")
         assert api.asked[:4] == ["list", "10", "20", "21"]
 
 
 @pytest.mark.parametrize("how", ["at once", "later"])
 def test_what_is_forgotten_is_listed_again(how: str) -> None:
     gone = {"kind": "Status", "code": 410, "message": "too old"}
-    told = refused(410) if how == "at once" else events(("ERROR", gone))
+    watch = refused(410) if how == "at once" else events(("ERROR", gone))
     lists = [(10, [resource("a", 5), resource("b", 6)]), (30, [resource("b", 6), resource("c", 25)])]
-    with running(lists, [told]) as (api, kept, changed):
-        until(lambda: names(kept) == {"b", "c"}, "it is listed again")
+    with running(lists, [watch]) as (api, cached, changed):
+        until(lambda: names(cached) == {"b", "c"}, "it is listed again")
         until(lambda: len(api.asked) >= 4, "it is watched again")
         assert api.asked[:4] == ["list", "10", "list", "30"]
         # b has not changed.
@@ -67,37 +67,43 @@ def test_what_is_forgotten_is_listed_again(how: str) -> None:
 
 def test_a_deaf_watch_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SILENCE", 0.1)
-    with running([(10, [])], []) as (api, kept, _):
-        heard = kept.heard
+    with running([(10, [])], []) as (api, cached, _):
+        before = cached.heard
         until(lambda: len(api.asked) >= 3, "it is begun anew")
         assert api.asked[:3] == ["list", "10", "10"]
-        assert kept.heard == heard
+        assert cached.heard == before
 
 
 def test_a_refused_watch_is_tried_again() -> None:
-    with running([(10, [])], [refused(500), events(("ADDED", resource("a", 11)))]) as (api, kept, _):
-        until(lambda: names(kept) == {"a"}, "it is tried again")
+    with running([(10, [])], [refused(500), events(("ADDED", resource("a", 11)))]) as (api, cached, _):
+        until(lambda: names(cached) == {"a"}, "it is tried again")
         assert api.asked[:3] == ["list", "10", "10"]
 
 
 def test_what_we_wrote_is_known_at_once_unless_the_watch_has_passed_it() -> None:
-    with running([(10, [resource("a", 5)])], []) as (_, kept, _):
-        kept.put(resource("a", 11, generation=2))
-        assert kept.of(Key("default", "a"))[0]["metadata"]["generation"] == 2
-        kept.put(resource("b", 9))
-        assert names(kept) == {"a"}
+    with running([(10, [resource("a", 5)])], []) as (_, cached, _):
+        cached.put(resource("a", 11, generation=2))
+        assert cached.of(Key("default", "a"))[0]["metadata"]["generation"] == 2
+        cached.put(resource("b", 9))
+        assert names(cached) == {"a"}
 
 
 def test_a_kind_that_is_not_there_may_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "ABSENT", 0.01)
     came: list[bool] = []
     with Api([(10, [])], [refused(404), refused(404)]) as api:
-        kept = Cache(
-            Client(api.configuration), SCALED_OBJECT, None, "", own, lambda key: None, lambda: came.append(kept.present)
+        cached = Cache(
+            Client(api.configuration),
+            SCALED_OBJECT,
+            None,
+            "",
+            own,
+            lambda key: None,
+            lambda: came.append(cached.present),
         )
-        kept.start()
+        cached.start()
         try:
             until(lambda: len(came) >= 5, "it comes and goes")
         finally:
-            kept.stop()
+            cached.stop()
         assert came[:5] == [True, False, True, False, True]

@@ -78,9 +78,9 @@ def test_gateways_are_heard_and_the_deployment_is_looked_at_again(gateway: Gatew
     store = KnownStore([stepping()])
     with looking(store, KnownSlices({address(gateway): SERVES})) as (found, queue):
         assert queue.take(10) == KEY
-        heard = until(lambda: (said := found.heard(KEY)).readings and said, "it is heard")
-        assert (heard.in_force, heard.unread) == (4, ())
-        assert [reading.epoch for reading in heard.readings] == [4]
+        observation = until(lambda: (seen := found.heard(KEY)).readings and seen, "it is heard")
+        assert (observation.in_force, observation.unread) == (4, ())
+        assert [reading.epoch for reading in observation.readings] == [4]
         # A new epoch is heard of once it is in force.
         gateway.publish(table(epoch=5, revision=2))
         until(lambda: found.heard(KEY).in_force == 5, "the next epoch is in force")
@@ -97,9 +97,9 @@ def test_one_that_does_not_answer_is_waited_for_while_it_serves(
     gone = f"127.0.0.1:{free_port()}"
     store = KnownStore([stepping()])
     with looking(store, KnownSlices({address(gateway): SERVES, gone: conditions})) as (found, _):
-        heard = until(lambda: (said := found.heard(KEY)).readings and said, "one is heard")
-        assert heard.unread == ((f"the gateway {gone}",) if waited else ())
-        assert heard.in_force == (None if waited else 4)
+        observation = until(lambda: (seen := found.heard(KEY)).readings and seen, "one is heard")
+        assert observation.unread == ((f"the gateway {gone}",) if waited else ())
+        assert observation.in_force == (None if waited else 4)
 
 
 def test_what_was_heard_counts_as_unread_once_it_is_old(
@@ -108,17 +108,17 @@ def test_what_was_heard_counts_as_unread_once_it_is_old(
     with looking(KnownStore([stepping()]), KnownSlices({address(gateway): SERVES})) as (found, _):
         until(lambda: found.heard(KEY).readings, "it is heard")
         monkeypatch.setattr(poller, "STALE", 0.0)
-        heard = found.heard(KEY)
-        assert (heard.readings, heard.unread, heard.in_force) == ((), ("the gateways",), None)
+        observation = found.heard(KEY)
+        assert (observation.readings, observation.unread, observation.in_force) == ((), ("the gateways",), None)
 
 
 @pytest.mark.parametrize("slices", [None, KnownSlices({})])
 def test_without_gateways_a_rollout_holds(slices: KnownSlices | None) -> None:
     with looking(KnownStore([stepping()]), slices) as (found, queue):
         assert queue.take(10) == KEY
-        heard = found.heard(KEY)
-        assert heard.in_force is None
-        assert len(heard.unread) == 1, heard
+        observation = found.heard(KEY)
+        assert observation.in_force is None
+        assert len(observation.unread) == 1, observation
 
 
 def test_one_that_waits_for_its_turn_asks_nobody(gateway: GatewayProcess) -> None:
@@ -188,9 +188,9 @@ def test_signatures_are_asked_of_both_versions_before_the_first_weight(answering
     world = warming()
     servers = [piece(answering, name="rest", service=f"digits-{v}", ready=True) for v in ("v1", "v2")]
     with looking(KnownStore([world.resource], list(world.live.values()), servers), None) as (found, _):
-        heard = until(lambda: (said := found.heard(KEY)).asked and said, "both were asked")
-        assert heard.asked == {"v1", "v2"}
-        assert set(heard.signatures["v2"].inputs) == {"images"}
+        observation = until(lambda: (seen := found.heard(KEY)).asked and seen, "both were asked")
+        assert observation.asked == {"v1", "v2"}
+        assert set(observation.signatures["v2"].inputs) == {"images"}
 
 
 def test_one_that_does_not_tell_its_signature_is_asked_three_times(answering: str) -> None:
@@ -199,8 +199,8 @@ def test_one_that_does_not_tell_its_signature_is_asked_three_times(answering: st
     places = {"v1": answering, "v2": gone}
     servers = [piece(p, name="rest", service=f"digits-{v}", ready=True) for v, p in places.items()]
     with looking(KnownStore([world.resource], list(world.live.values()), servers), None) as (found, _):
-        heard = until(lambda: (said := found.heard(KEY)).asked and said, "both were asked")
-        assert set(heard.signatures) == {"v1"}
+        observation = until(lambda: (seen := found.heard(KEY)).asked and seen, "both were asked")
+        assert set(observation.signatures) == {"v1"}
 
 
 def test_none_is_asked_while_pods_are_replaced(answering: str) -> None:
@@ -227,12 +227,12 @@ def test_prometheus_and_webhooks_are_heard(answering: str) -> None:
     world.until_weight(5)
     store = KnownStore([world.resource])
     with looking(store, None, prometheus=f"http://{answering}") as (found, _):
-        heard = until(lambda: (said := found.heard(KEY)).metrics and said, "the webhook is heard")
-        assert heard.metrics == {"mine": 5.0}
-        (count,) = heard.readings[0].counts
+        observation = until(lambda: (seen := found.heard(KEY)).metrics and seen, "the webhook is heard")
+        assert observation.metrics == {"mine": 5.0}
+        (count,) = observation.readings[0].counts
         assert (count.version, count.epoch, count.requests, count.errors) == ("v2", 4, 40, 2)
-        assert heard.unread == ()
+        assert observation.unread == ()
     with looking(store, None, prometheus=f"http://127.0.0.1:{free_port()}") as (found, _):
-        heard = until(lambda: (said := found.heard(KEY)).metrics and said, "the webhook is heard")
-        assert heard.readings == ()
-        assert heard.unread[0].startswith("Prometheus (Prometheus does not answer")
+        observation = until(lambda: (seen := found.heard(KEY)).metrics and seen, "the webhook is heard")
+        assert observation.readings == ()
+        assert observation.unread[0].startswith("Prometheus (Prometheus does not answer")

@@ -73,9 +73,9 @@ def event(number: int = 1) -> dict[str, Any]:
 def until_said(caplog: pytest.LogCaptureFixture, words: str) -> str:
     end = time.monotonic() + LONG
     while time.monotonic() < end:
-        for said in caplog.messages:
-            if words in said:
-                return said
+        for message in caplog.messages:
+            if words in message:
+                return message
         time.sleep(0.02)
     raise AssertionError(f"never said {words!r}: {caplog.messages}")
 
@@ -134,7 +134,7 @@ def test_sending_never_waits_and_what_is_too_much_is_dropped(
     url = f"http://{receiver.host}"
     for number in range(MOST + 20):
         notices.send(url, event(number))
-    dropped = [said for said in caplog.messages if said.endswith("is dropped: too many notices wait")]
+    dropped = [message for message in caplog.messages if message.endswith("is dropped: too many notices wait")]
     assert len(dropped) in (19, 20)
     receiver.open.set()
     got = [receiver.got.get(timeout=LONG)[2]["id"] for _ in range(MOST + 20 - len(dropped))]

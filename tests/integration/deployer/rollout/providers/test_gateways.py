@@ -49,12 +49,12 @@ def at(server: Server) -> str:
     return f"{server.endpoint.host}:{server.endpoint.rest}"
 
 
-def said(report: object) -> Script:
+def reporting(report: object) -> Script:
     return always(answer(json.dumps(report).encode()))
 
 
 def test_what_a_gateway_says(reader: Gateways, servers: Callable[[Script], Server]) -> None:
-    server = servers(said(GOOD))
+    server = servers(reporting(GOOD))
     reports = reader.read([at(server), at(server)], [KEY, "default/other"])
     assert reports.unread == {}
     (reading,) = reports.of(KEY)
@@ -71,14 +71,16 @@ def test_what_is_in_force_is_what_the_last_of_those_that_serve_has(
     reader: Gateways, servers: Callable[[Script], Server]
 ) -> None:
     def with_epoch(epoch: int, ready: bool = True) -> Server:
-        return servers(said(GOOD | {"ready": ready, "deployments": {KEY: GOOD["deployments"][KEY] | {"epoch": epoch}}}))
+        return servers(
+            reporting(GOOD | {"ready": ready, "deployments": {KEY: GOOD["deployments"][KEY] | {"epoch": epoch}}})
+        )
 
     def in_force(*asked: Server) -> int | None:
         return reader.read([at(server) for server in asked], [KEY]).in_force(KEY)
 
     assert in_force(with_epoch(9), with_epoch(8)) == 8
     assert in_force(with_epoch(9), with_epoch(8, ready=False)) == 9
-    assert in_force(with_epoch(9), servers(said(GOOD | {"deployments": {}}))) is None
+    assert in_force(with_epoch(9), servers(reporting(GOOD | {"deployments": {}}))) is None
     assert in_force(with_epoch(9), servers(always(answer(b"{}", "500 X")))) is None
     assert in_force() is None
 
@@ -117,14 +119,14 @@ async def drip(peer: Peer) -> None:
     [
         (always(answer(b"{}", "503 X")), "its admin port answers 503"),
         (always(answer(b"<html>")), "it answers what is no evidence"),
-        (said([]), "it answers what is no evidence"),
-        (said(without("source")), "source: Field required"),
-        (said(without("deployments", KEY, "epoch")), "deployments.default/m.epoch: Field required"),
-        (said(with_count(requests=-1)), "requests: Input should be greater than or equal to 0"),
-        (said(with_count(errors=1.5)), "errors: Input should be a valid integer"),
-        (said(with_count(errors="NaN")), "errors: Input should be a valid integer"),
-        (said(with_bits("%%%")), "it answers what is no evidence"),
-        (said(with_bits(base64.b64encode(bytes(1251)).decode())), "more than 10000 bits"),
+        (reporting([]), "it answers what is no evidence"),
+        (reporting(without("source")), "source: Field required"),
+        (reporting(without("deployments", KEY, "epoch")), "deployments.default/m.epoch: Field required"),
+        (reporting(with_count(requests=-1)), "requests: Input should be greater than or equal to 0"),
+        (reporting(with_count(errors=1.5)), "errors: Input should be a valid integer"),
+        (reporting(with_count(errors="NaN")), "errors: Input should be a valid integer"),
+        (reporting(with_bits("%%%")), "it answers what is no evidence"),
+        (reporting(with_bits(base64.b64encode(bytes(1251)).decode())), "more than 10000 bits"),
     ],
 )
 def test_nonsense_is_unread(reader: Gateways, servers: Callable[[Script], Server], script: Script, why: str) -> None:
@@ -138,7 +140,7 @@ def test_one_that_hangs_or_is_gone_keeps_no_other_from_being_heard(
     reader: Gateways, servers: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateways, "TIMEOUT", 0.2)
-    slow, hanging, good = servers(drip), servers(silent), servers(said(GOOD))
+    slow, hanging, good = servers(drip), servers(silent), servers(reporting(GOOD))
     gone, wrong = f"127.0.0.1:{free_port()}", "not an address"
     with closing(Gateways()) as hasty:
         reports = hasty.read([at(slow), at(hanging), gone, wrong, at(good)], [KEY])
@@ -155,12 +157,12 @@ def test_an_answer_without_end_is_not_read_to_it(
     reader: Gateways, servers: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateways, "LARGEST", 100)
-    address = at(servers(said(GOOD)))
+    address = at(servers(reporting(GOOD)))
     assert reader.read([address], [KEY]).unread == {address: "its answer is longer than 100 bytes"}
 
 
 def test_nobody_is_asked_for_nothing(reader: Gateways, servers: Callable[[Script], Server]) -> None:
-    server = servers(said(GOOD))
+    server = servers(reporting(GOOD))
     assert reader.read([at(server)], []).said == {}
     assert server.requests == []
 

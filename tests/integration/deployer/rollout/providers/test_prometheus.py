@@ -143,19 +143,19 @@ def test_a_series_that_is_stale_is_missing_and_no_reset(ask: Callable[..., Prome
 
 
 @pytest.mark.parametrize(
-    ("given", "number"),
+    ("response", "number"),
     [
         (vector(sample("0.25", a="b")), 0.25),
         (vector(sample("1e3")), 1000.0),
         ({"status": "success", "data": {"resultType": "scalar", "result": [1, "2.5"]}}, 2.5),
     ],
 )
-def test_a_number(ask: Callable[..., Prometheus], given: object, number: float) -> None:
-    assert ask(given).number("q") == number
+def test_a_number(ask: Callable[..., Prometheus], response: object, number: float) -> None:
+    assert ask(response).number("q") == number
 
 
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("response", "why"),
     [
         (vector(), "has 0 values for q, and one is needed"),
         (vector(sample("1", a="1"), sample("2", a="2")), "has 2 values for q"),
@@ -168,9 +168,9 @@ def test_a_number(ask: Callable[..., Prometheus], given: object, number: float) 
         (ERROR, "refuses q: parse error"),
     ],
 )
-def test_what_is_no_number_is_unread(ask: Callable[..., Prometheus], given: object, why: str) -> None:
+def test_what_is_no_number_is_unread(ask: Callable[..., Prometheus], response: object, why: str) -> None:
     with pytest.raises(Unread, match=why):
-        ask(given).number("q")
+        ask(response).number("q")
 
 
 def test_one_that_hangs_or_is_gone_is_unread(servers: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def _exposition(source: str, requests: int, errors: int) -> str:
 @pytest.mark.tools
 def test_a_real_one(tmp_path: Path) -> None:
     """With a gateway that starts again, and one that can't be scraped for a while; and Prometheus is stopped last."""
-    told, port = _Gateways(), free_port()
+    gateways, port = _Gateways(), free_port()
     before, total = EvidenceLedger(after=6).knowing(7, 0.05), [0, 0]
 
     def look(document: ModelDeployment = DOCUMENT) -> list[int]:
@@ -218,22 +218,22 @@ def test_a_real_one(tmp_path: Path) -> None:
         return total
 
     with (
-        Exporter(told.one) as first,
-        Exporter(told.two) as second,
+        Exporter(gateways.one) as first,
+        Exporter(gateways.two) as second,
         closing(Prometheus(f"http://127.0.0.1:{port}")) as asked,
     ):
         with prometheus(tmp_path / "prometheus", "turnout", [first.address, second.address], port=port) as server:
             until(lambda: len(server.query("turnout_evidence_requests_total")) == 2, "both are scraped")
             look()
-            told.counts, told.other = (10, 1), (20, 2)
+            gateways.counts, gateways.other = (10, 1), (20, 2)
             until(lambda: look() == [30, 3], "what both have counted is taken")
-            told.name, told.counts = "a again", (4, 1)
+            gateways.name, gateways.counts = "a again", (4, 1)
             until(lambda: look() == [34, 4], "what it counts after its start is taken, and nothing twice")
-            told.other = None
+            gateways.other = None
             until(lambda: set(server.reached().values()) == {"up", "down"}, "the other can't be scraped")
-            told.counts = (8, 1)
+            gateways.counts = (8, 1)
             until(lambda: look() == [38, 4], "one is still heard")
-            told.other = (50, 5)
+            gateways.other = (50, 5)
             until(lambda: look() == [68, 7], "what the other has counted meanwhile comes with it")
             assert asked.number('sum(turnout_evidence_requests_total{deployment="digits",source!="a"})') == 58
             with pytest.raises(Unread, match="parse error"):

@@ -122,14 +122,14 @@ def test_what_initialises_a_model_and_a_rank_that_is_not_known_are_no_part_of_it
     }
     body = json.dumps({"metadata": {"signature_def": {"signature_def": signatures}}}).encode()
     with answering(200, body) as port:
-        told = fetch("tfserving", HOST, port, "digits")
-    assert told == Signature(
+        signature = fetch("tfserving", HOST, port, "digits")
+    assert signature == Signature(
         {"x": Tensor("DT_FLOAT")}, {"y": Tensor("DT_INT64", ())}, {"serving_default": Signature({}, {})}
     )
 
 
 def test_the_signature_that_is_meant_without_a_name_is_missed() -> None:
-    def told(name: str) -> Signature:
+    def signature(name: str) -> Signature:
         info = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}}
         signatures = {name: {"inputs": {"x": info}, "outputs": {"y": info}}}
         body = json.dumps({"metadata": {"signature_def": {"signature_def": signatures}}}).encode()
@@ -138,8 +138,8 @@ def test_the_signature_that_is_meant_without_a_name_is_missed() -> None:
         assert found is not None
         return found
 
-    assert difference(told("serving_default"), told("predict")) == "signature serving_default is gone"
-    assert difference(told("serving_default"), told("serving_default")) == ""
+    assert difference(signature("serving_default"), signature("predict")) == "signature serving_default is gone"
+    assert difference(signature("serving_default"), signature("serving_default")) == ""
 
 
 @pytest.mark.slow
@@ -161,9 +161,10 @@ def ready(process: Process) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("text", "told"), [(TOLD, IMAGES), (TOLD.replace("self.inputs", "unused").replace("self.outputs", "unused"), None)]
+    ("text", "signature"),
+    [(TOLD, IMAGES), (TOLD.replace("self.inputs", "unused").replace("self.outputs", "unused"), None)],
 )
-def test_mlserver(tmp_path: Path, text: str, told: Signature | None) -> None:
+def test_mlserver(tmp_path: Path, text: str, signature: Signature | None) -> None:
     (tmp_path / "own.py").write_text(text)
     rest, grpc_port = free_ports(2)
     program, model = environments.program("oip"), models.located("oip", tmp_path / "own.py")
@@ -175,19 +176,19 @@ def test_mlserver(tmp_path: Path, text: str, told: Signature | None) -> None:
         path.write_text(content)
     with ModelServer(process.argv, rest, grpc_port, folder, process.env, cwd=process.cwd):
         wait_until(lambda: ready(process))
-        assert fetch("oip", HOST, rest, "my model", timeout=10) == told
+        assert fetch("oip", HOST, rest, "my model", timeout=10) == signature
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "signature"),
     [
         (BY_TENSORS, IMAGES),
         (BY_MESSAGES, Signature({"1": Tensor("tensor of length, width", (2,))}, {"1": Tensor("strData")})),
         (SILENT, None),
     ],
 )
-def test_seldon(tmp_path: Path, text: str, told: Signature | None) -> None:
+def test_seldon(tmp_path: Path, text: str, signature: Signature | None) -> None:
     (tmp_path / "Model.py").write_text(text)
     rest, grpc_port = free_ports(2)
     program, model = environments.program("seldon"), models.located("seldon", tmp_path / "Model.py")
@@ -196,4 +197,4 @@ def test_seldon(tmp_path: Path, text: str, told: Signature | None) -> None:
     process = seldon.command(Launch("digits", "v1", None, model, rest, grpc_port, folder, program, None))
     with ModelServer(process.argv, rest, grpc_port, folder, process.env, cwd=process.cwd):
         wait_until(lambda: ready(process))
-        assert fetch("seldon", HOST, rest, "digits", timeout=10) == told
+        assert fetch("seldon", HOST, rest, "digits", timeout=10) == signature

@@ -149,7 +149,7 @@ def pool() -> Iterator[Executor]:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Callable[..., None]]:
+def report() -> Iterator[Callable[..., None]]:
     """Notes the figures of a case; once all cases of the proof are noted, they are written for people."""
     rows: dict[str, str] = {}
 
@@ -182,12 +182,12 @@ def part(runs: list[Run], end: Phase) -> float:
 @pytest.mark.timeout(1200)
 @levels(GOOD)
 def test_a_good_version_is_promoted_in_the_time_that_was_forecast(
-    case: Case, pool: Executor, told: Callable[..., None]
+    case: Case, pool: Executor, report: Callable[..., None]
 ) -> None:
     # `simulate` knows neither of bursts nor of late counts.
     forecast = estimate(case.plan, replace(case.traffic, bursty=False, lag=0), chances(simulate.RUNS))
     runs = played(pool, case.plan, case.traffic, case.runs)
-    told(case, runs, forecast.promotion.median)
+    report(case, runs, forecast.promotion.median)
     assert part(runs, Phase.ROLLED_BACK) <= ALPHA
     assert part(runs, Phase.PROMOTED) >= 0.99
     median = spread([run.seconds for run in runs if run.end is Phase.PROMOTED], case.runs).median
@@ -198,27 +198,29 @@ def test_a_good_version_is_promoted_in_the_time_that_was_forecast(
 
 @pytest.mark.timeout(1200)
 @levels(NOT_WORSE)
-def test_a_version_that_is_not_worse_is_not_rolled_back(case: Case, pool: Executor, told: Callable[..., None]) -> None:
+def test_a_version_that_is_not_worse_is_not_rolled_back(
+    case: Case, pool: Executor, report: Callable[..., None]
+) -> None:
     runs = played(pool, case.plan, case.traffic, case.runs)
-    told(case, runs)
+    report(case, runs)
     assert part(runs, Phase.ROLLED_BACK) <= ALPHA
 
 
 @pytest.mark.timeout(1200)
 @levels(MARGINAL)
-def test_a_version_at_the_margin_is_not_promoted(case: Case, pool: Executor, told: Callable[..., None]) -> None:
+def test_a_version_at_the_margin_is_not_promoted(case: Case, pool: Executor, report: Callable[..., None]) -> None:
     runs = played(pool, case.plan, case.traffic, case.runs)
-    told(case, runs)
+    report(case, runs)
     assert part(runs, Phase.PROMOTED) <= ALPHA
 
 
 @pytest.mark.timeout(1200)
 @levels(CAUGHT, MEDIANS, LATE, part=LARGE_SAMPLE)
 def test_a_bad_version_is_caught_as_soon_as_others_found(
-    case: Case, median: float, late: float, pool: Executor, told: Callable[..., None]
+    case: Case, median: float, late: float, pool: Executor, report: Callable[..., None]
 ) -> None:
     runs = played(pool, case.plan, case.traffic, case.runs)
-    told(case, runs)
+    report(case, runs)
     found = spread([run.seconds for run in runs if run.end is Phase.ROLLED_BACK], case.runs)
     assert found.median is not None
     assert found.late is not None

@@ -133,8 +133,8 @@ def test_metadata_is_told_alike_by_both(standin: ModelServer) -> None:
     request = tfs_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "digits"
     response = standin.call(methods.GET_MODEL_METADATA, request)
-    told = tfs_pb2.SignatureDefMap.FromString(response.metadata["signature_def"].value)
-    assert set(told.signature_def) == set(signatures)
+    metadata = tfs_pb2.SignatureDefMap.FromString(response.metadata["signature_def"].value)
+    assert set(metadata.signature_def) == set(signatures)
     assert response.model_spec.version.value == 2
     assert response.metadata["signature_def"].type_url.endswith("/tensorflow.serving.SignatureDefMap")
 
@@ -197,18 +197,20 @@ def test_the_systems_own_client_is_understood(standin: ModelServer) -> None:
         text=True,
     )
     assert client.returncode == 0, client.stderr
-    told = json.loads(client.stdout)
+    answers = json.loads(client.stdout)
     body = {"instances": [ZERO]}
     assert (
-        told["predict"]
+        answers["predict"]
         == standin.ask("POST", "/v1/models/digits/versions/1:predict", body)[1]["predictions"][0]["classes"]
     )
-    given = {"signature_name": "classify", "examples": [IMAGE]}
-    labels = standin.ask("POST", "/v1/models/digits:classify", given)[1]["results"][0]
-    assert told["classify"] == max(labels, key=lambda label: label[1])[0]
-    given["signature_name"] = "regress"
-    assert told["regress"] == pytest.approx(standin.ask("POST", "/v1/models/digits:regress", given)[1]["results"][0])
-    assert told["infer"] == [told["classify"], told["regress"]]
-    assert told["status"] == [[2, "AVAILABLE", 0], [1, "AVAILABLE", 0]]
-    assert "serving_default" in told["metadata"]
-    assert told["reload"] == "UNIMPLEMENTED"
+    request = {"signature_name": "classify", "examples": [IMAGE]}
+    labels = standin.ask("POST", "/v1/models/digits:classify", request)[1]["results"][0]
+    assert answers["classify"] == max(labels, key=lambda label: label[1])[0]
+    request["signature_name"] = "regress"
+    assert answers["regress"] == pytest.approx(
+        standin.ask("POST", "/v1/models/digits:regress", request)[1]["results"][0]
+    )
+    assert answers["infer"] == [answers["classify"], answers["regress"]]
+    assert answers["status"] == [[2, "AVAILABLE", 0], [1, "AVAILABLE", 0]]
+    assert "serving_default" in answers["metadata"]
+    assert answers["reload"] == "UNIMPLEMENTED"
