@@ -28,10 +28,10 @@ def test_the_difference_makes_the_one_into_the_other(old: RouteTable, new: Route
     change = TableDelta.model_validate_json(difference(old, new).model_dump_json())
     made = apply(old, change)
     assert made == new
-    kept = {id(deployment) for deployment in old.deployments if deployment in new.deployments}
-    assert {id(deployment) for deployment in made.deployments} >= kept
-    assert {id(deployment) for deployment in departed(old.deployments, made)}.isdisjoint(kept)
-    assert len(departed(old.deployments, made)) == len(old.deployments) - len(kept)
+    unchanged = {id(deployment) for deployment in old.deployments if deployment in new.deployments}
+    assert {id(deployment) for deployment in made.deployments} >= unchanged
+    assert {id(deployment) for deployment in departed(old.deployments, made)}.isdisjoint(unchanged)
+    assert len(departed(old.deployments, made)) == len(old.deployments) - len(unchanged)
 
 
 @given(tables())

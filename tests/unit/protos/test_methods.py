@@ -19,9 +19,9 @@ ALL = [value for value in vars(methods).values() if isinstance(value, Method)]
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.path)
 def test_each_belongs_to_a_dialect(method: Method[PredictRequest, PredictResponse]) -> None:
     path = method.path.encode()
-    dialect = registry.grpc(path)
+    protocol = registry.grpc(path)
     message = PredictRequest(model_spec=ModelSpec(name="digits")).SerializeToString()
-    assert dialect.address(path, {b"seldon": b"digits"}, message).name == "digits"
+    assert protocol.address(path, {b"seldon": b"digits"}, message).name == "digits"
 
 
 def test_calls_over_a_real_channel() -> None:

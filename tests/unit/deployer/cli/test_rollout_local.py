@@ -83,7 +83,7 @@ def stands(state: StateFolder, phase: Phase | None, *, order: str | None = None,
     state.write_status(DOCUMENT.key, status)
 
 
-def said(state: StateFolder, *arguments: str) -> str:
+def run(state: StateFolder, *arguments: str) -> str:
     done = CliRunner().invoke(cli, [*arguments, "--state", str(state.root)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
@@ -91,7 +91,7 @@ def said(state: StateFolder, *arguments: str) -> str:
 
 def refused(state: StateFolder, *arguments: str) -> str:
     with pytest.raises(TurnoutError) as refusal:
-        said(state, *arguments)
+        run(state, *arguments)
     return str(refusal.value)
 
 
@@ -108,7 +108,7 @@ def test_an_order_waits_until_it_was_taken(state: StateFolder, monkeypatch: pyte
             stands(state, Phase.STEP, order=ordered.token, paused="paused by hand")
 
     monkeypatch.setattr("time.sleep", look)
-    assert said(state, "rollout", "pause", "digits") == "rollout 3, v1 → v2: step 2 of 2, 25 %; paused by hand\n"
+    assert run(state, "rollout", "pause", "digits") == "rollout 3, v1 → v2: step 2 of 2, 25 %; paused by hand\n"
     assert looks == [Order.PAUSE, Order.PAUSE]
 
 
@@ -125,11 +125,11 @@ def test_orders_without_sense_leave_nothing(state: StateFolder) -> None:
 
 def test_explain_tells_the_reason_and_what_was_before(state: StateFolder) -> None:
     stands(state, Phase.STEP)
-    explained = said(state, "rollout", "explain", "digits")
+    explained = run(state, "rollout", "explain", "digits")
     assert "v2 is ready" in explained
     assert RECORD.reason in explained
-    told = json.loads(said(state, "rollout", "explain", "digits", "-o", "json"))
-    assert (told["rollout"]["phase"], told["rollouts"][0]["outcome"]) == ("step", "rolled back")
+    answer = json.loads(run(state, "rollout", "explain", "digits", "-o", "json"))
+    assert (answer["rollout"]["phase"], answer["rollouts"][0]["outcome"]) == ("step", "rolled back")
 
 
 def test_a_weight_that_a_rollout_moves_is_not_moved_by_hand(state: StateFolder) -> None:
@@ -155,12 +155,12 @@ def test_a_document_overrules_no_rollout(state: StateFolder, phase: Phase, reaso
 
 def test_the_document_may_say_who_is_stable_once_a_rollout_has_decided(state: StateFolder) -> None:
     stands(state, Phase.PROMOTED)
-    said(state, "promote", "digits", "--no-wait")
+    run(state, "promote", "digits", "--no-wait")
     traffic = state.documents()[0].spec.traffic
     assert (traffic.stable, traffic.canary) == ("v2", None)
 
 
 def test_the_status_tells_of_it(state: StateFolder) -> None:
     stands(state, Phase.STEP)
-    assert "default/digits: rollout 3, v1 → v2: step 2 of 2, 25 %; v2 is ready" in said(state, "status")
-    assert json.loads(said(state, "status", "-o", "json"))["deployments"][0]["rollout"]["weight"] == 25
+    assert "default/digits: rollout 3, v1 → v2: step 2 of 2, 25 %; v2 is ready" in run(state, "status")
+    assert json.loads(run(state, "status", "-o", "json"))["deployments"][0]["rollout"]["weight"] == 25

@@ -65,12 +65,12 @@ def test_a_plain_rollout(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_document_is_simulated_as_it_is_written(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [told] = answer(capsys, str(document), "--rate", "500", "--errors", "0.02")
-    assert told["deployment"] == "default/digits"
-    assert told["bad"] == {"errors": 0.02, "rejections": 0.01, "slow": 0.01}
-    assert [step["weight"] for step in told["good"]["steps"]] == [50]
-    assert told["good"]["promoted"] == 1  # nobody has to approve
-    caught = {worse["ratio"]: worse for worse in told["worse"] if worse["objective"] == "errors"}
+    [result] = answer(capsys, str(document), "--rate", "500", "--errors", "0.02")
+    assert result["deployment"] == "default/digits"
+    assert result["bad"] == {"errors": 0.02, "rejections": 0.01, "slow": 0.01}
+    assert [step["weight"] for step in result["good"]["steps"]] == [50]
+    assert result["good"]["promoted"] == 1  # nobody has to approve
+    caught = {worse["ratio"]: worse for worse in result["worse"] if worse["objective"] == "errors"}
     assert list(caught) == [2, 3, 5, 20]
     assert caught[5]["rolledBack"] == caught[20]["rolledBack"] == 1
     assert caught[20]["seconds"]["median"] <= caught[5]["seconds"]["median"]
@@ -84,14 +84,14 @@ def test_the_same_question_has_the_same_answer(document: Path, capsys: pytest.Ca
 
 def test_what_is_given_stands_before_what_is_written(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document.write_text(DOCUMENT.replace("    pauses: [{at: 50}]\n", ""))
-    [told] = answer(capsys, str(document), "--rate", "1000", "--steps", "20,40", "--interval", "300s")
-    assert [step["weight"] for step in told["good"]["steps"]] == [20, 40]
-    assert told["good"]["seconds"]["median"] >= 600
+    [result] = answer(capsys, str(document), "--rate", "1000", "--steps", "20,40", "--interval", "300s")
+    assert [step["weight"] for step in result["good"]["steps"]] == [20, 40]
+    assert result["good"]["seconds"]["median"] >= 600
 
 
 def test_too_few_requests_are_told(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [told] = answer(capsys, str(document), "--rate", "1")
-    assert told["good"]["overdue"] == 1
+    [result] = answer(capsys, str(document), "--rate", "1")
+    assert result["good"]["overdue"] == 1
     code, out, _ = run(capsys, str(document), "--rate", "1")
     assert code == 0
     assert "in 100.0% a step is overdue" in out

@@ -15,7 +15,7 @@ from tests.fakes.turnout import until
 VERSION = ("vision/digits", "v1")
 
 
-class Said:
+class FakeClient:
     """In place of the client: one answer for each look."""
 
     requests, ready = 0, True
@@ -29,13 +29,13 @@ class Said:
 
 
 @pytest.fixture
-def said() -> Said:
-    return Said()
+def client() -> FakeClient:
+    return FakeClient()
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setattr("deployer.local.gateway_process.GatewayClient", lambda admin: said)
+def gateway(tmp_path: Path, client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    monkeypatch.setattr("deployer.local.gateway_process.GatewayClient", lambda admin: client)
     return Gateway(StateFolder(tmp_path), Options())
 
 
@@ -45,14 +45,14 @@ def hear(gateway: Gateway, now: float) -> None:
     until(lambda: gateway.look(now, urgent=True), "the gateway is heard")
 
 
-def test_it_is_idle_once_rates_are_told_and_have_stayed_zero(gateway: Gateway, said: Said) -> None:
+def test_it_is_idle_once_rates_are_told_and_have_stayed_zero(gateway: Gateway, client: FakeClient) -> None:
     hear(gateway, 0.0)
     assert (gateway.idle, gateway.rates(VERSION)) == (False, None)
     hear(gateway, 2.0)
     assert (gateway.idle, gateway.rates(VERSION)) == (False, (0.0, 0.0))
     hear(gateway, 4.0)
     assert gateway.idle
-    said.requests = 10
+    client.requests = 10
     hear(gateway, 6.0)
     assert (gateway.idle, gateway.rates(VERSION)) == (False, (10 / 6, 1 / 6))
     hear(gateway, 6.0 + RATE_WINDOW)
@@ -61,9 +61,9 @@ def test_it_is_idle_once_rates_are_told_and_have_stayed_zero(gateway: Gateway, s
     assert gateway.idle
 
 
-def test_one_that_is_not_ready_is_not_idle(gateway: Gateway, said: Said) -> None:
+def test_one_that_is_not_ready_is_not_idle(gateway: Gateway, client: FakeClient) -> None:
     for now in (0.0, 2.0, 4.0):
         hear(gateway, now)
-    said.ready = False
+    client.ready = False
     hear(gateway, 6.0)
     assert (gateway.idle, gateway.in_flight_seconds(VERSION)) == (False, None)

@@ -37,9 +37,9 @@ def test_orders_without_sense_are_refused(phase: Phase, paused: str, taken: set[
 
 
 def test_a_refusal_says_what_can_be_asked() -> None:
-    said = refusal(status(Phase.ROLLED_BACK), Order.PAUSE)
-    assert said.startswith("the rollout of v2 is over, it was rolled back, so there is nothing to pause; ")
-    assert said.endswith("what can be asked of it now: retry")
+    message = refusal(status(Phase.ROLLED_BACK), Order.PAUSE)
+    assert message.startswith("the rollout of v2 is over, it was rolled back, so there is nothing to pause; ")
+    assert message.endswith("what can be asked of it now: retry")
     assert "that takes `approve`" in refusal(status(Phase.STEP, AWAITING), Order.RESUME)
     assert "that takes `resume`" in refusal(status(Phase.STEP, "paused by hand"), Order.APPROVE)
     assert "wait until it is over" in refusal(status(Phase.ROLLING_BACK), Order.PROMOTE)

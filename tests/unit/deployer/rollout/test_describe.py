@@ -61,10 +61,10 @@ def test_what_is_over_is_told_once() -> None:
         number=3, stable="v1", canary="v2", outcome="promoted", reason="errors: shown", began=time(NOW - 600),
         ended=time(NOW), figures=("errors: 1.00%",),
     )  # fmt: skip
-    told = explain(rollout(phase=Phase.PROMOTED, weight=100), [record], NOW, 200)
-    assert "What comes next" not in told
-    assert "    errors: 1.00%" not in told
-    assert told[-1] == "  rollout 3, v1 → v2, 2027-01-15T07:50:00Z, took 10 min: promoted; errors: shown"
+    lines = explain(rollout(phase=Phase.PROMOTED, weight=100), [record], NOW, 200)
+    assert "What comes next" not in lines
+    assert "    errors: 1.00%" not in lines
+    assert lines[-1] == "  rollout 3, v1 → v2, 2027-01-15T07:50:00Z, took 10 min: promoted; errors: shown"
 
 
 def test_one_line() -> None:
@@ -127,7 +127,7 @@ def test_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"phase": Phase.WARMING, "weight": 0, "since": None, "evidence": ()},
          "waits until v2 is ready and has the replicas for 5 %"),
@@ -154,16 +154,16 @@ def test_all_of_it() -> None:
         ({"phase": Phase.ROLLED_BACK, "weight": 0}, "it is over: errors: shown"),
     ],
 )  # fmt: skip
-def test_what_comes_next(changes: dict[str, Any], said: str) -> None:
-    told = [text.strip() for text in drawn(rollout(**changes), NOW, 200)]
-    assert said in told
+def test_what_comes_next(changes: dict[str, Any], expected: str) -> None:
+    lines = [text.strip() for text in drawn(rollout(**changes), NOW, 200)]
+    assert expected in lines
     explained = [text.strip() for text in explain(rollout(**changes), [], NOW, 200)]
-    assert said in explained or "because: errors: shown" in explained
+    assert expected in explained or "because: errors: shown" in explained
 
 
 def test_what_is_over_has_no_bars() -> None:
-    told = drawn(rollout(phase=Phase.PROMOTED, weight=100, deadline=None), NOW)
-    assert told == ["v1 → v2, rollout 3: promoted", "  it is over: errors: shown"]
+    lines = drawn(rollout(phase=Phase.PROMOTED, weight=100, deadline=None), NOW)
+    assert lines == ["v1 → v2, rollout 3: promoted", "  it is over: errors: shown"]
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_steps(step: int, phase: Phase, steps: str) -> None:
     [(0.0, 0), (1.0, 0), (10.0, 12), (99.9, 22), (100.0, 23), (1e300, 23)],
 )
 def test_bars(value: float, full: int) -> None:
-    told = drawn(rollout(evidence=(objective(fine=value),)), NOW)[3]
-    bar = told.split("for ")[1].split(" ")[0]
+    row = drawn(rollout(evidence=(objective(fine=value),)), NOW)[3]
+    bar = row.split("for ")[1].split(" ")[0]
     assert bar == "█" * full + "░" * (23 - full)
 
 
 def test_no_part_is_above_all_of_it() -> None:
-    told = drawn(rollout(evidence=(objective(canary_requests=2, canary_bad=3),)), NOW)
-    assert "canary 3 of 2 bad (100.00%)" in told[4]
+    lines = drawn(rollout(evidence=(objective(canary_requests=2, canary_bad=3),)), NOW)
+    assert "canary 3 of 2 bad (100.00%)" in lines[4]
 
 
 def test_a_limit_that_is_passed_is_evidence_against_it() -> None:
@@ -246,6 +246,6 @@ ROLLOUTS = st.builds(
 @given(ROLLOUTS, st.integers(80, 200))
 @settings(deadline=None)
 def test_no_line_is_wider_than_it_may_be(status: RolloutStatus, width: int) -> None:
-    for told in (*drawn(status, NOW, width), *explain(status, [], NOW, width)):
-        assert len(told) <= width
-        assert "\n" not in told
+    for row in (*drawn(status, NOW, width), *explain(status, [], NOW, width)):
+        assert len(row) <= width
+        assert "\n" not in row

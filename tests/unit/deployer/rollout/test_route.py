@@ -33,8 +33,8 @@ def test_what_servers_speak(spec: dict[str, Any], runtime: str, servable: int | 
             "spec": {**spec, "versions": [{"name": "v1", "model": "/models/digits/3"}], "traffic": {"stable": "v1"}},
         }
     )
-    told = route(None, document, {"v1"}, Split.of(document))
-    assert (told.runtime, [version.servable for version in told.versions]) == (runtime, [servable])
+    routed = route(None, document, {"v1"}, Split.of(document))
+    assert (routed.runtime, [version.servable for version in routed.versions]) == (runtime, [servable])
 
 
 def made(
@@ -93,13 +93,13 @@ def test_a_canary_that_is_stable_is_no_canary() -> None:
 
 def test_keys_rules_and_limits_are_told() -> None:
     traffic = {"sticky": {"header": "x-user"}, "match": [{"header": {"x-cohort": "beta"}, "version": "v2"}]}
-    told = made(None, Split("v1", "v2", 5, "default/digits v1 v2 1"), {"v1", "v2"}, traffic=traffic)
-    assert told.salt == "default/digits v1 v2 1"
-    assert told.sticky == route_table.Sticky(header="x-user")
-    assert told.match == (route_table.Match(header={"x-cohort": "beta"}, version="v2"),)
-    assert told.slow == 0.05
+    routed = made(None, Split("v1", "v2", 5, "default/digits v1 v2 1"), {"v1", "v2"}, traffic=traffic)
+    assert routed.salt == "default/digits v1 v2 1"
+    assert routed.sticky == route_table.Sticky(header="x-user")
+    assert routed.match == (route_table.Match(header={"x-cohort": "beta"}, version="v2"),)
+    assert routed.slow == 0.05
 
 
 def test_without_keys_and_rollouts_there_is_no_salt_and_no_limit() -> None:
-    told = made(None, Split("v1", "v2", 5, "default/digits v1 v2 0"), {"v1", "v2"}, rollout=False)
-    assert (told.salt, told.sticky, told.match, told.slow) == ("", None, (), None)
+    routed = made(None, Split("v1", "v2", 5, "default/digits v1 v2 0"), {"v1", "v2"}, rollout=False)
+    assert (routed.salt, routed.sticky, routed.match, routed.slow) == ("", None, (), None)

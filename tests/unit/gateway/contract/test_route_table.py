@@ -51,7 +51,7 @@ def test_what_is_no_json_or_no_table_is_refused(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"stable": "v3"}, "vision/digits: stable is 'v3', but the versions are v1, v2"),
         ({"canary": "v3"}, "vision/digits: canary is 'v3', but the versions are v1, v2"),
@@ -78,11 +78,11 @@ def test_what_is_no_json_or_no_table_is_refused(value: bytes) -> None:
         ({"versions": [{"name": "v1", "endpoints": [ENDPOINT | {"host": ""}]}]}, "versions.0.endpoints"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(values: dict[str, Any], said: str) -> None:
+def test_a_mistake_is_named_with_its_place(values: dict[str, Any], message: str) -> None:
     found = read(json.dumps(document(**values)).encode())
     assert found.table == RouteTable(revision=3)
     (why,) = found.refused.values()
-    assert said in why
+    assert message in why
 
 
 @pytest.mark.parametrize("value", [None, 1, [], {}, {"name": "m"}, {"name": 1, "namespace": "vision"}])

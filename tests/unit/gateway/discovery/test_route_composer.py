@@ -177,8 +177,8 @@ def test_without_a_route_there_is_nothing_to_route_to(status: Any) -> None:
 
 def test_addresses_in_a_route_are_not_believed() -> None:
     composer = Composer(None)
-    given = [{"name": "v1", "endpoints": [{"host": "10.9.9.9", "rest": 1, "grpc": 2}]}]
-    composer.deployment(resource("m", "v1", versions=given))
+    versions = [{"name": "v1", "endpoints": [{"host": "10.9.9.9", "rest": 1, "grpc": 2}]}]
+    composer.deployment(resource("m", "v1", versions=versions))
     assert endpoints(composed(composer)) == ()
 
 

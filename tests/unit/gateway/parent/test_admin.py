@@ -46,8 +46,8 @@ class Gateway:
         return State(ready=True, why="ok", revision=3)
 
     def evidence(self, keys: Collection[str]) -> Evidence:
-        told = {key: DeploymentEvidence(epoch=1, counts=()) for key in sorted(keys)}
-        return Evidence(source="a", ready=True, revision=None, deployments=told)
+        deployments = {key: DeploymentEvidence(epoch=1, counts=()) for key in sorted(keys)}
+        return Evidence(source="a", ready=True, revision=None, deployments=deployments)
 
 
 @pytest.fixture

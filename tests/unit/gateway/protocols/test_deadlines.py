@@ -55,6 +55,6 @@ def test_to_grpc_is_legal_and_never_longer_than_what_is_left(seconds: float) -> 
     value = deadlines.to_grpc(seconds)
     assert re.fullmatch(rb"[1-9][0-9]{0,7}[umS]", value)
     if 1e-6 <= seconds < 99_999_999:
-        said = deadlines.from_grpc(value)
-        assert said <= seconds * (1 + 1e-9)
-        assert said >= seconds * 0.999 - 1e-6
+        parsed = deadlines.from_grpc(value)
+        assert parsed <= seconds * (1 + 1e-9)
+        assert parsed >= seconds * 0.999 - 1e-6

@@ -30,7 +30,7 @@ def test_what_was_framed_comes_out(message: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding", "code", "said"),
+    ("body", "encoding", "code", "error"),
     [
         (b"", None, Code.INVALID_ARGUMENT, "there is none"),
         (b"\0\0\0\0", None, Code.INVALID_ARGUMENT, "cut off"),
@@ -48,8 +48,8 @@ def test_what_was_framed_comes_out(message: bytes) -> None:
         (compressed(zlib.compress(b"abc")), b"gzip", Code.INVALID_ARGUMENT, "does not inflate"),
     ],
 )
-def test_bodies_that_are_not_one_message(body: bytes, encoding: bytes | None, code: Code, said: str) -> None:
-    with pytest.raises(Refusal, match=said) as caught:
+def test_bodies_that_are_not_one_message(body: bytes, encoding: bytes | None, code: Code, error: str) -> None:
+    with pytest.raises(Refusal, match=error) as caught:
         payload(body, encoding, LIMIT)
     assert caught.value.code is code
 

@@ -40,12 +40,12 @@ def test_refusals(path: bytes, message: bytes, code: Code) -> None:
 
 @given(st.binary(max_size=50))
 def test_nothing_but_a_refusal_is_raised(message: bytes) -> None:
-    said = ""
+    error = ""
     try:
         health.answer(CHECK, message, True)
     except Refusal as refusal:
-        said = refusal.message
-    assert said.isprintable()
+        error = refusal.message
+    assert error.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_pins(message: bytes, pin: Pin | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "error"),
     [
         (b"", "the request names no model"),
         (None, "the request names no model"),
@@ -99,11 +99,11 @@ def test_pins(message: bytes, pin: Pin | None) -> None:
         (field(1, b"d")[:-1], "The request is no protobuf message: it is cut off"),
     ],
 )
-def test_messages_that_name_no_model(message: bytes | None, said: str) -> None:
+def test_messages_that_name_no_model(message: bytes | None, error: str) -> None:
     with pytest.raises(Refusal) as caught:
         address(INFER, message)
     assert caught.value.code is Code.INVALID_ARGUMENT
-    assert caught.value.message == said
+    assert caught.value.message == error
 
 
 def test_a_long_name_is_found_too() -> None:
@@ -111,7 +111,7 @@ def test_a_long_name_is_found_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "code", "said"),
+    ("path", "code", "error"),
     [
         (SERVICE + b"ModelStreamInfer", Code.UNIMPLEMENTED, "send each request by ModelInfer"),
         (SERVICE + b"ModelStatistics", Code.UNIMPLEMENTED, "known: /inference.GRPCInferenceService/ModelInfer, "),
@@ -124,9 +124,9 @@ def test_a_long_name_is_found_too() -> None:
         ),
     ],
 )
-def test_methods_that_are_refused(path: bytes, code: Code, said: str) -> None:
+def test_methods_that_are_refused(path: bytes, code: Code, error: str) -> None:
     assert not registry.grpc(path).needs_message(path)
-    with pytest.raises(Refusal, match=said) as caught:
+    with pytest.raises(Refusal, match=error) as caught:
         address(path, None)
     assert caught.value.code is code
 
@@ -160,9 +160,9 @@ def test_equal_to_protobufs_own_parse(name: str, version: str, tensors: list[byt
 @given(st.sampled_from([INFER, SERVICE + b"ModelReady", SERVICE + b"ServerLive", SERVICE]), st.binary(max_size=100))
 def test_nothing_but_a_refusal_is_raised(path: bytes, message: bytes) -> None:
     for tried in (message, field(1, message), field(1, b"d") + field(2, message)):
-        said = ""
+        error = ""
         try:
             address(path, tried, seldon=message)
         except Refusal as refusal:
-            said = refusal.message
-        assert said.isprintable()
+            error = refusal.message
+        assert error.isprintable()

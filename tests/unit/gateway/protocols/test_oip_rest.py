@@ -126,11 +126,11 @@ PARTS = b"/v2 /models /d /versions /infer /ready /health /live /repository / ?".
 )
 def test_nothing_but_a_refusal_is_raised(method: bytes, prefix: bytes, parts: list[bytes]) -> None:
     target = prefix + b"".join(parts)
-    dialect = registry.rest(target)
+    protocol = registry.rest(target)
     try:
-        address = dialect.address(method, target)
+        address = protocol.address(method, target)
     except Refusal as refusal:
-        json.loads(dialect.error(refusal.code, refusal.status, refusal.message)[1])
+        json.loads(protocol.error(refusal.code, refusal.status, refusal.message)[1])
     else:
         assert target.endswith(address.target)
         assert address.name or address.method.startswith("server_")

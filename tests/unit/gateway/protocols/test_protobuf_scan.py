@@ -81,7 +81,7 @@ def test_a_spec_is_found_before_between_and_after_the_inputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "error"),
     [
         (b"\x0b\x0c", "wire type 3"),
         (b"\x0f", "wire type 7"),
@@ -97,8 +97,8 @@ def test_a_spec_is_found_before_between_and_after_the_inputs() -> None:
         (b"\x1a\x00" * (MAX_FIELDS + 1), "more than"),
     ],
 )
-def test_malformed_messages(message: bytes, said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+def test_malformed_messages(message: bytes, error: str) -> None:
+    with pytest.raises(Refusal, match=error):
         values(message, 1)
 
 

@@ -113,14 +113,14 @@ def test_dialect_of_a_target(target: bytes, name: str) -> None:
 
 
 def test_a_path_of_no_dialect_is_told_the_known_ones() -> None:
-    dialect = registry.rest(b"/nowhere")
+    protocol = registry.rest(b"/nowhere")
     with pytest.raises(Refusal) as caught:
-        dialect.address(b"GET", b"/nowhere")
+        protocol.address(b"GET", b"/nowhere")
     assert caught.value.status == 404
-    kind, body = dialect.error(caught.value.code, caught.value.status, caught.value.message)
+    kind, body = protocol.error(caught.value.code, caught.value.status, caught.value.message)
     assert kind == b"application/json"
-    for said in ("/nowhere", "/v1/models/", "/seldon/"):
-        assert said in json.loads(body)["error"]
+    for path in ("/nowhere", "/v1/models/", "/seldon/"):
+        assert path in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_dialect_of_a_grpc_path(path: bytes, name: str) -> None:
 
 
 def test_a_grpc_path_of_no_dialect_is_told_the_known_services() -> None:
-    dialect = registry.grpc(b"/a.B/C")
-    assert not dialect.needs_message(b"/a.B/C")
+    protocol = registry.grpc(b"/a.B/C")
+    assert not protocol.needs_message(b"/a.B/C")
     with pytest.raises(
         Refusal, match=r"/a\.B/C.*tensorflow\.serving\.PredictionService.*seldon\.protos\.Seldon"
     ) as caught:
-        dialect.address(b"/a.B/C", {}, None)
+        protocol.address(b"/a.B/C", {}, None)
     assert caught.value.code is Code.UNIMPLEMENTED

@@ -13,9 +13,9 @@ PREDICT = b"/seldon.protos.Seldon/Predict"
 
 
 def address(path: bytes, fields: dict[bytes, bytes]) -> registry.Address:
-    dialect = registry.grpc(path)
-    assert not dialect.needs_message(path)
-    return dialect.address(path, fields, None)
+    protocol = registry.grpc(path)
+    assert not protocol.needs_message(path)
+    return protocol.address(path, fields, None)
 
 
 @pytest.mark.parametrize(

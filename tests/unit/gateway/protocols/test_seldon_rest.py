@@ -99,11 +99,11 @@ def test_error_body() -> None:
     ).map(lambda parts: b"/seldon/" + b"".join(parts)),
 )
 def test_nothing_but_a_refusal_is_raised(method: bytes, target: bytes) -> None:
-    dialect = registry.rest(target)
+    protocol = registry.rest(target)
     try:
-        address = dialect.address(method, target)
+        address = protocol.address(method, target)
     except Refusal as refusal:
-        json.loads(dialect.error(refusal.code, refusal.status, refusal.message)[1])
+        json.loads(protocol.error(refusal.code, refusal.status, refusal.message)[1])
     else:
         assert address.name
         assert target.endswith(address.target)

@@ -72,7 +72,7 @@ def test_pins(raw: bytes, pin: Pin | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "error"),
     [
         (b"", "Missing ModelSpec"),
         (None, "Missing ModelSpec"),
@@ -86,11 +86,11 @@ def test_pins(raw: bytes, pin: Pin | None) -> None:
         (field(1, spec())[:-1], "The request is no protobuf message: it is cut off"),
     ],
 )
-def test_messages_that_name_no_model(message: bytes | None, said: str) -> None:
+def test_messages_that_name_no_model(message: bytes | None, error: str) -> None:
     with pytest.raises(Refusal) as caught:
         address(PREDICT, message)
     assert caught.value.code is Code.INVALID_ARGUMENT
-    assert caught.value.message == said
+    assert caught.value.message == error
 
 
 def test_a_long_name_is_found_too() -> None:
@@ -112,7 +112,7 @@ def test_multi_inference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "error"),
     [
         (b"", "no tasks"),
         (task(spec()) + task(spec("letters")), "the same model"),
@@ -123,8 +123,8 @@ def test_multi_inference() -> None:
         (task(spec()) * 2_000, "over 65536 bytes"),
     ],
 )
-def test_multi_inference_for_several_models(message: bytes, said: str) -> None:
-    with pytest.raises(Refusal, match=said) as caught:
+def test_multi_inference_for_several_models(message: bytes, error: str) -> None:
+    with pytest.raises(Refusal, match=error) as caught:
         address(MULTI_INFERENCE, message)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
@@ -185,9 +185,9 @@ def test_equal_to_protobufs_own_parse(model: ModelSpec, tensors: list[tuple[str,
 @given(st.sampled_from([PREDICT, MULTI_INFERENCE, b"/tensorflow.serving.\xff"]), st.binary(max_size=100))
 def test_nothing_but_a_refusal_is_raised(path: bytes, message: bytes) -> None:
     for tried in (message, field(1, message), field(1, field(1, message))):
-        said = ""
+        error = ""
         try:
             address(path, tried)
         except Refusal as refusal:
-            said = refusal.message
-        assert said.isprintable()
+            error = refusal.message
+        assert error.isprintable()

@@ -112,11 +112,11 @@ def test_error_body() -> None:
 )
 @example(b"POST", b"/v1/models/d/versions/" + b"9" * 5000 + b":predict")
 def test_nothing_but_a_refusal_is_raised(method: bytes, target: bytes) -> None:
-    dialect = registry.rest(target)
+    protocol = registry.rest(target)
     try:
-        address = dialect.address(method, target)
+        address = protocol.address(method, target)
     except Refusal as refusal:
-        json.loads(dialect.error(refusal.code, refusal.status, refusal.message)[1])
+        json.loads(protocol.error(refusal.code, refusal.status, refusal.message)[1])
     else:
-        assert address.dialect == dialect.name
+        assert address.dialect == protocol.name
         assert target.endswith(address.target)

@@ -13,7 +13,7 @@ KEYS = st.builds("{}/{}".format, NAMES, NAMES)
 
 
 @pytest.mark.parametrize(
-    ("value", "carried"),
+    ("value", "assignments"),
     [
         (b"lab/a=v1", {"lab/a": "v1"}),
         (b"lab/a=v1,lab/b=v2", {"lab/a": "v1", "lab/b": "v2"}),
@@ -27,8 +27,8 @@ KEYS = st.builds("{}/{}".format, NAMES, NAMES)
         (b"lab/a=" + b"v" * 254, {}),
     ],
 )
-def test_entries_are_read_and_others_passed_over(value: bytes | None, carried: dict[str, str]) -> None:
-    assert read(value) == carried
+def test_entries_are_read_and_others_passed_over(value: bytes | None, assignments: dict[str, str]) -> None:
+    assert read(value) == assignments
 
 
 def test_a_long_value_is_ignored() -> None:
@@ -38,12 +38,12 @@ def test_a_long_value_is_ignored() -> None:
 
 
 @given(st.dictionaries(KEYS, NAMES))
-def test_what_is_written_is_read_up_to_the_bound_the_first_first(carried: dict[str, str]) -> None:
-    value = write(carried)
+def test_what_is_written_is_read_up_to_the_bound_the_first_first(assignments: dict[str, str]) -> None:
+    value = write(assignments)
     assert len(value) <= MAX_BYTES
     again = read(value)
-    assert list(again.items()) == list(carried.items())[: len(again)]
-    left_out = list(carried.items())[len(again) :]
+    assert list(again.items()) == list(assignments.items())[: len(again)]
+    left_out = list(assignments.items())[len(again) :]
     if left_out:
         assert len(value) + len(", {}={}".format(*left_out[0])) > MAX_BYTES
 

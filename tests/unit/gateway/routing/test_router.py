@@ -283,7 +283,7 @@ def test_a_deployment_is_found_or_the_nearest_named() -> None:
     )
     assert find(table, "digits", None).key == "default/digits"
     assert find(table, "digits", "lab").key == "lab/digits"
-    for name, namespace, said in (
+    for name, namespace, message in (
         ("digit", None, "no deployment digit; known: digits and 1 more"),
         ("digits", "lib", "no deployment lib/digits; known: lab/digits"),
         ("zzz", None, "no deployment zzz; known: digits, letters"),
@@ -292,7 +292,7 @@ def test_a_deployment_is_found_or_the_nearest_named() -> None:
         with pytest.raises(Refusal) as raised:
             find(table, name, namespace)
         assert (raised.value.status, raised.value.reason) == (404, "unknown_deployment")
-        assert said in raised.value.message
+        assert message in raised.value.message
 
 
 def test_nothing_is_known_where_there_is_nothing() -> None:

@@ -24,8 +24,8 @@ SALT = "default/m v1 v2 1"
 
 
 def digits(name: str = "m", **values: Any) -> Deployment:
-    given = {"weight": 5, "epoch": 7, "salt": SALT, "sticky": Sticky(header="x-user")}
-    return deployment(name, {"v1": [], "v2": []}, **given | values)
+    fields = {"weight": 5, "epoch": 7, "salt": SALT, "sticky": Sticky(header="x-user")}
+    return deployment(name, {"v1": [], "v2": []}, **fields | values)
 
 
 def table(*deployments: Deployment) -> RouteTable:
@@ -59,7 +59,7 @@ class Worker:
         self.counters.retain(table(routed), [before])
 
     @property
-    def tally(self) -> Tally:
+    def sums(self) -> Tally:
         return evidence_totals.read(self.memory)
 
 
@@ -76,36 +76,36 @@ def test_workers_are_summed_and_their_buckets_united(total: EvidenceTotals) -> N
     second.count("v2", ERRORS, bucket=1)
     second.count("v2", ERRORS, bucket=9_999)
     second.count("v1", REJECTIONS)
-    tally = total.sum([first.tally, second.tally])
-    assert tally.counts[key("v2", keyed=True)] == [3, 3, 1, 0]
-    assert tally.counts[key("v1")] == [1, 0, 0, 1]
-    assert tally.buckets["default", "m", "v2", SALT] == [1 << 1 | 1 << 9_999, 1 << 1 | 1 << 9_999, 1 << 1, 0]
+    sums = total.sum([first.sums, second.sums])
+    assert sums.counts[key("v2", keyed=True)] == [3, 3, 1, 0]
+    assert sums.counts[key("v1")] == [1, 0, 0, 1]
+    assert sums.buckets["default", "m", "v2", SALT] == [1 << 1 | 1 << 9_999, 1 << 1 | 1 << 9_999, 1 << 1, 0]
 
 
 def test_a_death_loses_nothing_and_counts_nothing_twice(total: EvidenceTotals) -> None:
     first, second = Worker(digits()), Worker(digits())
     first.count("v2", ERRORS, bucket=3)
     second.count("v2", SLOW, bucket=4)
-    before = total.sum([first.tally, second.tally])
-    total.fold(first.tally)
-    assert total.sum([second.tally]) == before
-    assert total.sum([second.tally]) == before
+    before = total.sum([first.sums, second.sums])
+    total.fold(first.sums)
+    assert total.sum([second.sums]) == before
+    assert total.sum([second.sums]) == before
     third = Worker(digits())
     third.count("v2", bucket=5)
-    total.fold(second.tally)
-    assert total.sum([third.tally]).counts[key("v2", keyed=True)] == [3, 1, 1, 0]
+    total.fold(second.sums)
+    assert total.sum([third.sums]).counts[key("v2", keyed=True)] == [3, 1, 1, 0]
 
 
 def test_epochs_are_forgotten_by_the_number_of_changes_since(total: EvidenceTotals) -> None:
     dead = Worker(digits())
     dead.count("v2", ERRORS)
-    total.fold(dead.tally)
+    total.fold(dead.sums)
     last = 7 + evidence_slots.EPOCHS_KEPT - 1
     total.follow(table(digits(epoch=last)))
     assert total.sum([]).counts[key("v2")] == [1, 1, 0, 0]
-    assert total.sum([dead.tally]).counts[key("v2")] == [2, 2, 0, 0]
+    assert total.sum([dead.sums]).counts[key("v2")] == [2, 2, 0, 0]
     total.follow(table(digits(epoch=last + 1)))
-    assert total.sum([]).counts == total.sum([dead.tally]).counts == {}
+    assert total.sum([]).counts == total.sum([dead.sums]).counts == {}
     total.follow(table(digits()))
     assert total.sum([]).counts == {}
 
@@ -115,22 +115,22 @@ def test_what_comes_after_the_newest_table_is_of_another_life(total: EvidenceTot
     worker = Worker(digits())
     worker.count("v2")
     total.follow(table(digits(epoch=0)))
-    total.fold(worker.tally)
-    assert total.sum([worker.tally]).counts == {}
+    total.fold(worker.sums)
+    assert total.sum([worker.sums]).counts == {}
     worker.swap(digits(epoch=0))
-    assert worker.tally.counts == {}
+    assert worker.sums.counts == {}
 
 
 def test_buckets_are_of_the_present_rollout(total: EvidenceTotals) -> None:
     worker = Worker(digits())
     worker.count("v2", ERRORS, bucket=3)
-    total.fold(worker.tally)
+    total.fold(worker.sums)
     total.follow(table(digits(salt="next", epoch=8)))
-    assert total.sum([worker.tally]).buckets == {}
+    assert total.sum([worker.sums]).buckets == {}
     worker.swap(digits(salt="next", epoch=8))
     worker.count("v2", ERRORS, bucket=4)
     total.follow(table(digits(salt="next", epoch=8)))
-    assert total.sum([worker.tally]).buckets["default", "m", "v2", "next"] == [1 << 4, 1 << 4, 0, 0]
+    assert total.sum([worker.sums]).buckets["default", "m", "v2", "next"] == [1 << 4, 1 << 4, 0, 0]
 
 
 def test_another_deployments_evidence_is_left_alone() -> None:
@@ -138,17 +138,17 @@ def test_another_deployments_evidence_is_left_alone() -> None:
     worker = Worker(digits())
     worker.counters.arms.of(other)["v1", False].slot.counted()
     worker.counters.retain(table(other, digits(epoch=99)), [digits()])
-    assert worker.tally.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
+    assert worker.sums.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
 
 
 def test_deployments_are_told_with_their_epoch() -> None:
     worker = Worker(digits())
     worker.count("v2", ERRORS, REJECTIONS, bucket=10)
-    told = evidence_totals.reports(
-        worker.tally, [(digits(), 6), (digits(name="idle", salt="", canary=None, weight=0), 1)]
+    reports = evidence_totals.reports(
+        worker.sums, [(digits(), 6), (digits(name="idle", salt="", canary=None, weight=0), 1)]
     )
-    assert told["default/idle"] == DeploymentEvidence(epoch=1, counts=())
-    report = told["default/m"]
+    assert reports["default/idle"] == DeploymentEvidence(epoch=1, counts=())
+    report = reports["default/m"]
     assert (report.epoch, report.salt) == (6, SALT)
     none = {"requests": 0, "errors": 0, "slow": 0, "rejections": 0}
     assert sorted(report.counts, key=lambda count: (count.version, count.keyed)) == [
@@ -175,7 +175,7 @@ def test_bitmaps_hold_exactly_what_was_marked(marks: set[tuple[int, int]]) -> No
     for signal, bucket in marks:
         expected[0] |= 1 << bucket
         expected[1 + signal] |= 1 << bucket
-    rows = worker.tally.buckets
+    rows = worker.sums.buckets
     assert rows["default", "m", "v2", SALT] == expected
     assert rows["default", "m", "v1", SALT] == [1, 0, 0, 0]
 
@@ -193,11 +193,11 @@ def test_full_areas_are_apart() -> None:
             if bitmap is not None:
                 bitmap.bad(REJECTIONS, BUCKETS - 1)
     assert totals.read(memory, 0) == before
-    tally = evidence_totals.read(memory)
+    sums = evidence_totals.read(memory)
     bits = 1 << BUCKETS - 1
-    assert len(tally.buckets) == counters.BITMAPS.capacity
-    assert all(row in ([0, 0, 0, bits], [0, 0, 0, 0]) for row in tally.buckets.values())
-    assert sum(row[0] for row in tally.counts.values()) == counters.EVIDENCE.capacity + 4
+    assert len(sums.buckets) == counters.BITMAPS.capacity
+    assert all(row in ([0, 0, 0, bits], [0, 0, 0, 0]) for row in sums.buckets.values())
+    assert sum(row[0] for row in sums.counts.values()) == counters.EVIDENCE.capacity + 4
 
 
 def test_a_deployment_that_has_gone_is_held_no_longer() -> None:

@@ -80,15 +80,15 @@ def test_what_is_in_flight_is_kept_while_its_key_starts_anew(memory: bytearray, 
 
 
 def test_what_does_not_fit_is_counted_together_and_idle_slots_come_back(memory: bytearray, slots: Slots[Held]) -> None:
-    kept = [slots.get((str(number),)) for number in range(CAPACITY - 1)]
+    filled = [slots.get((str(number),)) for number in range(CAPACITY - 1)]
     over = slots.get(("over",))
     assert slots.get(("too",)) is over
     over.add(0, 2)
     assert (OTHER, [0, 2], True) in seen(memory)
-    kept[0].add(1, 0)
+    filled[0].add(1, 0)
     slots.retain(OWNERS, lambda key: key != ("0",))
     assert slots.get(("late",)) is over  # the retired one is still in use
-    kept[0].add(-1, 0)
+    filled[0].add(-1, 0)
     assert slots.get(("late",)) is not over  # found idle when it was needed
     assert (OTHER, [0, 2], True) in seen(memory)
 

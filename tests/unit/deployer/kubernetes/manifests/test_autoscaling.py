@@ -102,13 +102,13 @@ def test_the_threshold_is_the_number_that_was_written(load: float, threshold: st
 )
 def test_why_there_is_no_autoscaler(autoscaling: dict[str, Any] | None, options: Options, missing: str | None) -> None:
     document = deployment("tfserving", version(autoscaling))
-    told = autoscaler_missing(document, document.spec.versions[0], options)
+    message = autoscaler_missing(document, document.spec.versions[0], options)
     if missing is None:
-        assert told is None
+        assert message is None
     else:
-        assert told is not None
-        assert told.startswith("spec.versions.0.autoscaling: v1 stays at minReplicas, 1, since scaling on inFlight ")
-        assert missing in told
+        assert message is not None
+        assert message.startswith("spec.versions.0.autoscaling: v1 stays at minReplicas, 1, since scaling on inFlight ")
+        assert missing in message
         assert scalers(autoscaling, options) == []
 
 

@@ -37,7 +37,7 @@ def split(world: FakeCluster) -> tuple[str, str | None, float]:
     return world.status.route.stable, world.status.route.canary, world.status.route.weight
 
 
-def told(world: FakeCluster) -> list[str]:
+def events(world: FakeCluster) -> list[str]:
     return [
         f"{action.happening.reason}: {action.happening.message}" for action in world.plan() if isinstance(action, Tell)
     ]
@@ -69,7 +69,7 @@ def test_weight_is_in_force_once_the_canary_answers() -> None:
     assert split(world) == ("v1", "v2", 0)
     assert condition(world, "Ready") == ("False", "VersionsNotReady", "no replica answers of v2")
     world.ready.add("v2")
-    assert told(world) == [
+    assert events(world) == [
         "VersionReady: version v2 is ready",
         "WeightInForce: 10 % of the requests go to v2, the others to v1",
     ]
@@ -81,7 +81,7 @@ def test_weight_is_in_force_once_the_canary_answers() -> None:
 def test_a_promotion_by_hand_is_told() -> None:
     world = running(resource(), "v1", "v2")
     world.declare(resource(stable="v2", canary=None))
-    assert "Promoted: version v2 is stable now, instead of v1" in told(world)
+    assert "Promoted: version v2 is stable now, instead of v1" in events(world)
 
 
 def test_what_is_no_longer_declared_goes_after_its_route() -> None:

@@ -12,10 +12,10 @@ READY = Event("VersionReady", "version v1 is ready")
 NOW = "2026-01-02T03:04:05Z"
 
 
-def name(happening: Event, **metadata: str) -> str:
+def name(announced: Event, **metadata: str) -> str:
     found = resource()
     found["metadata"] |= metadata
-    made: str = event(happening, found, NOW)["metadata"]["name"]
+    made: str = event(announced, found, NOW)["metadata"]["name"]
     return made
 
 

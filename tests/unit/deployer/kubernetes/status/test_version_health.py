@@ -10,12 +10,12 @@ LABELS = {"turnout.dev/version": "v1"}
 
 
 def workload(replicas: int = 2, generation: int = 1, **status: Any) -> dict[str, Any]:
-    told = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, **status}
+    reported = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, **status}
     return {
         "kind": "Deployment",
         "metadata": {"labels": LABELS, "generation": generation},
         "spec": {"replicas": replicas},
-        "status": told,
+        "status": reported,
     }
 
 

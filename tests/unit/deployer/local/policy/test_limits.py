@@ -33,7 +33,7 @@ ON_CPU = {
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "message"),
     [
         (
             deployment("tfserving", {"model": "s3://m/1"}),
@@ -59,10 +59,10 @@ ON_CPU = {
         ),
     ],
 )
-def test_refused(document: ModelDeployment, told: str) -> None:
+def test_refused(document: ModelDeployment, message: str) -> None:
     with pytest.raises(KubernetesOnly) as raised:
         check([document])
-    assert str(raised.value).startswith(f"default/digits: {told}")
+    assert str(raised.value).startswith(f"default/digits: {message}")
     assert len(str(raised.value).splitlines()) == 1
 
 

@@ -65,10 +65,10 @@ def test_each_signal_has_looks_of_its_own() -> None:
 
 
 def test_a_reading_that_comes_twice_brings_nothing() -> None:
-    said = reading(count("v2", 10, 1))
-    after, looks = look(known(e2=0.05), said, said)
+    report = reading(count("v2", 10, 1))
+    after, looks = look(known(e2=0.05), report, report)
     assert sums(looks) == (10, 1, 0, 0)
-    again, looks = look(after, said)
+    again, looks = look(after, report)
     assert looks == []
     assert again == after
 
@@ -167,18 +167,18 @@ def test_epochs_of_before_the_rollout_are_none_of_its_evidence() -> None:
 
 
 def test_an_epoch_without_a_share_is_dropped_and_counted_once() -> None:
-    said = reading(count("v2", 40, 4, epoch=3), epoch=4)
-    after, looks = look(known(e2=0.05, e4=0.25), said)
+    report = reading(count("v2", 40, 4, epoch=3), epoch=4)
+    after, looks = look(known(e2=0.05, e4=0.25), report)
     assert looks == []
     assert after.dropped == 40
-    assert look(after, said)[0].dropped == 40
+    assert look(after, report)[0].dropped == 40
 
 
 def test_an_epoch_that_is_not_known_yet_waits_until_it_is() -> None:
-    said = reading(count("v2", 40, 4, epoch=3), epoch=3)
-    after, looks = look(known(e2=0.05), said)
+    report = reading(count("v2", 40, 4, epoch=3), epoch=3)
+    after, looks = look(known(e2=0.05), report)
     assert looks == []
-    after, looks = look(after.knowing(3, 0.25), said)
+    after, looks = look(after.knowing(3, 0.25), report)
     assert looks == [Look(0.25, 40, 4, 0, 0)]
     assert after.dropped == 0
 
@@ -207,9 +207,9 @@ def test_a_clock_that_jumps_brings_no_event_twice(jump: float) -> None:
 
 
 def test_silence_changes_nothing_that_is_kept() -> None:
-    said = reading(count("v2", 10, 1))
-    after, _ = look(known(e2=0.05), said)
-    assert look(after, said, now=NOW + 60)[0] == after
+    report = reading(count("v2", 10, 1))
+    after, _ = look(known(e2=0.05), report)
+    assert look(after, report, now=NOW + 60)[0] == after
     assert look(after, now=NOW + 60)[0] == after
 
 
@@ -228,24 +228,24 @@ STEADY = replace(ARMS, steady=2)
 
 
 def test_a_bucket_counts_once_whoever_tells_it_and_how_often() -> None:
-    said = keyed(errors={"v2": 0b110, "v1": 0b1000})
-    after, looks = look(known(e2=0.05), said, keyed(source="b", errors={"v2": 0b011}), arms=STEADY)
+    report = keyed(errors={"v2": 0b110, "v1": 0b1000})
+    after, looks = look(known(e2=0.05), report, keyed(source="b", errors={"v2": 0b011}), arms=STEADY)
     assert fresh(looks) == [(3, 1, 0)]
-    after, looks = look(after, said, arms=STEADY)
+    after, looks = look(after, report, arms=STEADY)
     assert looks == []
     _, looks = look(after, keyed(source="a again", errors={"v2": 0b11110}), arms=STEADY)
     assert fresh(looks) == [(1, 0, 0)]  # of the two new ones, one was stable's before
 
 
 def test_the_buckets_that_the_canary_met_are_told_to_each_signal() -> None:
-    said = keyed(requests={"v2": 0b111, "v1": 0b111000}, errors={"v2": 0b1})
-    after, looks = taken(known(e2=0.05), STEADY, [said], NOW)
+    report = keyed(requests={"v2": 0b111, "v1": 0b111000}, errors={"v2": 0b1})
+    after, looks = taken(known(e2=0.05), STEADY, [report], NOW)
     assert {signal: fresh(found) for signal, found in looks.items()} == {
         "errors": [(1, 0, 3)],
         "slow": [(0, 0, 3)],
         "rejections": [(0, 0, 3)],
     }
-    assert taken(after, STEADY, [said], NOW)[1] == {signal: [] for signal in looks}
+    assert taken(after, STEADY, [report], NOW)[1] == {signal: [] for signal in looks}
 
 
 def test_buckets_under_another_salt_are_of_another_rollout() -> None:
@@ -286,7 +286,7 @@ class _Truth:
     """A gateway: what has happened so far at each, by version and epoch, and all that it ever said."""
 
     counts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-    said: list[tuple[Count, ...]] = field(default_factory=list)
+    answers: list[tuple[Count, ...]] = field(default_factory=list)
 
     def now(self) -> tuple[Count, ...]:
         return tuple(count(version, *pair, epoch=epoch) for (version, epoch), pair in self.counts.items())
@@ -319,7 +319,7 @@ def test_whatever_is_lost_or_read_twice_no_event_is_taken_twice(steps: list[tupl
     total = [0, 0, 0, 0]
     now = NOW
     for index, (what, *detail) in steps:
-        gateway, said = gateways[index], None
+        gateway, answer = gateways[index], None
         match what:
             case "serve" | "serve and read":
                 version, epoch, requests, bad = detail
@@ -338,20 +338,20 @@ def test_whatever_is_lost_or_read_twice_no_event_is_taken_twice(steps: list[tupl
                 gateway.counts = {}
                 if detail[0]:
                     names[index] += "'"
-                    gateway.said = []
+                    gateway.answers = []
             case "wait":
                 assert isinstance(detail[0], float)
                 now += detail[0]
                 if detail[0] > GONE:  # what was on its way for so long is never read
-                    gateways[0].said, gateways[1].said = [], []
-            case "read again" if gateway.said:
+                    gateways[0].answers, gateways[1].answers = [], []
+            case "read again" if gateway.answers:
                 assert isinstance(detail[0], int)
-                said = gateway.said[detail[0] % len(gateway.said)]
+                answer = gateway.answers[detail[0] % len(gateway.answers)]
         if what in ("serve and read", "read", "crash"):
-            said = gateway.now()
-            gateway.said.append(said)
-        if said is not None:
-            after, looks = look(before, reading(*said, source=names[index]), now=now)
+            answer = gateway.now()
+            gateway.answers.append(answer)
+        if answer is not None:
+            after, looks = look(before, reading(*answer, source=names[index]), now=now)
             assert min(sums(looks)) >= 0
             if what != "crash":
                 before = after

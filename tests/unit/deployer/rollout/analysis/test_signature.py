@@ -20,7 +20,7 @@ def made(inputs: dict[str, Tensor] | None = None, outputs: dict[str, Tensor] | N
 
 
 @pytest.mark.parametrize(
-    ("canary", "told"),
+    ("canary", "expected"),
     [
         (STABLE, ""),
         # Inputs
@@ -51,8 +51,8 @@ def made(inputs: dict[str, Tensor] | None = None, outputs: dict[str, Tensor] | N
          " input images has the shape [any, 784], where stable's has [any, 64]"),
     ],
 )  # fmt: skip
-def test_differences(canary: Signature, told: str) -> None:
-    assert difference(STABLE, canary) == told
+def test_differences(canary: Signature, expected: str) -> None:
+    assert difference(STABLE, canary) == expected
 
 
 def test_a_model_may_have_more_signatures_but_not_fewer() -> None:
@@ -67,9 +67,9 @@ def test_of_many_differences_the_first_are_told() -> None:
     names = [f"feature-{number}" for number in range(20)]
     before = Signature({name: IMAGES for name in names}, {})
     after = Signature({name: Tensor("DOUBLE", (-1, 64)) for name in names}, {})
-    told = difference(before, after).split("; ")
-    assert told[0] == "input feature-0 is DOUBLE, where stable's is FLOAT"
-    assert told[MOST:] == [f"and {20 - MOST} more"]
+    parts = difference(before, after).split("; ")
+    assert parts[0] == "input feature-0 is DOUBLE, where stable's is FLOAT"
+    assert parts[MOST:] == [f"and {20 - MOST} more"]
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -98,12 +98,12 @@ def test_what_takes_the_place_of_one_that_takes_the_place_does_too(
 @given(SIGNATURES, SIGNATURES)
 @settings(deadline=None)
 def test_each_changed_tensor_is_named(stable: Signature, canary: Signature) -> None:
-    told = difference(stable, canary)
+    text = difference(stable, canary)
     gone = {f"input {name} is gone" for name in stable.inputs.keys() - canary.inputs.keys()}
     gone |= {f"output {name} is gone" for name in stable.outputs.keys() - canary.outputs.keys()}
-    said = told.split("; ") if told else []
-    if len(said) <= MOST:
-        assert gone <= set(said)
-    if stable.inputs != canary.inputs and not told:  # then they only widened
+    parts = text.split("; ") if text else []
+    if len(parts) <= MOST:
+        assert gone <= set(parts)
+    if stable.inputs != canary.inputs and not text:  # then they only widened
         assert stable.inputs.keys() == canary.inputs.keys()
         assert all(canary.inputs[name].type == tensor.type for name, tensor in stable.inputs.items())

@@ -408,14 +408,14 @@ def test_a_bad_event_on_the_canary_speaks_against_it_and_one_on_stable_for_it(
 ) -> None:
     objective = Objective("errors", margin, limit=0.05)
 
-    def told(canary: int, stable: int) -> tuple[float, float]:
+    def e_values(canary: int, stable: int) -> tuple[float, float]:
         finding = found(objective, Look(share, 10_000, canary, 10_000, stable))
         return finding.worse, finding.fine
 
-    (worse, fine), (worse_more, fine_less) = told(canary, stable), told(canary + more, stable)
+    (worse, fine), (worse_more, fine_less) = e_values(canary, stable), e_values(canary + more, stable)
     assert worse_more >= worse * (1 - 1e-9)
     assert fine_less <= fine * (1 + 1e-9)
-    (worse_less, fine_more) = told(canary, stable + more)
+    (worse_less, fine_more) = e_values(canary, stable + more)
     assert worse_less <= worse * (1 + 1e-9)
     assert fine_more >= fine * (1 - 1e-9)
 

@@ -250,7 +250,7 @@ def test_whether_the_connection_goes_on(connection: bytes, version: bytes, close
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("sent", "target"),
     [
         (b"/a?b", b"/a?b"),
         (b"//a", b"//a"),
@@ -262,8 +262,8 @@ def test_whether_the_connection_goes_on(connection: bytes, version: bytes, close
         (b"ftp://x/a", b"ftp://x/a"),
     ],
 )
-def test_the_target_is_in_origin_form_where_it_can_be(given: bytes, told: bytes) -> None:
-    assert targets(requests([b"OPTIONS %b HTTP/1.1\r\nHost: a\r\n\r\n" % given])) == [told]
+def test_the_target_is_in_origin_form_where_it_can_be(sent: bytes, target: bytes) -> None:
+    assert targets(requests([b"OPTIONS %b HTTP/1.1\r\nHost: a\r\n\r\n" % sent])) == [target]
 
 
 def test_pipelined_requests_are_told_in_order() -> None:
