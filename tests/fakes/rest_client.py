@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 from types import TracebackType
@@ -17,6 +18,13 @@ class Answer(NamedTuple):
     @property
     def version(self) -> str | None:
         return self.fields.get("x-turnout-version")
+
+    @property
+    def error(self) -> str:
+        """The message, in the form of TensorFlow Serving and the Open Inference Protocol or of Seldon."""
+        body = json.loads(self.body)
+        message: str = body["error"] if "error" in body else body["status"]["info"]
+        return message
 
 
 class ConnectionEnded(Exception):

@@ -62,6 +62,21 @@ def once(data: bytes) -> Script:
     return script
 
 
+def then(*scripts: Script) -> Script:
+    """The first connection follows the first script, and so on; further ones the last."""
+
+    async def script(peer: Peer) -> None:
+        await scripts[min(peer.number, len(scripts) - 1)](peer)
+
+    return script
+
+
+async def echo(peer: Peer) -> None:
+    """Answers with the body that came."""
+    while (came := await peer.request()) is not None:
+        await peer.send(answer(came.body))
+
+
 async def silent(peer: Peer) -> None:
     """Takes requests and never answers; returns once the gateway gives up."""
     while await peer.request() is not None:
@@ -164,3 +179,9 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def dead() -> Endpoint:
+    """Of no server."""
+    port = unused_port()
+    return Endpoint(host="127.0.0.1", rest=port, grpc=port)

@@ -5,63 +5,34 @@ A row is requests, errors, slow ones, rejections.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gateway.contract.route_table import Endpoint, Match, RouteTable, Sticky
+from gateway.contract.route_table import Endpoint, Match, Sticky
 from gateway.refusal import HTTP_STATUS, Code
 from gateway.routing.sticky import cohort
-from gateway.stats import counters, evidence_slots, evidence_totals
-from gateway.stats.counters import Counters
-from gateway.stats.evidence_recorder import Evidence
+from gateway.stats import counters
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS
 from tests.fakes import grpc_client
-from tests.fakes.gateway import FEEDBACK, PREDICT, Gateway, deployment
+from tests.fakes.evidence import CANARY, SALT, STABLE, held, routes, to_canary
+from tests.fakes.gateway import FEEDBACK, PREDICT, Gateway
 from tests.fakes.grpc_client import predict
 from tests.fakes.grpc_servers import GrpcServer, answering, failing
 from tests.fakes.parent_process import eventually
-from tests.fakes.rest_client import Client, ConnectionEnded, request
-from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, silent, unused_port
+from tests.fakes.rest_client import ConnectionEnded, request
+from tests.fakes.rest_servers import Peer, Server, always, answer, dead, resetting, silent
 
 Servers = Callable[..., Server]
 GrpcServers = Callable[..., GrpcServer]
 Start = Callable[..., Gateway]
 
 OK = always(answer(b"{}"))
-STABLE = ("v1", "7", "false")
-CANARY = ("v2", "7", "false")
-SALT = "default/m v1 v2 1"
-
-
-def routes(stable: Any, canary: Any, weight: float = 99, /, *, revision: int = 1, **values: Any) -> RouteTable:
-    """A rollout of the model `m`. With the draws of `to_canary` the canary gets all that the split assigns."""
-    fields = {"weight": weight, "epoch": 7, "salt": SALT} | values
-    both = {"v1": [stable] if stable is not None else [], "v2": [canary] if canary is not None else []}
-    deployments = (deployment("m", both, **fields), deployment("s", both, **fields | {"runtime": "seldon"}))
-    return RouteTable(revision=revision, deployments=deployments)
-
-
-def to_canary() -> float:
-    return 0.0
 
 
 def to_stable() -> float:
     return 0.999
-
-
-async def held(peer: Peer) -> None:
-    """Answers once the gate is open."""
-    while await peer.request() is not None:
-        await peer.server.gate.wait()
-        await peer.send(answer(b"{}"))
-
-
-def dead() -> Endpoint:
-    port = unused_port()
-    return Endpoint(host="127.0.0.1", rest=port, grpc=port)
 
 
 # Whose choice it was.
@@ -233,146 +204,6 @@ def test_half_an_answer_is_an_error(servers: Servers, start_gateway: Start) -> N
     with pytest.raises(ConnectionEnded):
         client.body({"content-length": "2"})
     assert gateway.evidence() == {CANARY: [1, 1, 0, 0]}
-
-
-# When it counts.
-
-
-def waiting(gateway: Gateway, server: Server) -> Client:
-    """A client whose request the server has, and has not answered."""
-    client = gateway.client().send(request("POST", PREDICT, b"{}"))
-    eventually(lambda: server.requests)
-    return client
-
-
-def test_a_request_counts_once_something_is_known_of_it(servers: Servers, start_gateway: Start) -> None:
-    """Or a canary that answers nothing would be one of which nothing fails."""
-    canary = servers(held)
-    gateway = start_gateway(routes(servers(OK), canary), random=to_canary)
-    client = waiting(gateway, canary)
-    assert gateway.evidence() == {}
-    canary.open_gate()
-    assert client.answer().status == 200
-    assert gateway.evidence() == {CANARY: [1, 0, 0, 0]}
-
-
-def test_a_slow_answer_counts_the_moment_it_is_late(servers: Servers, start_gateway: Start) -> None:
-    canary = servers(held)
-    gateway = start_gateway(routes(servers(OK), canary, slow=0.05), random=to_canary)
-    client = waiting(gateway, canary)
-    eventually(gateway.evidence, lambda now: now == {CANARY: [1, 0, 1, 0]})
-    assert gateway.held()["requests"] == 1
-    canary.open_gate()
-    assert client.answer().status == 200
-    assert gateway.evidence() == {CANARY: [1, 0, 1, 0]}
-
-
-def test_a_client_that_goes_once_it_is_slow_leaves_it_slow(servers: Servers, start_gateway: Start) -> None:
-    canary = servers(silent)
-    gateway = start_gateway(routes(servers(OK), canary, slow=0.05), random=to_canary)
-    client = waiting(gateway, canary)
-    eventually(gateway.evidence, lambda now: now == {CANARY: [1, 0, 1, 0]})
-    client.close()
-    eventually(lambda: gateway.outcomes("v2"), lambda now: now == {"cancelled": 1})
-    assert gateway.evidence() == {CANARY: [1, 0, 1, 0]}
-
-
-def test_a_client_that_goes_before_says_nothing(servers: Servers, start_gateway: Start) -> None:
-    canary = servers(silent)
-    gateway = start_gateway(routes(servers(OK), canary, slow=600), random=to_canary)
-    waiting(gateway, canary).close()
-    eventually(lambda: gateway.outcomes("v2"), lambda now: now == {"cancelled": 1})
-    assert gateway.evidence() == {}
-
-
-@pytest.mark.parametrize(("slow", "row"), [(None, [1, 1, 0, 0]), (600, [1, 1, 0, 0]), (0.05, [1, 1, 1, 0])])
-def test_a_deadline_is_an_error_and_was_slow_before_where_that_passed(
-    servers: Servers, start_gateway: Start, slow: float | None, row: list[int]
-) -> None:
-    gateway = start_gateway(routes(servers(OK), servers(silent), slow=slow), random=to_canary)
-    assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 500").status == 504
-    assert gateway.evidence() == {CANARY: row}
-
-
-@pytest.mark.parametrize(
-    ("over", "rows"),
-    [
-        (lambda evidence: evidence.answered(200), [[1, 0, 0, 0]]),
-        (lambda evidence: evidence.answered(404), [[1, 0, 0, 1]]),
-        (lambda evidence: evidence.failed(), [[1, 1, 0, 0]]),
-        (lambda evidence: evidence.left(0.5), []),
-        (lambda evidence: evidence.left(1.5), [[1, 1, 0, 0]]),
-    ],
-)
-def test_nothing_is_slow_once_the_first_attempt_is_over(
-    over: Callable[[Evidence], None], rows: list[list[int]]
-) -> None:
-    """Neither a retry's time nor stable's, where it answers instead."""
-    buffer = bytearray(counters.SIZE)
-    arm = Counters(buffer).arms.of(routes(None, None).deployments[0])["v2", False]
-
-    async def time_passes() -> None:
-        later = asyncio.Event()
-        evidence = Evidence(arm, None, 0.01)
-        over(evidence)
-        asyncio.get_running_loop().call_later(0.05, later.set)
-        await later.wait()
-
-    asyncio.run(time_passes())
-    assert [row for row in evidence_totals.read(buffer).counts.values() if row[0]] == rows
-
-
-# To which weight it belongs.
-
-
-def test_what_is_late_counts_to_the_epoch_of_its_assignment(servers: Servers, start_gateway: Start) -> None:
-    async def refusing_late(peer: Peer) -> None:
-        while await peer.request() is not None:
-            await peer.server.gate.wait()
-            await peer.send(answer(b"{}", "400 Bad Request"))
-
-    stable, canary = servers(OK), servers(refusing_late)
-    gateway = start_gateway(routes(stable, canary, slow=0.05), random=to_canary)
-    client = waiting(gateway, canary)
-    gateway.swap(routes(stable, canary, 0, epoch=8, revision=2))
-    assert gateway.client().post(PREDICT).version == "v1"
-    eventually(lambda: gateway.evidence().get(CANARY))
-    canary.open_gate()
-    assert client.answer().status == 400
-    assert gateway.evidence() == {CANARY: [1, 0, 1, 1], ("v1", "8", "false"): [1, 0, 0, 0]}
-
-
-def test_a_retry_under_another_weight_counts_to_the_first(servers: Servers, start_gateway: Start) -> None:
-    stable, canary = servers(OK), servers(silent)
-    gateway = start_gateway(routes(stable, canary), random=to_canary)
-    client = waiting(gateway, canary)
-    gateway.swap(routes(stable, dead(), 1, epoch=8, revision=2))
-    canary.close()
-    assert client.answer().version == "v1"
-    assert gateway.evidence() == {CANARY: [1, 1, 0, 0]}
-
-
-def test_old_epochs_are_let_go(servers: Servers, start_gateway: Start) -> None:
-    stable, canary = servers(OK), servers(held)
-    gateway = start_gateway(routes(stable, canary), random=to_canary)
-    client = waiting(gateway, canary)
-    for epoch in range(8, 7 + 3 * evidence_slots.EPOCHS_KEPT):
-        gateway.swap(routes(stable, canary, 0, epoch=epoch, revision=epoch))
-        assert gateway.client().post(PREDICT).version == "v1"
-        epochs = {int(key[3]) for key in gateway.evidence_sums().counts}
-        assert epochs == set(range(max(7, epoch - evidence_slots.EPOCHS_KEPT + 1), epoch + 1))
-    before = gateway.evidence_sums()
-    canary.open_gate()
-    assert client.answer().status == 200  # what it was assigned to is gone: nobody else's counts change
-    assert gateway.evidence_sums() == before
-
-
-def test_a_deployment_that_is_gone_leaves_nothing(servers: Servers, start_gateway: Start) -> None:
-    gateway = start_gateway(routes(servers(OK), servers(OK), sticky=Sticky(header="x-user")), random=to_canary)
-    assert gateway.client().post(PREDICT).status == 200
-    assert gateway.evidence_sums() != ({}, {})
-    gateway.swap(RouteTable(revision=2))
-    assert gateway.evidence_sums() == ({}, {})
 
 
 # Where keys stick.
