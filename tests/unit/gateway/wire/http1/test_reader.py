@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from itertools import pairwise
 
 import httptools
 import pytest
@@ -14,69 +12,12 @@ from hypothesis import strategies as st
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1 import reader as http1
 from gateway.wire.http1.heads import Head, chunk, request_head
-from gateway.wire.http1.reader import AnswerReader, RequestReader
+from gateway.wire.http1.reader import RequestReader
+from tests.fakes.http1_reader import LIMIT, Recorder, answers, bodies, cut, requests
 
-LIMIT = 1024
 POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 NEXT = b"GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\n"
-Events = list[tuple[object, ...]]
-
-
-class Recorder:
-    """Events in an order that does not depend on how the bytes were cut."""
-
-    def __init__(self) -> None:
-        self.events: Events = []
-        self.heads: list[Head] = []
-
-    def on_head(self, head: Head) -> None:
-        self.heads.append(head)
-        start = (head.method, head.target) if head.method else (head.status, head.reason)
-        self.events.append(("head", *start, head.minor, head.length, head.chunked, b"".join(head.lines), head.own))
-
-    def on_body(self, data: bytes) -> None:
-        if self.events and self.events[-1][0] == "body":
-            data = self.events.pop()[1] + data  # type: ignore[operator]
-        self.events.append(("body", data))
-
-    def on_end(self) -> None:
-        self.events.append(("end", self.heads[-1].close))
-
-
-def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
-    edges = [0, *sorted({place for place in places if 0 < place < len(data)}), len(data)]
-    return [data[a:b] for a, b in pairwise(edges)]
-
-
-def requests(parts: Iterable[bytes], limit: int = LIMIT) -> Recorder:
-    """What the reader tells of them; a refusal is its last event."""
-    recorder = Recorder()
-    reader = RequestReader(recorder, limit)
-    try:
-        for part in parts:
-            reader.receive(part)
-    except Refusal as refusal:
-        recorder.events.append(("refused", refusal.status, refusal.reason))
-    return recorder
-
-
-def answers(parts: Iterable[bytes], ended: bool = False, limit: int = LIMIT) -> Recorder:
-    recorder = Recorder()
-    reader = AnswerReader(recorder, limit)
-    try:
-        for part in parts:
-            reader.receive(part)
-        if ended:
-            recorder.events.append(("whole", reader.end_of_stream()))
-    except Refusal as refusal:
-        recorder.events.append(("refused", refusal.reason))
-    return recorder
-
-
-def bodies(recorder: Recorder) -> list[object]:
-    return [event[1] for event in recorder.events if event[0] == "body"]
 
 
 def targets(recorder: Recorder) -> list[bytes]:
@@ -434,106 +375,6 @@ def test_garbage_raises_nothing_but_refusals(data: bytes, where: list[int]) -> N
 def test_damaged_requests_raise_nothing_but_refusals(data: bytes, at: int, damage: bytes, where: list[int]) -> None:
     damaged = data[:at] + damage + data[at + len(damage) :]
     assert requests(cut(damaged, where)).events == requests([damaged]).events
-
-
-# Answers.
-
-ANSWERS = {
-    "length": (OK + b"Content-Length: 2\r\n\r\nok", [b"ok"]),
-    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\nX: y\r\n\r\n", [b"ok"]),
-    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", [b"ok"]),
-    "100 before": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nok", [b"ok"]),
-    "hints before": (b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nok", [b"ok"]),
-    "nothing": (b"HTTP/1.1 204 No Content\r\n\r\n", []),
-    "not modified": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", []),
-}
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer_ends_where_it_says(name: str) -> None:
-    data, expected = ANSWERS[name]
-    for parts in ([data], cut(data, range(len(data)))):
-        recorder = answers(parts)
-        assert bodies(recorder) == expected
-        assert len(recorder.heads) == 1
-        assert recorder.events[-1] == ("end", False)
-
-
-@pytest.mark.parametrize(
-    ("data", "whole"),
-    [
-        (OK + b"\r\nok", True),
-        (OK + b"\r\n", True),
-        (OK + b"Content-Length: 3\r\n\r\nok", False),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", False),
-        (OK + b"X: y", False),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", False),
-        (b"", False),
-    ],
-)
-def test_the_end_of_the_connection_ends_only_what_it_may(data: bytes, whole: bool) -> None:
-    recorder = answers([data], ended=True)
-    assert recorder.events[-1] == ("whole", whole)
-    assert (("end", True) in recorder.events) is whole
-
-
-@pytest.mark.parametrize(
-    ("data", "close"),
-    [
-        (OK + b"Content-Length: 0\r\n\r\n", False),
-        (OK + b"Content-Length: 0\r\nConnection: close\r\n\r\n", True),
-        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", True),
-        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", False),
-    ],
-)
-def test_whether_a_model_servers_connection_goes_on(data: bytes, close: bool) -> None:
-    recorder = Recorder()
-    reader = AnswerReader(recorder, LIMIT)
-    reader.receive(data)
-    assert reader.closing is close
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"hello\r\n\r\n",
-        b"HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 1000 High\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx",
-        b"HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\nabc" + OK,
-        b"HTTP/1.1 150 What\r\nContent-Length: 3\r\n\r\nabc" + OK,
-        b"HTTP/1.1 150 What\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + OK,
-        b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 a\rb\r\nContent-Length: 0\r\n\r\n",
-        OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
-        OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        OK + b"Transfer-Encoding: gzip\r\n\r\nok",
-        OK + b"X: a\r\n b\r\n\r\n",
-        OK + b"X: " + b"a" * LIMIT + b"\r\n\r\n",
-        OK + b"Transfer-Encoding: chunked\t\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 " + b"a" * (LIMIT + 1) + b"\r\n\r\n",
-    ],
-)
-def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    for parts in ([data], cut(data, range(len(data)))):
-        recorder = answers(parts)
-        assert recorder.events[-1][0] == "refused"
-        assert recorder.heads == []
-
-
-def test_a_model_server_can_not_say_which_version_it_is() -> None:
-    head = answers(
-        [OK + b"X-Turnout-Version: v7\r\nConnection: x\r\nX: y\r\nServer: z\r\nContent-Length: 0\r\n\r\n"]
-    ).heads[0]
-    assert head.lines == [b"Server: z\r\n"]
-
-
-@given(st.lists(st.sampled_from([data for data, _ in ANSWERS.values()]), max_size=4), places)
-def test_answers_are_the_same_however_they_are_cut(messages: list[bytes], where: list[int]) -> None:
-    data = b"".join(messages)
-    assert answers(cut(data, where)).events == answers([data]).events
 
 
 # Written by us, read by us.
