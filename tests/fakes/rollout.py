@@ -142,3 +142,22 @@ class RolloutHarness:
                 counts = self.counts.setdefault((version, self.route.epoch), [0, 0])
                 counts[0] += round(self.traffic * share)
                 counts[1] += round(self.traffic * share * self.rates.get(version, 0.0))
+
+
+def begun(document: ModelDeployment | None = None) -> RolloutHarness:
+    """At its first weight."""
+    world = RolloutHarness(document or declared())
+    world.until_weight(5)
+    return world
+
+
+def promoted() -> RolloutHarness:
+    world = RolloutHarness(declared())
+    world.until_phase(Phase.PROMOTED)
+    return world
+
+
+def changed(document: ModelDeployment, **traffic: str | None) -> ModelDeployment:
+    """With another traffic."""
+    after = document.spec.traffic.model_copy(update=traffic)
+    return document.model_copy(update={"spec": document.spec.model_copy(update={"traffic": after})})
