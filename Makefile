@@ -82,7 +82,7 @@ protos: .venv/.ready
 	$(BIN)/python -m protos.compile
 
 docs: .venv/.ready
-	@$(BIN)/python docs/pictures.py
+	@$(BIN)/python -m docs.pictures
 
 locks: .venv/.ready
 	$(BIN)/python locks/compile.py $(ARGS)

@@ -1,15 +1,15 @@
-"""The committed pictures are those that docs/pictures.py draws of the code as it is."""
+"""The committed pictures are those that docs/pictures/ draws of the code as it is."""
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from docs.pictures.__main__ import PICTURES
+
 DOCS = Path(__file__).parents[3] / "docs"
-PICTURES = runpy.run_path(str(DOCS / "pictures.py"))["PICTURES"]
 
 
 @pytest.mark.parametrize("name", sorted(PICTURES))

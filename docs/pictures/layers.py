@@ -1,123 +1,14 @@
-"""Draws the pictures of docs/: `make docs`. The layers, by the import contracts and the imports that there are; and one
-request's way, by where its steps are defined. What a picture says is read from the code, so it can't say otherwise."""
+"""The layers: both programs' folders by the import contracts and the imports that there are."""
 
 from __future__ import annotations
 
-import ast
-import fnmatch
-import sys
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import grimp
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
-
-# Colours that hold on a background of their own, so that it matters to nobody whether a page is light or dark.
-PAPER, INK, FAINT, LINE, WRONG = "#ffffff", "#1f2933", "#5b6875", "#8a97a5", "#b3372b"
-PURE, IMPURE, FRAME = ("#e3f3e6", "#2f7d4a"), ("#e4eefa", "#3a6ea8"), ("#f6f8fa", "#d5dbe1")
-
-
-# --- SVG
-
-
-class Svg:
-    """A picture that is drawn from back to front. Lengths are whole pixels."""
-
-    def __init__(self, title: str, width: int) -> None:
-        self._title = title
-        self._width = width
-        self._parts: list[str] = []
-
-    def rect(self, x: float, y: float, width: float, height: float, colours: tuple[str, str], radius: int = 6) -> None:
-        fill, stroke = colours
-        self._parts.append(
-            f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" rx="{radius}" '
-            f'fill="{fill}" stroke="{stroke}"/>'
-        )
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        *,
-        size: int = 12,
-        colour: str = INK,
-        bold: bool = False,
-        at: str = "middle",
-    ) -> None:
-        weight = ' font-weight="600"' if bold else ""
-        self._parts.append(
-            f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" fill="{colour}" text-anchor="{at}"{weight}>'
-            f"{escape(text)}</text>"
-        )
-
-    def arrow(self, points: Sequence[tuple[float, float]], *, colour: str = LINE) -> None:
-        """A curve that goes straight up or down at each of the points."""
-        path = f"M{points[0][0]:.0f},{points[0][1]:.0f}"
-        for (x1, y1), (x2, y2) in pairwise(points):
-            half = (y1 + y2) / 2
-            path += f" C{x1:.0f},{half:.0f} {x2:.0f},{half:.0f} {x2:.0f},{y2:.0f}"
-        self._parts.append(
-            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.4" marker-end="url(#end)"/>'
-        )
-
-    def wrong(self, a: Box, b: Box, edge: float) -> None:
-        """An arrow that goes up, from one box to another, by way of the edge of their column."""
-        x1, x2 = a.x + a.width / 2, b.x + b.width / 2
-        y1, y2 = a.y + a.height / 2, b.y + b.height / 2
-        self._parts.append(
-            f'<path d="M{x1:.0f},{y1:.0f} C{edge:.0f},{y1:.0f} {edge:.0f},{y2:.0f} {x2:.0f},{y2:.0f}" fill="none" '
-            f'stroke="{WRONG}" stroke-width="1.6" stroke-dasharray="5 3" marker-end="url(#wrong)"/>'
-        )
-
-    def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A straight arrow."""
-        self._parts.append(
-            f'<path d="M{x1:.0f},{y1:.0f} L{x2:.0f},{y2:.0f}" fill="none" stroke="{LINE}" stroke-width="1.4" '
-            f'marker-end="url(#end)"/>'
-        )
-
-    def written(self, height: float) -> str:
-        head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {height:.0f}" width="{self._width}" '
-            f'height="{height:.0f}" font-family="Helvetica, Arial, DejaVu Sans, sans-serif" role="img">\n'
-            f"<title>{escape(self._title)}</title>\n"
-            "<!-- Made by docs/pictures.py: make docs -->\n"
-            f"<defs>{_head('end', LINE)}{_head('wrong', WRONG)}</defs>\n"
-            f'<rect width="100%" height="100%" rx="10" fill="{PAPER}" stroke="{FRAME[1]}"/>\n'
-        )
-        return head + "\n".join(self._parts) + "\n</svg>\n"
-
-
-def _head(name: str, colour: str) -> str:
-    return (
-        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0,0 L8,4 L0,8 z" fill="{colour}"/></marker>'
-    )
-
-
-def lines(words: Iterable[str], width: int) -> list[str]:
-    """Words, set apart by commas, in lines of so many characters at most."""
-    done: list[str] = []
-    for word in words:
-        if done and len(done[-1]) + len(word) + 2 <= width:
-            done[-1] += f", {word}"
-        else:
-            if done:
-                done[-1] += ","
-            done.append(word)
-    return done
-
-
-# --- The layers
+from docs.pictures.contracts import ROOT, Contracts, read_contracts
+from docs.pictures.svg import FAINT, FRAME, IMPURE, MARGIN, PURE, WRONG, Svg, lines, swatches
 
 
 @dataclass
@@ -147,28 +38,10 @@ class Box:
     def height(self) -> float:
         return 34 + 14 * len(self.notes) + (4 if self.notes else 0)
 
-
-class Contracts:
-    """The import contracts in pyproject.toml, as far as pictures go by them."""
-
-    def __init__(self, listed: Sequence[Mapping[str, Any]]) -> None:
-        pure = next(c for c in listed if c["type"] == "forbidden" and "time" in c["forbidden_modules"])
-        layers = next(c for c in listed if c["type"] == "layers")
-        self.layers = [[name.strip() for name in layer.split("|")] for layer in layers["layers"]]
-        self._pure = pure["source_modules"]
-        self._not = [line.split(" -> ")[0] for line in pure.get("ignore_imports", ()) if line.endswith("-> *")]
-        top = self.layers[0][0]
-        self.parent = next(
-            c["source_modules"]
-            for c in listed
-            if c["type"] == "forbidden" and top in c["forbidden_modules"] and "deployer" not in c["forbidden_modules"]
-        )
-        """What looks after the data path: it may not import the uppermost layer."""
-
-    def holds_pure(self, module: str) -> bool:
-        if any(fnmatch.fnmatch(module, pattern.replace(".**", "*")) for pattern in self._not):
-            return False
-        return any(module == name or module.startswith(f"{name}.") for name in self._pure)
+    @property
+    def inside(self) -> tuple[float, float]:
+        """A point within, where an arrow against the order begins or ends."""
+        return self.x + self.width / 2, self.y + self.height / 2
 
 
 PROGRAMS = ("deployer", "gateway", "protos")
@@ -179,9 +52,7 @@ MANY = 6
 
 def layers() -> str:
     """The picture of both programs' folders, which are pure, and who imports whom."""
-    contracts = _contracts()
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
+    contracts = read_contracts()
     graph = grimp.build_graph(*PROGRAMS, cache_dir=None)
     found, beside = boxes(graph, contracts)
     edges = imports(graph, found)
@@ -191,10 +62,6 @@ def layers() -> str:
         if box.program != "deployer" and "deployer" in users and all(other.program == "protos" for other in uses):
             box.column = SHARED
     return drawn(found, *ranked(found, edges, contracts), beside)
-
-
-def _contracts() -> Contracts:
-    return Contracts(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"])
 
 
 def boxes(graph: grimp.ImportGraph, contracts: Contracts) -> tuple[list[Box], dict[str, list[str]]]:
@@ -320,7 +187,7 @@ def _holds(box: Box, module: str) -> bool:
     return any(module == own or module.startswith(f"{own}.") for own in box.modules)
 
 
-WIDTH, MARGIN, TOP, GAP, APART = 1040, 20, 120, 44, 14
+WIDTH, TOP, GAP, APART = 1040, 120, 44, 14
 COLUMNS = {DEPLOYER: (36, 356), DATA_PATH: (420, 832), PARENT: (860, 1004), SHARED: (300, 740)}
 
 
@@ -366,7 +233,8 @@ def drawn(
     for a, b in edges:
         picture.arrow(_way(rows, found[a], found[b], *ports[a, b], taken))
     for a, b in against:
-        picture.wrong(found[a], found[b], max(COLUMNS[found[a].column][1], COLUMNS[found[b].column][1]) + 30)
+        edge = max(COLUMNS[found[a].column][1], COLUMNS[found[b].column][1]) + 30
+        picture.wrong(*found[a].inside, *found[b].inside, edge)
     if against:
         picture.text(110, 32, "dashed: against the order", colour=WRONG, at="start")
     for box in found:
@@ -379,21 +247,9 @@ def drawn(
 
 
 def _legend(picture: Svg) -> None:
-    x = _swatches(picture, WIDTH - 664)
+    x = swatches(picture, WIDTH - 664)
     picture.line(x, 27, x + 26, 27)
     picture.text(x + 32, 32, "imports (implied ones left out)", colour=FAINT, at="start")
-
-
-def _swatches(picture: Svg, x: float) -> float:
-    """What the colours mean, from `x` on; gives back where it ends."""
-    for colours, text, width in (
-        (PURE, "pure: no clock, chance, socket, process", 268),
-        (IMPURE, "input and output", 134),
-    ):
-        picture.rect(x, 19, 16, 16, colours, 3)
-        picture.text(x + 22, 32, text, colour=FAINT, at="start")
-        x += width
-    return x
 
 
 def _spread(row: Sequence[Box], column: int, y: float) -> None:
@@ -438,77 +294,3 @@ def _way(
         others.append(x)
         points += [(x, row[0].y - 4), (x, row[0].y + max(box.height for box in row) + 4)]
     return [*points, (stop, b.y)]
-
-
-# --- One request's way
-
-
-STEPS: Sequence[tuple[str, str, Sequence[str]]] = (
-    ("Listen", "A socket for each worker; the kernel spreads connections over them", ("open_listeners",)),
-    ("Tell apart", "HTTP/2's preface means gRPC, everything else HTTP/1.1", ("Listener",)),
-    ("Read", "Bytes in, events out; the request is gathered whole, under limits", ("RequestReader", "Connection")),
-    ("Address", "Which deployment, which version if pinned; tensors are skipped", ("Address",)),
-    ("Choose the version", "Pin, match, inherited, or the split by chance or sticky key", ("Assignment",)),
-    ("Choose the endpoint", "The better of two random ones; ejected ones are left out", ("Upstreams", "pick")),
-    ("Send", "The same bytes, on a kept connection or a stream; retried within a budget", ("RestPool", "GrpcPool")),
-    ("Answer", "Streamed back as it comes, marked with the version that made it", ("RestCall", "GrpcCall")),
-    ("Count", "The metrics, and apart from them the evidence of the split", ("Counters", "EvidenceSlot")),
-)
-"""What happens, in words, and the classes and functions of the gateway that do it."""
-
-
-def request() -> str:
-    """The picture of one request's way. Raises SystemExit where a step's class or function is not there."""
-    contracts = _contracts()
-    where = _defined(ROOT / "gateway")
-    picture = Svg("One request's way through the gateway", 860)
-    picture.text(MARGIN, 32, "One request's way", size=18, bold=True, at="start")
-    _swatches(picture, 450)
-    left, width, y, high, gap = 150, 690, 60.0, 52, 18
-    middle = left + width / 2
-    picture.rect(MARGIN, y, 90, high * 2 + gap, FRAME)
-    picture.text(MARGIN + 45, y + high + 4, "a caller", size=13, bold=True)
-    picture.text(MARGIN + 45, y + high + 22, "REST, gRPC", size=11, colour=FAINT)
-    picture.line(MARGIN + 92, y + high / 2, left - 3, y + high / 2)
-    for number, (title, text, names) in enumerate(STEPS, 1):
-        absent = [name for name in names if len(where.get(name, ())) != 1]
-        if absent:
-            raise SystemExit(f"docs/pictures.py: gateway/ has not exactly one {', '.join(absent)}; mend STEPS")
-        files = sorted({where[name][0] for name in names})
-        is_pure = all(contracts.holds_pure(file.removesuffix(".py").replace("/", ".")) for file in files)
-        picture.rect(left, y, width, high, PURE if is_pure else IMPURE)
-        picture.text(left + 16, y + 22, f"{number}  {title}", size=14, bold=True, at="start")
-        picture.text(left + 16, y + 41, text, colour=FAINT, at="start")
-        for line, file in enumerate(files):
-            picture.text(left + width - 14, y + (31 if len(files) == 1 else 22 + 19 * line), file, size=11, at="end")
-        if number < len(STEPS):
-            picture.line(middle, y + high, middle, y + high + gap - 2)
-        if title == "Send":
-            picture.rect(MARGIN, y, 90, high, FRAME)
-            picture.text(MARGIN + 45, y + 22, "a server", size=13, bold=True)
-            picture.text(MARGIN + 45, y + 40, "of the version", size=11, colour=FAINT)
-            picture.line(left, y + high / 2, MARGIN + 93, y + high / 2)
-            picture.line(MARGIN + 45, y + high, left - 4, y + high * 1.5 + gap - 6)
-        if title == "Answer":
-            picture.line(left, y + high - 12, MARGIN + 45, y + high - 12)
-            picture.text(MARGIN + 45, y + high + 6, "to the caller", size=11, colour=FAINT)
-        y += high + gap
-    return picture.written(y + 4)
-
-
-def _defined(folder: Path) -> dict[str, list[str]]:
-    """The files in which each class and function at the top of a module is defined."""
-    where: dict[str, list[str]] = {}
-    for file in sorted(folder.rglob("*.py")):
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                where.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
-    return where
-
-
-PICTURES = {"layers.svg": layers, "request.svg": request}
-
-if __name__ == "__main__":
-    for name, draw in PICTURES.items():
-        (DOCS / name).write_text(draw())
-        print(f"docs/{name}")
