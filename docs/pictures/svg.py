@@ -73,7 +73,7 @@ class Svg:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {height:.0f}" width="{self._width}" '
             f'height="{height:.0f}" font-family="Helvetica, Arial, DejaVu Sans, sans-serif" role="img">\n'
             f"<title>{escape(self._title)}</title>\n"
-            "<!-- Made by docs/pictures.py: make docs -->\n"
+            "<!-- Made by docs/pictures/: make docs -->\n"
             f"<defs>{_head('end', LINE)}{_head('wrong', WRONG)}</defs>\n"
             f'<rect width="100%" height="100%" rx="10" fill="{PAPER}" stroke="{FRAME[1]}"/>\n'
         )
