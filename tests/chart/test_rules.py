@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,19 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "charts/turnout/rules/turnout.yaml"
 DASHBOARD = ROOT / "charts/turnout/dashboards/turnout.json"
 TESTS = Path(__file__).with_name("rules.yaml")
+
+UNASKED = {
+    "turnout_requests_in_flight": "turnout_inflight_seconds_total has their mean over any time",
+    "turnout_connections_accepted_total": "those that are open are shown",
+    "turnout_table_age_seconds": "an old table is right where nothing has changed; for who looks at one gateway",
+    "turnout_discovery_silence_seconds": "turnout_discovery_connected has an alert; this says since when",
+    "turnout_draining": "a gateway that ends is meant to; for who looks at one",
+    "turnout_build_info": "for who asks which release runs",
+    "turnout_operator_api_request_seconds": "for who asks whether the API server is slow; what fails has an alert",
+    "turnout_operator_watch_silence_seconds": "a watch may have nothing to say for long",
+    "turnout_operator_rollouts": "what a person must see of them has alerts; for panels of your own",
+}
+"""Metrics that no alert and no panel asks for, and why."""
 
 _SUFFIXES = {
     "counter": ("_total",),
@@ -48,8 +60,8 @@ def expressions() -> list[str]:
     ]
 
 
-def exposed() -> set[str]:
-    """The names of all series that the gateway and the operator show."""
+def families() -> list[Metric]:
+    """All that the gateway and the operator show."""
     view = View(
         sums=Totals().sum([]),
         evidence={},
@@ -68,11 +80,16 @@ def exposed() -> set[str]:
     operator = Metrics()
     operator.look(lambda: True, lambda: 0, list, dict, dict)
     body, _ = exposition(view, "")
-    families: Iterable[Metric] = [
-        *text_string_to_metric_families(body.decode()),
-        *CollectorRegistry.collect(operator.registry),
-    ]
-    return {family.name + suffix for family in families for suffix in _SUFFIXES.get(family.type, ("",))}
+    return [*text_string_to_metric_families(body.decode()), *CollectorRegistry.collect(operator.registry)]
+
+
+def series(family: Metric) -> set[str]:
+    """The names of its series."""
+    return {family.name + suffix for suffix in _SUFFIXES.get(family.type, ("",))}
+
+
+def exposed() -> set[str]:
+    return {name for family in families() for name in series(family)}
 
 
 def test_every_metric_that_is_asked_for_is_there() -> None:
@@ -84,6 +101,23 @@ def test_every_metric_that_is_asked_for_is_there() -> None:
     assert used <= recorded
     prose = {name for rule in rules() for name in re.findall(r"\bturnout_\w+", str(rule.get("annotations")))}
     assert prose - exposed() == set()
+
+
+def test_every_metric_is_asked_for() -> None:
+    asked = {name for text in expressions() for name in re.findall(r"\bturnout_\w+", text)}
+    ours = [family for family in families() if family.name.startswith("turnout_")]
+    unasked = {
+        family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        for family in ours
+        if not series(family) & asked
+    }
+    lost = [
+        f"{name}: no alert in charts/turnout/rules/turnout.yaml and no panel in charts/turnout/dashboards/turnout.json "
+        "asks for it; where none need, UNASKED of tests/chart/test_rules.py says why"
+        for name in sorted(unasked - UNASKED.keys())
+    ]
+    assert not lost, "\n".join(lost)
+    assert unasked == UNASKED.keys(), "what is asked for meanwhile leaves UNASKED"
 
 
 def test_every_alert_says_what_to_do() -> None:
