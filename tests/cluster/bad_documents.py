@@ -60,7 +60,12 @@ WHOLE: tuple[dict[str, Any], ...] = (
                     ],
                 },
             },
-            {"name": "v2", "model": "pvc://models/digits/2"},
+            {
+                "name": "v2",
+                "model": "pvc://models/digits/2",
+                "resources": {"requests": {"cpu": "500m"}},
+                "autoscaling": {"maxReplicas": 2, "target": {"cpu": 70}},
+            },
         ],
         "traffic": {
             "stable": "v1",
@@ -82,8 +87,8 @@ WHOLE: tuple[dict[str, Any], ...] = (
             "pauses": [{"at": 1.5, "for": "30m"}, {"at": 99.99}],
             "objectives": {
                 "errors": {"margin": 1.1, "max": 0.05, "negligible": 0.01},
-                "rejections": {"negligible": 0},
-                "slow": {"over": "50ms", "margin": 100, "max": 0.0001},
+                "rejections": {"margin": 1.5, "max": 0.99, "negligible": 0},
+                "slow": {"over": "50ms", "margin": 100, "max": 0.0001, "negligible": 0.5},
                 "metrics": [
                     {"name": "accuracy", "query": 'avg(accuracy{version="{canary}"})', "min": 0.9},
                     {"name": "cost", "webhook": "http://costs.example.com/now?a=b", "min": -1e9, "max": 1.5},
@@ -216,6 +221,9 @@ REFUSED: tuple[Bad, ...] = (
     Bad(SELDON, "seldon/protocol", "grpc", ("spec.seldon.protocol", '"tensorflow"')),
     Bad(OIP, "oip/server", "other", ("spec.oip.ports", "ports")),
     Bad(OIP, "oip", {"server": "other", "ports": {"rest": 8080, "grpc": 8081}}, ("spec.versions", "write image:")),
+    Bad(OIP | {"oip": {"server": "other", "ports": {"rest": 8080, "grpc": 8081}}}, "versions/0",
+        {"name": "v1", "model": "s3://m/1", "image": "test/iris", "implementation": "a.B"},
+        ("spec.versions", "implementations")),
     Bad(OIP, "oip/ports", {"rest": 8080, "grpc": 8080}, ("spec.oip.ports", "same port")),
     Bad(OIP, "oip/ports", {"rest": 0, "grpc": 8080}, ("spec.oip.ports.rest",)),
     # Traffic

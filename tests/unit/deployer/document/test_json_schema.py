@@ -35,15 +35,16 @@ def paths(part: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | i
         yield from paths(inner, (*path, name))
 
 
-def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    inner = [*node.get("properties", {}).values(), *node.get("anyOf", [])]
-    inner += [
-        node[word] for word in ("items", "additionalProperties", "propertyNames") if isinstance(node.get(word), dict)
-    ]
-    for each in inner:
-        if isinstance(each, dict):
-            yield from nodes(each)
+def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each part of a schema, with the path of its field."""
+    yield path, node
+    inner = [(f"{path}.{name}".lstrip("."), part) for name, part in node.get("properties", {}).items()]
+    inner += [(path, part) for part in node.get("anyOf", [])]
+    for word, sign in (("items", "[]"), ("additionalProperties", "{}"), ("propertyNames", "{name}")):
+        inner.append((f"{path}{sign}", node.get(word)))
+    for each, part in inner:
+        if isinstance(part, dict):
+            yield from nodes(part, each)
 
 
 def changed(path: tuple[str | int, ...], value: object, valid: Any = VALID) -> Any:
@@ -68,21 +69,22 @@ def error_types(document: object) -> set[str]:
 
 def test_it_is_a_schema_and_plain() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
-    for node in nodes(schema()):
-        assert set(node) <= WORDS
+    for path, node in nodes(schema()):
+        assert set(node) <= WORDS, path
         if "properties" in node:
             assert node["additionalProperties"] is False
-            for part in node["properties"].values():
-                assert part["description"].endswith(".")
-                assert "\n" not in part["description"]
+            for name, part in node["properties"].items():
+                assert "description" in part, f"{path}.{name}: a line below it in deployer/document/ says what it means"
+                assert part["description"].endswith("."), f"{path}.{name}"
+                assert "\n" not in part["description"], f"{path}.{name}"
 
 
 def test_every_part_has_a_bound() -> None:
-    for node in nodes(schema()):
+    for path, node in nodes(schema()):
         if node.get("type") == "string":
-            assert "maxLength" in node or "enum" in node
+            assert "maxLength" in node or "enum" in node, f"{path}: its field in deployer/document/ needs a max_length"
         if node.get("type") == "array":
-            assert "maxItems" in node
+            assert "maxItems" in node, f"{path}: its field in deployer/document/ needs a max_length"
 
 
 def test_parts_are_found_by_path() -> None:

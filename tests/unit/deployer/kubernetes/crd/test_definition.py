@@ -27,12 +27,12 @@ WORDS = {
 }  # fmt: skip
 
 
-def nodes(node: Node) -> Iterator[Node]:
-    yield node
-    inner = [*node.get("properties", {}).values(), node.get("items"), node.get("additionalProperties")]
-    for each in inner:
-        if each is not None:
-            yield from nodes(each)
+def nodes(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    yield path, node
+    inner = {f".{name}": part for name, part in node.get("properties", {}).items()}
+    inner |= {sign: node[word] for word, sign in (("items", "[]"), ("additionalProperties", "{}")) if word in node}
+    for name, part in inner.items():
+        yield from nodes(part, f"{path}{name}".lstrip("."))
 
 
 def fields(node: Node, path: str = "") -> Iterator[str]:
@@ -43,8 +43,28 @@ def fields(node: Node, path: str = "") -> Iterator[str]:
         yield from fields(node["items"], f"{path}[]")
 
 
+def own(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    """Each node by its path, without those in it."""
+    yield path, {word: value for word, value in node.items() if word not in ("properties", "items")}
+    for name, part in node.get("properties", {}).items():
+        yield from own(part, f"{path}.{name}".lstrip("."))
+    if "items" in node:
+        yield from own(node["items"], f"{path}[]")
+
+
 def test_the_chart_has_it_as_the_models_are_now() -> None:
-    assert FILE.read_text() == template(), "run python -m deployer.kubernetes.crd.definition"
+    committed = YAML(typ="safe").load(FILE)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    there, wanted = dict(own(committed)), dict(own(ROOT))
+    wrong = [f"{path}: charts/turnout/templates/crd.yaml has no line of it" for path in wanted if path not in there]
+    wrong += [f"{path}: charts/turnout/templates/crd.yaml has it, and no model" for path in there if path not in wanted]
+    wrong += [
+        f"{path}: charts/turnout/templates/crd.yaml has another {word} than the model"
+        for path in wanted.keys() & there.keys()
+        for word in wanted[path].keys() | there[path].keys()
+        if wanted[path].get(word) != there[path].get(word)
+    ]
+    assert not wrong, "\n".join([*sorted(wrong), "run make crd"])
+    assert FILE.read_text() == template(), "run make crd"
 
 
 def test_helm_reads_the_template_as_it_is() -> None:
@@ -56,30 +76,29 @@ def test_helm_reads_the_template_as_it_is() -> None:
 
 
 def test_it_is_structural() -> None:
-    for node in nodes(ROOT):
-        assert set(node) <= WORDS
-        assert ("type" in node) != ("x-kubernetes-int-or-string" in node)
+    for path, node in nodes(ROOT):
+        assert set(node) <= WORDS, path
+        assert ("type" in node) != ("x-kubernetes-int-or-string" in node), path
 
 
 def test_every_part_has_a_bound() -> None:
-    unbounded = [
-        node for name, node in ROOT["properties"].items() if name in ("spec", "status") for node in nodes(node)
-    ]
-    for node in unbounded:
+    for path, node in nodes(ROOT):
+        if not path.startswith(("spec", "status")):
+            continue
         if node.get("type") == "string":
-            assert "maxLength" in node or "enum" in node
+            assert "maxLength" in node or "enum" in node, f"{path}: its model needs a max_length"
         if node.get("type") == "array":
-            assert "maxItems" in node
+            assert "maxItems" in node, f"{path}: its model needs a max_length"
         if "additionalProperties" in node:
-            assert "maxProperties" in node
+            assert "maxProperties" in node, f"{path}: its model needs a max_length"
 
 
 def test_bounds_are_such_that_the_api_server_keeps_to_them() -> None:
     # It reads them as floats: 2**63 - 1 would be 2**63, which no int64 can be compared with. And it compares a whole
     # number with their whole part: 1 would not be less than 1.1. Where a bound is a fraction, a rule says it.
-    for node in nodes(ROOT):
+    for path, node in nodes(ROOT):
         for bound in (node[word] for word in ("minimum", "maximum") if word in node):
-            assert int(float(bound)) == bound < 2**63
+            assert int(float(bound)) == bound < 2**63, path
     weight = ROOT["properties"]["spec"]["properties"]["rollout"]["properties"]["steps"]["items"]
     assert weight["x-kubernetes-validations"][0] == {
         "rule": "self >= 0.01 && self <= 99.99",
