@@ -136,7 +136,7 @@ def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
         result["format"] = "int64"
         if result.get("maximum") == 2**63 - 1:  # the form's own; the API server reads bounds as floats, as too much
             del result["maximum"]
-    elif result["type"] == "number" and (rule := _between(result)):
+    elif result["type"] == "number" and (rule := _between(result, path)):
         rules = (rule, *rules)
         del result["minimum"], result["maximum"]
     elif result["type"] == "array":
@@ -152,11 +152,13 @@ def _structural(node: dict[str, Any], path: Node) -> dict[str, Any]:
     return result | _validations(rules)
 
 
-def _between(node: dict[str, Any]) -> Rule | None:
+def _between(node: dict[str, Any], path: Node) -> Rule | None:
     """The bounds of a number as a rule, where one is a fraction: whole numbers are compared with its whole part."""
     bounds = [node[word] for word in ("minimum", "maximum") if word in node]
     if all(float(bound).is_integer() for bound in bounds):
         return None
+    if len(bounds) == 1:
+        raise ValueError(f"{'.'.join(path)}: a bound that is a fraction needs the other one beside it")
     least, most = bounds
     return Rule(f"self >= {float(least)} && self <= {float(most)}", f"write a number from {least} to {most}")
 

@@ -29,7 +29,8 @@ def fields(node: dict[str, Any], path: str) -> Iterator[tuple[str, Row]]:
     for name, part in node.get("properties", {}).items():
         here = f"{path}.{name}".lstrip(".")
         default = f"`{json.dumps(part['default']).strip(chr(34))}`" if "default" in part else ""
-        yield here, Row(form(part), "required" if name in node.get("required", ()) else default, part["description"])
+        meaning = part.get("description", "")
+        yield here, Row(form(part), "required" if name in node.get("required", ()) else default, meaning)
         yield from fields(part, here)
         yield from fields(part.get("items", {}), f"{here}[]")
 
@@ -60,9 +61,9 @@ def _either(values: list[str]) -> str:
 
 
 def _between(least: float | None, most: float | None) -> str:
-    if most is None:
-        return ""
-    return f", up to {_figure(most)}" if least is None else f", {_figure(least)} to {_figure(most)}"
+    if least is None:
+        return "" if most is None else f", up to {_figure(most)}"
+    return f", {_figure(least)} or more" if most is None else f", {_figure(least)} to {_figure(most)}"
 
 
 def _figure(number: float) -> str:
