@@ -38,7 +38,8 @@ test: lint
 
 test-all: test test-rest
 
-# The cluster's tests wait while the others compute; each start many processes, so two and three at a time will do. What is missing is said before anything starts.
+# The cluster's tests wait while the others compute; each start many processes, so two and three at a time will do. What
+# is missing is said before anything starts.
 test-rest: .venv/.ready root
 	@$(BIN)/python -m loadtests.tools go ip openssl prometheus promtool wrk
 	@$(MAKE) --jobs 2 --output-sync=target test-cluster test-slow test-tools
