@@ -79,10 +79,10 @@ def reasons() -> dict[str, str]:
     (made,) = ast.parse(inspect.getsource(Settings)).body
     assert isinstance(made, ast.ClassDef)
     return {
-        field.target.id: said.value.value
-        for field, said in zip(made.body, made.body[1:], strict=False)
+        field.target.id: text.value.value
+        for field, text in zip(made.body, made.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant) and isinstance(said.value.value, str)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }
 
 
@@ -156,7 +156,8 @@ def _of_values(name: str, path: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_setting_has_all_its_parts(name: str) -> None:
-    assert "\n".join(missing(name)) == ""
+    lost = list(missing(name))
+    assert not lost, "\n".join(lost)
 
 
 def test_options_are_settings_and_have_their_defaults() -> None:
@@ -182,9 +183,9 @@ def test_the_page_has_what_the_code_says() -> None:
     assert {row[0]: row[1] for row in rows if row[0] not in options} == {f"`{name}`": _amount(name) for name in BOUNDS}
 
 
-def _shown(name: str, said: dict[str, tuple[str, str]]) -> str:
+def _shown(name: str, rows: dict[str, tuple[str, str]]) -> str:
     """An option's default, as the page has it; in words, where it depends on the machine or is none."""
-    return said[f"`{flag(name)}`"][0] if name in ("workers", "state", "namespace", "table") else f"`{FIELDS[name]}`"
+    return rows[f"`{flag(name)}`"][0] if name in ("workers", "state", "namespace", "table") else f"`{FIELDS[name]}`"
 
 
 def _amount(name: str) -> str:

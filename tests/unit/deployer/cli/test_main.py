@@ -81,8 +81,8 @@ def run() -> set[tuple[str, ...]]:
     for file in (ROOT / "tests").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and _called(node) in RUNNERS:
-                for given in (node.args, *(one.elts for one in node.args if isinstance(one, ast.List | ast.Tuple))):
-                    words = [one.value if isinstance(one, ast.Constant) else None for one in given]
+                for listed in (node.args, *(one.elts for one in node.args if isinstance(one, ast.List | ast.Tuple))):
+                    words = [one.value if isinstance(one, ast.Constant) else None for one in listed]
                     # After whom it is run by: pytest's capsys, a state folder; or after the module that is run.
                     module = words.index("deployer.cli.main") + 1 if "deployer.cli.main" in words else 0
                     for start in {module, module + 1}:
@@ -97,7 +97,8 @@ def _called(call: ast.Call) -> str:
 @pytest.mark.parametrize("name", ALL)
 def test_a_command_has_all_its_parts(name: str) -> None:
     command, path = ALL[name]
-    assert "\n".join(missing(command, *path)) == ""
+    lost = list(missing(command, *path))
+    assert not lost, "\n".join(lost)
 
 
 def test_a_command_that_is_defined_is_gathered() -> None:

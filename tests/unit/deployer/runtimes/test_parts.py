@@ -61,7 +61,8 @@ def missing(runtime: Runtime) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_runtime_has_all_its_parts(name: str) -> None:
-    assert "\n".join(missing(RUNTIMES[name])) == ""
+    lost = list(missing(RUNTIMES[name]))
+    assert not lost, "\n".join(lost)
 
 
 class Bare(Runtime):
