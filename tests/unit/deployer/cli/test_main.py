@@ -19,8 +19,8 @@ from deployer.cli.main import cli
 ROOT = Path(__file__).parents[4]
 PAGES = ("README.md", "docs/rollouts.md", "docs/kubernetes.md", "docs/reference/document.md")
 """What users read."""
-RUNNERS = {"run", "start", "said", "refused", "invoke", "main", "Popen"}
-"""How the functions are called by which tests run a command."""
+RUNNERS = {"run", "start", "invoke", "main", "Popen"}
+"""How the functions are called by which tests run any command."""
 
 
 def commands(group: click.Command, *path: str) -> Iterator[tuple[click.Command, tuple[str, ...]]]:
@@ -76,17 +76,18 @@ def _is_in(page: str, path: tuple[str, ...]) -> bool:
 
 @cache
 def run() -> set[tuple[str, ...]]:
-    """What tests run: the words that an argument list of theirs begins with, one and two of them."""
+    """What tests run: the two words, and of RUNNERS also the one, that an argument list of theirs begins with."""
     begun = set()
     for file in (ROOT / "tests").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and _called(node) in RUNNERS:
+            if isinstance(node, ast.Call):
+                lengths = (1, 2) if _called(node) in RUNNERS else (2,)
                 for listed in (node.args, *(one.elts for one in node.args if isinstance(one, ast.List | ast.Tuple))):
                     words = [one.value if isinstance(one, ast.Constant) else None for one in listed]
                     # After whom it is run by: pytest's capsys, a state folder; or after the module that is run.
                     module = words.index("deployer.cli.main") + 1 if "deployer.cli.main" in words else 0
-                    for start in {module, module + 1}:
-                        begun |= {tuple(map(str, words[start : start + length])) for length in (1, 2)}
+                    for start in (module, module + 1):
+                        begun |= {tuple(map(str, words[start : start + n])) for n in lengths if start + n <= len(words)}
     return begun
 
 
