@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from time import monotonic, monotonic_ns
 
 from gateway.attempt import Attempt
-from gateway.contract.route_table import Deployment, RouteTable, Runtime, Version
+from gateway.contract.route_table import Deployment, ProtocolFamily, RouteTable, Version
 from gateway.forwarder import Forwarder
 from gateway.protocols.base import Address
 from gateway.refusal import HTTP_STATUS, Code, Refusal
@@ -29,12 +29,12 @@ MAX_ATTEMPTS = 3
 BACKOFF_SECONDS = 0.025
 """Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
 
-_SPOKEN: dict[Runtime, str] = {
+_FAMILY_NAMES: dict[ProtocolFamily, str] = {
     "tfserving": "TensorFlow Serving",
     "seldon": "Seldon",
     "oip": "the Open Inference Protocol",
 }
-_DIALECT_OF: dict[str, Runtime] = {
+_FAMILIES: dict[str, ProtocolFamily] = {
     "tfserving-rest": "tfserving",
     "tfserving-grpc": "tfserving",
     "seldon-rest": "seldon",
@@ -86,7 +86,7 @@ class Call(ABC):
     attempts = 0
     before: Assignments = assignment_header.NONE
     """What earlier calls were assigned, as the request says."""
-    mark: AssignmentFields | None = None
+    assignment_fields: AssignmentFields | None = None
     """Of the version that answers, once it is chosen."""
     over = False
     """Nothing is to come of this call any more."""
@@ -101,12 +101,12 @@ class Call(ABC):
         """The request's fields."""
 
     @abstractmethod
-    def attempt_at(self, endpoint: Endpoint, mark: AssignmentFields) -> Attempt:
-        """One more attempt, not started: the request goes on with this mark."""
+    def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> Attempt:
+        """One more attempt, not started: the request goes on with these fields."""
 
     @abstractmethod
     def refuse(self, refusal: Refusal) -> None:
-        """Answer the client with an error in its dialect."""
+        """Answer the client with an error in its protocol."""
 
     @abstractmethod
     def break_off(self, code: Code, message: str) -> None:
@@ -124,15 +124,15 @@ class Call(ABC):
             if table is None:
                 raise Refusal(Code.UNAVAILABLE, "no_table", "this gateway has no route table yet")
             deployment = router.find(table, address.name, address.namespace)
-            if deployment.runtime != _DIALECT_OF[address.dialect]:
-                spoken = _SPOKEN[deployment.runtime]
-                message = f"{deployment.key} speaks {spoken}'s dialects, the request is {address.dialect}"
-                raise Refusal(Code.UNIMPLEMENTED, "other_dialect", message)
+            if deployment.runtime != _FAMILIES[address.protocol]:
+                family = _FAMILY_NAMES[deployment.runtime]
+                message = f"{deployment.key} speaks {family}'s protocols, the request is {address.protocol}"
+                raise Refusal(Code.UNIMPLEMENTED, "other_protocol", message)
             version, self.how, self.epoch, bucket = router.assign(
                 deployment, address.pin, forwarder.random(), self.values, self.before
             )
         except Refusal as refusal:
-            forwarder.refused(address.dialect, refusal)
+            forwarder.refused(address.protocol, refusal)
             self.over = True
             self.refuse(refusal)
             return
@@ -141,14 +141,15 @@ class Call(ABC):
         self._enter(version)
         forwarder.budget.request()
         if deployment.salt and self.how == "split":
-            arm = forwarder.counters.arms.of(deployment)[version.name, bucket is not None]
+            arm = forwarder.counters.evidence.of(deployment)[version.name, bucket is not None]
             self.evidence = Evidence(arm, bucket, deployment.slow)
         self._attempt()
 
     def _enter(self, version: Version) -> None:
         self.upstream = upstream = self.forwarder.upstreams.of(self.deployment, version)
-        self.mark = upstream.mark if not self.before else upstream.marked(self.before)
-        self.slot = upstream.slot(self.address.dialect, self.how)
+        fields = upstream.assignment_fields if not self.before else upstream.fields_after(self.before)
+        self.assignment_fields = fields
+        self.slot = upstream.slot(self.address.protocol, self.how)
         self.started_us = monotonic_ns() // 1000
         self.slot.started(self.started_us)
 
@@ -168,8 +169,8 @@ class Call(ABC):
                 return
             endpoint = found
         self.attempts += 1
-        assert self.mark is not None
-        self.attempt = attempt = self.attempt_at(endpoint, self.mark)
+        assert self.assignment_fields is not None
+        self.attempt = attempt = self.attempt_at(endpoint, self.assignment_fields)
         attempt.start()
 
     def unavailable(self) -> bool:
@@ -261,10 +262,10 @@ class Call(ABC):
         self._attempt()
         return True
 
-    def _give_up(self, reason: str, said: str, endpoint: Endpoint | None) -> None:
+    def _give_up(self, reason: str, message: str, endpoint: Endpoint | None) -> None:
         self._finish(counters.UNAVAILABLE, reason, endpoint)
         self.over = True
-        self.refuse(Refusal(Code.UNAVAILABLE, reason, f"{self._which()}: {said}"))
+        self.refuse(Refusal(Code.UNAVAILABLE, reason, f"{self._which()}: {message}"))
 
     def _expire(self, endpoint: Endpoint | None) -> None:
         """The deadline is there, and nothing of an answer."""
@@ -315,7 +316,7 @@ class Call(ABC):
                 "request failed",
                 deployment=self.deployment.key,
                 version=self.upstream.version.name,
-                dialect=self.address.dialect,
+                protocol=self.address.protocol,
                 method=self.address.method,
                 assignment=self.how,
                 epoch=self.epoch,

@@ -50,10 +50,10 @@ class Forwarder:
             )
         self.gathered += size
 
-    def refused(self, dialect: str, refusal: Refusal) -> None:
+    def refused(self, protocol: str, refusal: Refusal) -> None:
         """Record a request that no version got."""
-        self.counters.refusal(dialect, refusal.reason).refused()
-        self.log_failure("request refused", dialect=dialect, reason=refusal.reason, detail=refusal.message)
+        self.counters.refusal(protocol, refusal.reason).refused()
+        self.log_failure("request refused", protocol=protocol, reason=refusal.reason, detail=refusal.message)
 
     def log_failure(self, event: str, **values: object) -> None:
         allowed, suppressed = self._failures.allow(monotonic())

@@ -62,7 +62,7 @@ class Settings:
 
     max_message_bytes: int = 64 * MIB
     """A request's body or gRPC message: a batch of 100 uncompressed images of 224 x 224 x 3 floats is 60 MB.
-    One limit for all dialects, on each hop."""
+    One limit for all protocols, on each hop."""
 
     gather_budget_bytes: int = 512 * MIB
     """What all the requests being gathered in one worker may hold together: eight of the largest. Per worker."""

@@ -49,5 +49,5 @@ def apply(old: RouteTable, change: TableDelta) -> RouteTable:
 
 def departed(old: Iterable[Deployment], new: RouteTable) -> list[Deployment]:
     """Those of `old` that are not the very same objects in `new`."""
-    kept = set(map(id, new.deployments))
-    return [deployment for deployment in old if id(deployment) not in kept]
+    unchanged = set(map(id, new.deployments))
+    return [deployment for deployment in old if id(deployment) not in unchanged]

@@ -35,7 +35,7 @@ class Worker:
         self._control = control
         counts = counters.Counters(counters.attach(start.counters))
         self._forwarder = Forwarder(settings, counts)
-        self._channel = Channel(self._heard, self._drain)
+        self._channel = Channel(self._received, self._drain)
         self._ended = asyncio.Event()
         self._clients = Clients(counts.worker, self._ended.set)
         self._listener = socket.socket(fileno=start.listen)
@@ -49,7 +49,7 @@ class Worker:
             await asyncio.wait_for(self._tabled.wait(), TABLE_SECONDS)
         if not self._forwarder.draining:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(self._front, sock=self._listener)
+            self._server = await loop.create_server(self._new_listener, sock=self._listener)
             self._channel.send(Message(ready=True))
         sweep = spawn(self._sweep(), "sweep")
         await self._ended.wait()
@@ -58,7 +58,7 @@ class Worker:
         self._channel.send(Message(drained=True))
         self._channel.close()
 
-    def _heard(self, message: Message) -> None:
+    def _received(self, message: Message) -> None:
         if message.table is not None:
             self._swap(message.table)
         if message.change is not None:
@@ -72,7 +72,7 @@ class Worker:
         self._tabled.set()
         self._channel.send(Message(in_force=table.revision))
 
-    def _front(self) -> Listener:
+    def _new_listener(self) -> Listener:
         return Listener(self._forwarder, self._clients)
 
     def _drain(self) -> None:
@@ -92,7 +92,7 @@ class Worker:
                     accepted.append(self._listener.accept()[0])
             self._server.close()
             for connection in accepted:
-                await asyncio.get_running_loop().connect_accepted_socket(self._front, connection)
+                await asyncio.get_running_loop().connect_accepted_socket(self._new_listener, connection)
         self._clients.drain()
 
     async def _sweep(self) -> None:

@@ -96,7 +96,7 @@ class Poller:
         return self._metrics.ask(document.key, partial(self._values, document, rollout)) or {}
 
     def signatures(
-        self, document: ModelDeployment, runtime: route_table.Runtime, ready: Mapping[str, Replica]
+        self, document: ModelDeployment, runtime: route_table.ProtocolFamily, ready: Mapping[str, Replica]
     ) -> tuple[dict[str, Signature], set[str]]:
         """Those that are known, by version; and the versions that were asked. `ready`: a replica of each that is."""
         told: dict[str, Told] = {}

@@ -140,7 +140,7 @@ Exchange: TypeAlias = Generator[GrpcCall, bytes, Any]
 class ServingProtocol(ABC):
     """What a server's callers speak. It bears the name of the runtime that it came from."""
 
-    name: ClassVar[route_table.Runtime]
+    name: ClassVar[route_table.ProtocolFamily]
 
     @abstractmethod
     def body(self, rows: list[Any]) -> dict[str, Any]:

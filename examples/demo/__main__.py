@@ -20,7 +20,7 @@ from rich.console import Console
 from deployer.errors import TurnoutError
 from deployer.local import environments
 from examples.demo.clients import APIS, Image, Unanswered
-from examples.demo.load import Load, Tally, ask_each
+from examples.demo.load import Load, Results, ask_each
 from examples.demo.steps import Steps
 from examples.demo.train import train
 from examples.demo.up import DemoFailed, Up
@@ -70,7 +70,7 @@ def demo(console: Console, once: bool) -> None:
             console.print("  no error; each answer equals its version's own; each share is within its bounds")
         if not once:
             _try(console, up, digits[0][0])
-            with load.flowing(Tally()), _ending(console):
+            with load.flowing(Results()), _ending(console):
                 up.wait()
         if problems:
             raise DemoFailed(f"logs: {STATE / 'logs'}")
@@ -88,7 +88,7 @@ def _expected(deployments: dict[str, Any], digits: Digits) -> dict[tuple[str, st
     """What each version answers itself over each API, asked without the gateway."""
     with ThreadPoolExecutor() as executor:
         asked = {
-            (api.dialect, version["name"]): executor.submit(
+            (api.protocol, version["name"]): executor.submit(
                 ask_each, api, f"127.0.0.1:{version['replicas'][0][api.port]}", digits
             )
             for api in APIS

@@ -46,7 +46,7 @@ class Api(NamedTuple):
 
     deployment: str
     name: str
-    dialect: str
+    protocol: str
     """Its name in the metrics."""
     port: str
     """Which port of a model server speaks it: `rest` or `grpc`."""

@@ -16,7 +16,7 @@ DURATIONS = "turnout_request_duration_seconds_bucket"
 
 @dataclass
 class Figures:
-    """Of one dialect and version, counted since the gateway's start or since an earlier moment."""
+    """Of one protocol and version, counted since the gateway's start or since an earlier moment."""
 
     requests: float = 0
     failures: float = 0
@@ -37,13 +37,13 @@ class Figures:
 
 
 def read(admin: str) -> Mapping[tuple[str, str], Figures]:
-    """By dialect and version. `admin` is the address of the gateway's admin port. Raises httpx.HTTPError."""
+    """By protocol and version. `admin` is the address of the gateway's admin port. Raises httpx.HTTPError."""
     metrics = httpx.get(f"http://{admin}/metrics", trust_env=False).raise_for_status().text
     lines = [line for line in metrics.splitlines() if line.startswith((REQUESTS, DURATIONS))]
     found: dict[tuple[str, str], Figures] = {}
     for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         for sample in family.samples:
-            figures = found.setdefault((sample.labels["dialect"], sample.labels["version"]), Figures())
+            figures = found.setdefault((sample.labels["protocol"], sample.labels["version"]), Figures())
             if sample.name == DURATIONS:
                 bound = float(sample.labels["le"])
                 figures.within[bound] = figures.within.get(bound, 0) + sample.value

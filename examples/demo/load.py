@@ -21,11 +21,11 @@ MOST_PROBLEMS = 5
 """That are told in words; the others are only counted."""
 
 Expected = Mapping[tuple[str, str], Sequence[bytes]]
-"""By dialect and version: what that version answers to each digit."""
+"""By protocol and version: what that version answers to each digit."""
 
 
-class Tally:
-    """What came back, by dialect and version, from now on."""
+class Results:
+    """What came back, by protocol and version, from now on."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -37,15 +37,15 @@ class Tally:
         """Requests that got an error, no answer, or another than their version gives itself."""
         self._lock = threading.Lock()
 
-    def answered(self, dialect: str, version: str, right: bool) -> None:
+    def answered(self, protocol: str, version: str, right: bool) -> None:
         with self._lock:
-            self.answers[dialect, version] += 1
-            self.right[dialect, version] += right
-            self._latest[dialect] = time.monotonic()
+            self.answers[protocol, version] += 1
+            self.right[protocol, version] += right
+            self._latest[protocol] = time.monotonic()
 
-    def seconds(self, dialect: str) -> float:
+    def seconds(self, protocol: str) -> float:
         """Until its last answer."""
-        return self._latest.get(dialect, math.inf) - self._began
+        return self._latest.get(protocol, math.inf) - self._began
 
     def problem(self, text: str) -> None:
         with self._lock:
@@ -60,14 +60,14 @@ class Load:
     def __init__(self, gateway: str, digits: Sequence[tuple[Image, int]], expected: Expected) -> None:
         self._gateway, self._digits, self._expected = gateway, digits, expected
 
-    def each(self, tally: Tally) -> None:
+    def each(self, results: Results) -> None:
         """Send each digit once over each API; done when all are answered."""
         stop = threading.Event()
         indices = range(len(self._digits))
-        self._send(lambda sender: indices[sender::SENDERS], tally, stop)
+        self._send(lambda sender: indices[sender::SENDERS], results, stop)
 
     @contextmanager
-    def flowing(self, tally: Tally) -> Iterator[None]:
+    def flowing(self, results: Results) -> Iterator[None]:
         """Send some digits all the while, over each API."""
         stop = threading.Event()
 
@@ -77,7 +77,7 @@ class Load:
                 if stop.wait(PAUSE):
                     return
 
-        flow = threading.Thread(target=self._send, args=(unhurried, tally, stop))
+        flow = threading.Thread(target=self._send, args=(unhurried, results, stop))
         flow.start()
         try:
             yield
@@ -85,11 +85,11 @@ class Load:
             stop.set()
             flow.join()
 
-    def _send(self, indices: Callable[[int], Iterable[int]], tally: Tally, stop: threading.Event) -> None:
+    def _send(self, indices: Callable[[int], Iterable[int]], results: Results, stop: threading.Event) -> None:
         with ThreadPoolExecutor(len(APIS) * SENDERS) as senders:
             try:
                 under_way = [
-                    senders.submit(self._sender, api, indices(sender), tally, stop)
+                    senders.submit(self._sender, api, indices(sender), results, stop)
                     for api in APIS
                     for sender in range(SENDERS)
                 ]
@@ -98,7 +98,7 @@ class Load:
             finally:
                 stop.set()  # on Ctrl-C: the executor waits for its threads
 
-    def _sender(self, api: Api, indices: Iterable[int], tally: Tally, stop: threading.Event) -> None:
+    def _sender(self, api: Api, indices: Iterable[int], results: Results, stop: threading.Event) -> None:
         with closing(api.connect(self._gateway, False)) as client:
             for index in indices:
                 if stop.is_set():
@@ -107,14 +107,14 @@ class Load:
                 try:
                     answer = client.ask(image)
                 except Unanswered as error:
-                    tally.problem(f"{api.name}, digit {index}: {error}")
+                    results.problem(f"{api.name}, digit {index}: {error}")
                     continue
-                tally.answered(api.dialect, answer.version, answer.digit == label)
-                own = self._expected.get((api.dialect, answer.version))
+                results.answered(api.protocol, answer.version, answer.digit == label)
+                own = self._expected.get((api.protocol, answer.version))
                 if own is None:
-                    tally.problem(f"{api.name}, digit {index}: the answer names no known version: {answer.version!r}")
+                    results.problem(f"{api.name}, digit {index}: the answer names no known version: {answer.version!r}")
                 elif answer.content != own[index]:
-                    tally.problem(f"{api.name}, digit {index}: not what {answer.version} answers itself")
+                    results.problem(f"{api.name}, digit {index}: not what {answer.version} answers itself")
 
 
 def ask_each(api: Api, server: str, digits: Sequence[tuple[Image, int]]) -> list[bytes]:

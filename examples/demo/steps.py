@@ -15,7 +15,7 @@ from rich.table import Table
 from examples.demo import figures, verdict
 from examples.demo.clients import APIS
 from examples.demo.figures import Figures
-from examples.demo.load import Load, Tally
+from examples.demo.load import Load, Results
 from examples.demo.table import table
 from examples.demo.up import Up
 
@@ -40,25 +40,25 @@ class Steps:
         problems: list[str] = []
         for number, weight in enumerate(WEIGHTS, 1):
             self._console.print(f"\n[bold]step {number} of {len(WEIGHTS)}: v2 gets {weight} %", highlight=False)
-            moving = Tally()
+            moving = Results()
             with self._load.flowing(moving):
                 for deployment in dict.fromkeys(api.deployment for api in APIS):
                     command = ("traffic", deployment, f"v1={100 - weight}", f"v2={weight}")
                     self._console.print(f"[dim]turnout {' '.join(command)}", highlight=False)
                     self._up.turnout(*command)
             before = self._counted(moving)
-            tally = Tally()
-            with self._shown(before, tally):
-                self._load.each(tally)
-            step = _since(self._counted(tally), before)
-            self._console.print(table(step, tally))
+            results = Results()
+            with self._shown(before, results):
+                self._load.each(results)
+            step = _since(self._counted(results), before)
+            self._console.print(table(step, results))
             problems += moving.problems
-            problems += verdict.problems(weight, tally, step)
+            problems += verdict.problems(weight, results, step)
         return problems
 
-    def _counted(self, tally: Tally) -> Counted:
-        """The gateway's figures, once they hold all that `tally` and those before it do, or will not."""
-        self._answers += tally.answers
+    def _counted(self, results: Results) -> Counted:
+        """The gateway's figures, once they hold all that `results` and those before it do, or will not."""
+        self._answers += results.answers
         end = time.monotonic() + COUNT_LIMIT
         while True:
             now = figures.read(self._up.admin)
@@ -68,7 +68,7 @@ class Steps:
             time.sleep(LOOK_EVERY)
 
     @contextmanager
-    def _shown(self, before: Counted, tally: Tally) -> Iterator[None]:
+    def _shown(self, before: Counted, results: Results) -> Iterator[None]:
         """On a terminal, a table that follows."""
         latest = before
 
@@ -76,7 +76,7 @@ class Steps:
             nonlocal latest
             with suppress(httpx.HTTPError):  # then it stands still; what is wrong is told in the end
                 latest = figures.read(self._up.admin)
-            return table(_since(latest, before), tally)
+            return table(_since(latest, before), results)
 
         if not self._console.is_terminal:
             yield

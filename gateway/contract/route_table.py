@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
 from gateway.contract.skew import CONTRACT, check
 
-Runtime = Literal["tfserving", "seldon", "oip"]
+ProtocolFamily = Literal["tfserving", "seldon", "oip"]
+"""What a deployment's servers speak, over REST and gRPC."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -91,13 +93,13 @@ class Deployment(_Frozen):
 
     namespace: Name
     name: Name
-    runtime: Runtime
+    runtime: ProtocolFamily
     stable: VersionName
     canary: VersionName | None = None
     weight: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0
     epoch: Annotated[int, Field(ge=0)] = 0
     salt: Annotated[str, Field(max_length=512)] = ""
-    """Of the cohorts of sticky keys: one for each rollout, the same for all its weights."""
+    """Of the positions of sticky keys: one for each rollout, the same for all its weights."""
     sticky: Sticky | None = None
     match: Annotated[tuple[Match, ...], Field(max_length=32)] = ()
     """The first that fits decides."""

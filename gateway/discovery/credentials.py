@@ -56,7 +56,9 @@ class Credentials:
         if self.certificate is not None:
             with tempfile.TemporaryDirectory() as folder:
                 certificate, key = self.certificate
-                context.load_cert_chain(_file(certificate, Path(folder) / "crt"), _file(key, Path(folder) / "key"))
+                context.load_cert_chain(
+                    _on_disk(certificate, Path(folder) / "crt"), _on_disk(key, Path(folder) / "key")
+                )
         return context
 
 
@@ -102,10 +104,10 @@ def _by_kubeconfig(config: Any, folder: Path) -> Credentials:
             raise ConfigError(
                 f"user {context['user']}: {unknown!r} is not supported; use a token, tokenFile or client certificate"
             )
-    certificate = _given(user, "client-certificate", folder), _given(user, "client-key", folder)
+    certificate = _content_or_path(user, "client-certificate", folder), _content_or_path(user, "client-key", folder)
     return Credentials(
         server=cluster["server"].rstrip("/"),
-        authority=_given(cluster, "certificate-authority", folder),
+        authority=_content_or_path(cluster, "certificate-authority", folder),
         checked=not cluster.get("insecure-skip-tls-verify", False),
         token=folder / user["tokenFile"] if "tokenFile" in user else user.get("token"),
         certificate=None if certificate[0] is None or certificate[1] is None else (certificate[0], certificate[1]),
@@ -119,7 +121,7 @@ def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     raise KeyError(name)
 
 
-def _given(values: dict[str, Any], name: str, folder: Path) -> Path | str | None:
+def _content_or_path(values: dict[str, Any], name: str, folder: Path) -> Path | str | None:
     """As text where it stands in the kubeconfig itself, else the file, which is named from the kubeconfig's folder."""
     if f"{name}-data" in values:
         try:
@@ -129,9 +131,9 @@ def _given(values: dict[str, Any], name: str, folder: Path) -> Path | str | None
     return folder / values[name] if name in values else None
 
 
-def _file(given: Path | str, at: Path) -> Path:
-    if isinstance(given, Path):
-        return given
+def _on_disk(file: Path | str, at: Path) -> Path:
+    if isinstance(file, Path):
+        return file
     at.touch(0o600)
-    at.write_text(given)
+    at.write_text(file)
     return at

@@ -45,23 +45,23 @@ class KubernetesTables:
         within = "" if namespace is None else f"/namespaces/{namespace}"
         routes = f"/apis/turnout.dev/v1alpha1{within}/modeldeployments"
         slices = f"/apis/discovery.k8s.io/v1{within}/endpointslices"
-        self._feeds = (
+        self._reflectors = (
             Reflector(access, routes, "", composer.deployments, composer.deployment, self._news.set),
             Reflector(access, slices, SELECTOR, composer.slices, composer.slice, self._news.set),
         )
 
     @property
     def connected(self) -> bool:
-        return all(feed.connected for feed in self._feeds)
+        return all(reflector.connected for reflector in self._reflectors)
 
     @property
     def heard_at(self) -> float | None:
-        heard = [feed.heard_at for feed in self._feeds if feed.heard_at is not None]
-        return min(heard) if len(heard) == len(self._feeds) else None
+        times = [reflector.heard_at for reflector in self._reflectors if reflector.heard_at is not None]
+        return min(times) if len(times) == len(self._reflectors) else None
 
     @property
     def problem(self) -> str | None:
-        lost = [feed.problem for feed in self._feeds if feed.problem is not None]
+        lost = [reflector.problem for reflector in self._reflectors if reflector.problem is not None]
         return "; ".join(filter(None, (*lost, listed(self.refused)))) or None
 
     @property
@@ -77,7 +77,7 @@ class KubernetesTables:
         return bool(self._composer.problems)
 
     async def watch(self, on_table: Callable[[RouteTable], None]) -> None:
-        tasks = [spawn(feed.follow(), "discovery-feed") for feed in self._feeds]
+        tasks = [spawn(reflector.follow(), "discovery-reflector") for reflector in self._reflectors]
         tasks.append(spawn(self._save(), "discovery-save"))
         try:
             while True:
@@ -85,7 +85,7 @@ class KubernetesTables:
                 self._news.clear()
                 if self._all_listed:
                     self._compose(on_table)
-                elif self.table is None and self._before is not None and any(feed.problem for feed in self._feeds):
+                elif self.table is None and self._before is not None and any(one.problem for one in self._reflectors):
                     await self._recall(*self._before, on_table)
                 await asyncio.sleep(GATHER_SECONDS)
         finally:
@@ -96,7 +96,7 @@ class KubernetesTables:
 
     @property
     def _all_listed(self) -> bool:
-        return all(feed.listed for feed in self._feeds)
+        return all(reflector.listed for reflector in self._reflectors)
 
     def _compose(self, on_table: Callable[[RouteTable], None]) -> None:
         if (new := self._composer.compose()) is not None:

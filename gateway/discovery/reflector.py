@@ -45,7 +45,7 @@ class Refused(Exception):
     """The API server answers, and not with what was asked for."""
 
 
-class Change(Protocol):
+class OnChange(Protocol):
     def __call__(self, object: Object, /, *, deleted: bool) -> None: ...
 
 
@@ -56,7 +56,7 @@ class Reflector:
         path: str,
         selector: str,
         replace: Callable[[list[Object]], None],
-        change: Change,
+        change: OnChange,
         news: Callable[[], None],
     ) -> None:
         """`path`: of the collection. `replace` is given all objects that there are, `change` one of them; `news` is
@@ -112,7 +112,7 @@ class Reflector:
             page = found["metadata"].get("continue", "")
             if not page:
                 break
-        self._heard()
+        self._answered()
         self._replace(objects)
         self.listed = True
         self._news()
@@ -134,10 +134,10 @@ class Reflector:
             if response.status_code != 200:
                 await response.aread()
             _check(response)
-            self._heard()
+            self._answered()
             async for line in _lines(response):
                 event = json.loads(line)
-                self._heard()
+                self._answered()
                 self._take(event["type"], event["object"])
 
     def _take(self, kind: str, object: Object) -> None:
@@ -150,7 +150,7 @@ class Reflector:
             self._news()
         self._version = object["metadata"]["resourceVersion"]
 
-    def _heard(self) -> None:
+    def _answered(self) -> None:
         self.heard_at = time.time()
         if not self.connected:
             self.connected = True

@@ -30,8 +30,8 @@ class Clients:
         self._open: set[Swept] = set()
         self.draining = False
 
-    def add(self, front: Swept) -> None:
-        self._open.add(front)
+    def add(self, connection: Swept) -> None:
+        self._open.add(connection)
         self._slot.accepted()
 
     def replace(self, old: Swept, new: Swept) -> None:
@@ -39,19 +39,19 @@ class Clients:
         self._open.discard(old)
         self._open.add(new)
 
-    def remove(self, front: Swept) -> None:
-        self._open.discard(front)
+    def remove(self, connection: Swept) -> None:
+        self._open.discard(connection)
         self._slot.closed()
         if self.draining and not self._open:
             self._on_empty()
 
     def sweep(self, now: float) -> None:
-        for front in list(self._open):
-            front.sweep(now)
+        for connection in list(self._open):
+            connection.sweep(now)
 
     def drain(self) -> None:
         self.draining = True
-        for front in list(self._open):
-            front.drain()
+        for connection in list(self._open):
+            connection.drain()
         if not self._open:
             self._on_empty()

@@ -12,7 +12,7 @@ from gateway.forwarder import Forwarder
 from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
-from gateway.upstream.assignment_fields import AssignmentFields, Marked
+from gateway.upstream.assignment_fields import AssignmentFields, HeadWithFields
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.http2.connection import LOW_MARK, Connection
 from gateway.wire.http2.fields import Fields, encode, encode_all
@@ -47,8 +47,8 @@ class GrpcCall(Call):
     attempt: GrpcAttempt | None
 
     _head: RequestHead
-    _spoken = "unknown"
-    """The dialect, once the head is read."""
+    _protocol = "unknown"
+    """The protocol, once the head is read."""
 
     _message = b""
     _rest = False
@@ -70,7 +70,7 @@ class GrpcCall(Call):
         head, asked = read(fields)
         self._head = head
         self.before = head.before
-        self._spoken = head.dialect.name
+        self._protocol = head.protocol.name
         self._rest = not head.grpc
         timeout = self.forwarder.settings.timeout
         if asked is not None and head.grpc:
@@ -128,7 +128,7 @@ class GrpcCall(Call):
         if head.needs_message:
             limit = self.forwarder.settings.max_message_bytes
             payload = grpc_message.payload(self._message, head.meta.get(b"grpc-encoding"), limit)
-        address = head.dialect.address(head.path, head.meta, payload)
+        address = head.protocol.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = registry.with_headers(address, head.deployment, head.version)
         self.admit(address, self.deadline)
@@ -145,28 +145,32 @@ class GrpcCall(Call):
     def values(self) -> Values:
         return self._head.meta
 
-    def attempt_at(self, endpoint: Endpoint, mark: AssignmentFields) -> GrpcAttempt:
-        return GrpcAttempt(endpoint, self._head.onward + mark.request_field, self._message, self.deadline, self)
+    def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> GrpcAttempt:
+        return GrpcAttempt(
+            endpoint, self._head.onward + assignment_fields.request_field, self._message, self.deadline, self
+        )
 
     # What the attempt brings.
 
     def on_answer(self, head: Fields, data: bytes, trailers: Trailers) -> None:
         note = head.note
-        if not isinstance(note, Marked) or note.mark is not self.mark:
-            assert self.mark is not None
-            note = head.note = Marked(self.mark, onward(head) + self.mark.answer_fields)
+        if not isinstance(note, HeadWithFields) or note.fields is not self.assignment_fields:
+            assert self.assignment_fields is not None
+            note = head.note = HeadWithFields(
+                self.assignment_fields, onward(head) + self.assignment_fields.answer_fields
+            )
         self._client.wire.answer(self.client_stream, note.head, data, trailers.block)
         self.complete(trailers.status)
         self._client.over(self)
 
     def on_trailers_only(self, trailers: Trailers) -> None:
-        assert self.mark is not None
-        self._client.wire.headers(self.client_stream, trailers.block + self.mark.answer_fields, True)
+        assert self.assignment_fields is not None
+        self._client.wire.headers(self.client_stream, trailers.block + self.assignment_fields.answer_fields, True)
         self._done(trailers)
 
     def on_head(self, head: Fields) -> None:
-        assert self.mark is not None
-        self._client.wire.headers(self.client_stream, onward(head) + self.mark.answer_fields, False)
+        assert self.assignment_fields is not None
+        self._client.wire.headers(self.client_stream, onward(head) + self.assignment_fields.answer_fields, False)
         self._client.touch()
 
     def on_data(self, data: bytes) -> bool:
@@ -203,7 +207,7 @@ class GrpcCall(Call):
 
     def turn_away(self, refusal: Refusal) -> None:
         """Refuse before a deployment is known."""
-        self.forwarder.refused(self._spoken, refusal)
+        self.forwarder.refused(self._protocol, refusal)
         self.over = True
         self.refuse(refusal)
 
@@ -216,8 +220,8 @@ class GrpcCall(Call):
         ]
         if refusal.reason == "unknown_encoding":
             fields.append((b"grpc-accept-encoding", grpc_message.ACCEPT_ENCODING))
-        marked = b"" if self.mark is None else self.mark.answer_fields
-        self._client.wire.headers(self.client_stream, encode_all(*fields) + marked, True)
+        assignment = b"" if self.assignment_fields is None else self.assignment_fields.answer_fields
+        self._client.wire.headers(self.client_stream, encode_all(*fields) + assignment, True)
         self._client.over(self)
 
     def break_off(self, code: Code, message: str) -> None:

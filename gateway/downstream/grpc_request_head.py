@@ -30,8 +30,8 @@ class RequestHead:
         self.path = meta[b":path"]
         self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"
         self.health = health.asked(self.path, meta)
-        self.dialect = registry.grpc(self.path)
-        self.needs_message = self.dialect.needs_message(self.path)
+        self.protocol = registry.grpc(self.path)
+        self.needs_message = self.protocol.needs_message(self.path)
         self.deployment = meta.get(DEPLOYMENT)
         self.version = meta.get(VERSION)
         self.before = assignment_header.read(meta.get(ASSIGNMENT))

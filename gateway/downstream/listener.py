@@ -38,10 +38,10 @@ class Listener(asyncio.Protocol):
         elif not PREFACE.startswith(first):
             self._become(RestConnection(self._forwarder, self._clients, self._transport))
 
-    def _become(self, front: RestConnection | GrpcConnection) -> None:
-        self._clients.replace(self, front)
-        self._transport.set_protocol(front)
-        front.data_received(self._first)
+    def _become(self, connection: RestConnection | GrpcConnection) -> None:
+        self._clients.replace(self, connection)
+        self._transport.set_protocol(connection)
+        connection.data_received(self._first)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.remove(self)

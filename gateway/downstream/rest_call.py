@@ -15,7 +15,7 @@ from gateway.protocols import deadlines, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
 from gateway.routing.sticky import Values
-from gateway.upstream.assignment_fields import AssignmentFields, Marked
+from gateway.upstream.assignment_fields import AssignmentFields, HeadWithFields
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.http1.heads import LAST_CHUNK, Head, chunk, first_values, request_head
 from gateway.wire.note import Note
@@ -57,12 +57,16 @@ class _Route(Note):
         self.before = assignment_header.read(own.get(ASSIGNMENT))
         self._forwarded: tuple[int, AssignmentFields, bytes] | None = None
 
-    def forwarded(self, head: Head, size: int, mark: AssignmentFields) -> bytes:
+    def forwarded(self, head: Head, size: int, assignment_fields: AssignmentFields) -> bytes:
         """The head that goes to the model server, with a body of that size."""
         known = self._forwarded
-        if known is None or known[0] != size or known[1] is not mark:
-            lines = [*head.lines, mark.request_line]
-            known = self._forwarded = (size, mark, request_head(head.method, self.address.target, lines, size))
+        if known is None or known[0] != size or known[1] is not assignment_fields:
+            lines = [*head.lines, assignment_fields.request_line]
+            known = self._forwarded = (
+                size,
+                assignment_fields,
+                request_head(head.method, self.address.target, lines, size),
+            )
         return known[2]
 
 
@@ -111,8 +115,8 @@ class RestCall(Call):
     def values(self) -> Values:
         return first_values(self._head)
 
-    def attempt_at(self, endpoint: Endpoint, mark: AssignmentFields) -> RestAttempt:
-        head = self._route.forwarded(self._head, self._size, mark)
+    def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> RestAttempt:
+        head = self._route.forwarded(self._head, self._size, assignment_fields)
         return RestAttempt(endpoint, [head, *self._body], self.deadline, self)
 
     # What the attempt brings.
@@ -147,9 +151,9 @@ class RestCall(Call):
         if self._close or not self._head.minor or size != answer.length:
             return self._render(answer, size)
         note = answer.note
-        if not isinstance(note, Marked) or note.mark is not self.mark:
-            assert self.mark is not None
-            note = answer.note = Marked(self.mark, self._render(answer, size))
+        if not isinstance(note, HeadWithFields) or note.fields is not self.assignment_fields:
+            assert self.assignment_fields is not None
+            note = answer.note = HeadWithFields(self.assignment_fields, self._render(answer, size))
         return note.head
 
     def _render(self, answer: Head, size: int | None) -> bytes:
@@ -162,12 +166,12 @@ class RestCall(Call):
             framing = b"Content-Length: %d\r\n" % answer.length
         else:
             framing = b""
-        assert self.mark is not None
+        assert self.assignment_fields is not None
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
             answer.status,
             answer.reason,
             b"".join(answer.lines),
-            self.mark.answer_lines,
+            self.assignment_fields.answer_lines,
             framing,
             _connection(self._close, self._head.minor),
         )
@@ -176,8 +180,8 @@ class RestCall(Call):
 
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._client.ending
-        dialect = registry.rest(self._head.target)
-        self._client.transport.write(error_answer(dialect, refusal, self._head, self._close, self.mark))
+        protocol = registry.rest(self._head.target)
+        self._client.transport.write(error_answer(protocol, refusal, self._head, self._close, self.assignment_fields))
         self._client.answered(close=self._close)
 
     def _answer_health(self, method: str) -> None:
@@ -192,23 +196,32 @@ class RestCall(Call):
 
 
 def error_answer(
-    dialect: registry.RestProtocol, refusal: Refusal, request: Head, close: bool, mark: AssignmentFields | None = None
+    protocol: registry.RestProtocol,
+    refusal: Refusal,
+    request: Head,
+    close: bool,
+    assignment_fields: AssignmentFields | None = None,
 ) -> bytes:
-    """A whole answer that says what was wrong in the caller's dialect."""
-    content_type, body = dialect.error(refusal.code, refusal.status, refusal.message)
-    return _own_answer(refusal.status, content_type, body, request, close, mark)
+    """A whole answer that says what was wrong in the caller's protocol."""
+    content_type, body = protocol.error(refusal.code, refusal.status, refusal.message)
+    return _own_answer(refusal.status, content_type, body, request, close, assignment_fields)
 
 
 def _own_answer(
-    status: int, content_type: bytes, body: bytes, request: Head, close: bool, mark: AssignmentFields | None = None
+    status: int,
+    content_type: bytes,
+    body: bytes,
+    request: Head,
+    close: bool,
+    assignment_fields: AssignmentFields | None = None,
 ) -> bytes:
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = "Client Closed Request"
     lines = [b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type, len(body))]
-    if mark is not None:
-        lines.append(mark.answer_lines)
+    if assignment_fields is not None:
+        lines.append(assignment_fields.answer_lines)
     if status in (429, 503):
         lines.append(b"Retry-After: 1\r\n")
     lines.append(_connection(close, request.minor))

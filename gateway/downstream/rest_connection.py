@@ -174,9 +174,9 @@ class RestConnection(asyncio.Protocol):
         """What came can't be read on."""
         self._forget()
         request = self._reader.latest
-        dialect = registry.rest(request.target)
-        self.forwarder.refused(dialect.name, refusal)
-        self.transport.write(error_answer(dialect, refusal, request, True))
+        protocol = registry.rest(request.target)
+        self.forwarder.refused(protocol.name, refusal)
+        self.transport.write(error_answer(protocol, refusal, request, True))
         self._close()
 
     def _forget(self) -> None:

@@ -27,7 +27,7 @@ from gateway.stats.shared_slots import Key
 from gateway.stats.totals import Sums
 
 VERSION = ("namespace", "deployment", "version")
-REQUEST = (*VERSION, "dialect", "assignment")
+REQUEST = (*VERSION, "protocol", "assignment")
 ENDPOINT = (*VERSION, "endpoint")
 EVIDENCE = (*VERSION, "epoch", "keyed", "source")
 
@@ -118,7 +118,7 @@ def _requests(sums: Sums) -> Iterator[Metric]:
     refusals = CounterMetricFamily(
         "turnout_refusals",
         "Requests that the gateway refused before they had a version: malformed, unknown, too large.",
-        labels=("dialect", "reason"),
+        labels=("protocol", "reason"),
     )
     for key, row in sums.present.refusals.items():
         refusals.add_metric(key, row[0])

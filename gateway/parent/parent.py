@@ -27,7 +27,7 @@ from gateway.parent.listeners import open_listeners
 from gateway.parent.worker_process import Sent, WorkerProcess
 from gateway.settings import Settings
 from gateway.stats import evidence_totals, totals
-from gateway.stats.evidence_totals import EvidenceTotals, Tally
+from gateway.stats.evidence_totals import EvidenceCounts, EvidenceTotals
 from gateway.stats.totals import Snapshot, Sums, Totals
 from gateway.table_delta import difference
 from gateway.tasks import spawn
@@ -53,11 +53,11 @@ class Parent:
             raise
         self._workers = [WorkerProcess(index, listener, settings, command) for index, listener in enumerate(listeners)]
         self._totals = Totals()
-        self._tallies = EvidenceTotals()
+        self._evidence_totals = EvidenceTotals()
         self._name = secrets.token_hex(8)
         """Of what is counted since this start."""
         self._sent = 0
-        self._given: RouteTable | None = None
+        self._newest: RouteTable | None = None
         self._in_force: Sent | None = None
         self._stop = asyncio.Event()
 
@@ -140,8 +140,8 @@ class Parent:
         )
 
     def evidence(self, keys: Collection[str]) -> Evidence:
-        given = () if self._given is None else self._given.deployments
-        asked = [deployment for deployment in given if not keys or deployment.key in keys]
+        deployments = () if self._newest is None else self._newest.deployments
+        asked = [deployment for deployment in deployments if not keys or deployment.key in keys]
         reports = evidence_totals.reports(
             self._evidence(), ((deployment, self._epoch(deployment)) for deployment in asked)
         )
@@ -160,8 +160,10 @@ class Parent:
     def _sums(self) -> Sums:
         return self._totals.sum(snapshot for worker in self._workers if (snapshot := worker.snapshot()) is not None)
 
-    def _evidence(self) -> Tally:
-        return self._tallies.sum(tally for worker in self._workers if (tally := worker.evidence()) is not None)
+    def _evidence(self) -> EvidenceCounts:
+        return self._evidence_totals.sum(
+            counts for worker in self._workers if (counts := worker.evidence()) is not None
+        )
 
     def _epoch(self, deployment: Deployment) -> int:
         """The least that any worker assigns requests to."""
@@ -172,11 +174,11 @@ class Parent:
 
     def _found(self, table: RouteTable) -> None:
         self._totals.follow(table)
-        self._tallies.follow(table)
+        self._evidence_totals.follow(table)
         self._sent += 1
         whole = Message(table=table)
-        change = None if self._given is None else Message(change=difference(self._given, table))
-        self._given = table
+        change = None if self._newest is None else Message(change=difference(self._newest, table))
+        self._newest = table
         for worker in self._workers:
             worker.give(Sent(self._sent, table), whole, change)
 
@@ -191,9 +193,9 @@ class Parent:
             self._totals.follow(slowest.table)
             log.info("route table in force", extra={"revision": slowest.table.revision})
 
-    def _died(self, last: Snapshot, evidence: Tally) -> None:
+    def _died(self, last: Snapshot, evidence: EvidenceCounts) -> None:
         self._totals.fold(last)
-        self._tallies.fold(evidence)
+        self._evidence_totals.fold(evidence)
 
     def _signalled(self, number: int) -> None:
         again = self._stop.is_set()

@@ -17,7 +17,7 @@ from gateway.contract.route_table import RouteTable
 from gateway.ipc import Channel, Message, Start
 from gateway.settings import Settings
 from gateway.stats import counters, evidence_totals, totals
-from gateway.stats.evidence_totals import Tally
+from gateway.stats.evidence_totals import EvidenceCounts
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class WorkerProcess:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
-    async def keep(self, changed: Callable[[], None], died: Callable[[totals.Snapshot, Tally], None]) -> None:
+    async def keep(self, changed: Callable[[], None], died: Callable[[totals.Snapshot, EvidenceCounts], None]) -> None:
         """Have a process in this place until `drain`, and then until that process ends.
 
         `changed` is called when the worker has become ready or has taken a table, `died` with what it had counted.
@@ -105,7 +105,7 @@ class WorkerProcess:
         """What this process has counted until now; None while there is none."""
         return None if self._memory is None else totals.read(self._memory, time.monotonic_ns() // 1000)
 
-    def evidence(self) -> Tally | None:
+    def evidence(self) -> EvidenceCounts | None:
         """The same, of evidence."""
         return None if self._memory is None else evidence_totals.read(self._memory)
 
@@ -138,7 +138,7 @@ class WorkerProcess:
             theirs.close()
             os.close(memory)
         self._process = process
-        channel = Channel(self._heard, self._silent)
+        channel = Channel(self._received, self._silent)
         await channel.open(ours)
         self._channel = channel
         channel.send(self._settings)
@@ -162,7 +162,7 @@ class WorkerProcess:
         if not self._ending.is_set():
             self.kill()  # a worker that can't be told anything; most often it is dead already
 
-    def _heard(self, message: Message) -> None:
+    def _received(self, message: Message) -> None:
         if message.ready:
             self.ready = True
         elif message.in_force is not None:

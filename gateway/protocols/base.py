@@ -1,4 +1,4 @@
-"""What routing needs to know of a request, whatever dialect it came in, and what each dialect must be able to do."""
+"""What routing needs to know of a request, whatever protocol it came in, and what each protocol must be able to do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Address(NamedTuple):
 
     `name` is "" where the request alone does not say it: then only `with_headers` can. `target` is the REST
     request-target for the server (Seldon's `/seldon/namespace/name` taken off), or the gRPC path. `method` is one of a
-    fixed set per dialect, fit for a metric label. `repeatable` requests may be sent again after a server may have seen
+    fixed set per protocol, fit for a metric label. `repeatable` requests may be sent again after a server may have seen
     them: predictions may, feedback never.
     """
 
-    dialect: str
+    protocol: str
     namespace: str | None
     name: str
     pin: Pin | None
@@ -40,12 +40,12 @@ class RestProtocol(Protocol):
         ...
 
     def error(self, code: Code, status: int, message: str) -> tuple[bytes, bytes]:
-        """The content type and the body of an error as the dialect's own servers write it."""
+        """The content type and the body of an error as the protocol's own servers write it."""
         ...
 
 
 class GrpcProtocol(Protocol):
-    """A gRPC API. Its errors need no rendering: every dialect has `grpc-status` and `grpc-message`."""
+    """A gRPC API. Its errors need no rendering: every protocol has `grpc-status` and `grpc-message`."""
 
     name: str
 
@@ -78,7 +78,8 @@ def with_headers(address: Address, deployment: bytes | None, version: bytes | No
         raise Refusal(
             Code.INVALID_ARGUMENT,
             "no_deployment",
-            f"The request names no deployment: send {_HOW[address.dialect]}, or x-turnout-deployment: [namespace/]name",
+            f"The request names no deployment: send {_HOW[address.protocol]}, "
+            "or x-turnout-deployment: [namespace/]name",
         )
     if version is not None:
         if _VERSION.fullmatch(version) is None:
@@ -109,11 +110,11 @@ def _deployed(address: Address, value: bytes) -> Address:
     namespace = match[1].decode() if match[1] else address.namespace
     name = match[2].decode()
     if (address.name not in ("", name)) or (address.namespace not in (None, namespace)):
-        said = f"{address.namespace}/{address.name}" if address.namespace else address.name
+        asked = f"{address.namespace}/{address.name}" if address.namespace else address.name
         raise Refusal(
             Code.INVALID_ARGUMENT,
             "contradiction",
-            f"x-turnout-deployment says {shown(value)}, the request says {shown(said.encode())}: they must agree",
+            f"x-turnout-deployment says {shown(value)}, the request says {shown(asked.encode())}: they must agree",
         )
     return address._replace(namespace=namespace, name=name)
 

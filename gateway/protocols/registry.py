@@ -19,7 +19,7 @@ _tfserving_rest, _seldon_rest, _oip_rest, _unknown_rest = TfservingRest(), Seldo
 _tfserving_grpc, _seldon_grpc, _oip_grpc, _unknown_grpc = TfservingGrpc(), SeldonGrpc(), OipGrpc(), UnknownGrpc()
 
 NAMES = ("tfserving-rest", "tfserving-grpc", "seldon-rest", "seldon-grpc", "oip-rest", "oip-grpc", "unknown")
-"""All that the metrics' label `dialect` can be."""
+"""All that the metrics' label `protocol` can be."""
 
 _OIP = re.compile(rb"/v2(?:[/?]|$)")
 _BEHIND_SELDON = re.compile(
@@ -32,7 +32,7 @@ _BEHIND_SELDON = re.compile(
 
 
 def rest(target: bytes) -> RestProtocol:
-    """The dialect of a request-target in origin-form; where it is of none, one that refuses it and renders errors."""
+    """The protocol of a request-target in origin-form; where it is of none, one that refuses it and renders errors."""
     if target[:10].lower() == b"/v1/models":
         return _tfserving_rest
     if _OIP.match(target):
@@ -48,7 +48,7 @@ def rest(target: bytes) -> RestProtocol:
 
 
 def grpc(path: bytes) -> GrpcProtocol:
-    """The dialect of a gRPC path; where it is of none, one that refuses it. What `health` answers is asked first."""
+    """The protocol of a gRPC path; where it is of none, one that refuses it. What `health` answers is asked first."""
     if path.startswith(b"/tensorflow.serving."):
         return _tfserving_grpc
     if path.startswith(b"/seldon.protos."):

@@ -1,4 +1,4 @@
-"""What is said to a request that speaks no dialect."""
+"""What is said to a request that speaks no known protocol."""
 
 from __future__ import annotations
 

@@ -27,17 +27,17 @@ def read(value: bytes | None) -> Assignments:
     """What the header says. An entry that is none is passed over; of two for one deployment the first counts."""
     if value is None or len(value) > MAX_BYTES:
         return NONE
-    carried: dict[str, str] = {}
+    assignments: dict[str, str] = {}
     for entry in value.decode("latin-1").split(","):
         match = _ENTRY.fullmatch(entry.strip(" \t"))
         if match is not None:
-            carried.setdefault(match[1], match[2])
-    return carried
+            assignments.setdefault(match[1], match[2])
+    return assignments
 
 
-def write(carried: Assignments) -> bytes:
+def write(assignments: Assignments) -> bytes:
     """The header's value, b"" where there is nothing to carry."""
-    value = ", ".join(f"{key}={version}" for key, version in carried.items()).encode()
+    value = ", ".join(f"{key}={version}" for key, version in assignments.items()).encode()
     if len(value) > MAX_BYTES:
         value = value[: MAX_BYTES + 1].rpartition(b",")[0]
     return value

@@ -11,7 +11,7 @@ from gateway.contract.route_table import Deployment, RouteTable, Version
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
 from gateway.routing.assignment_header import Assignments
-from gateway.routing.sticky import Values, cohort, key
+from gateway.routing.sticky import Values, key, position
 
 _MOST_COMPARED = 50
 """Names that a wrong one is compared with: each costs up to 0.1 ms."""
@@ -81,7 +81,7 @@ def assign(
             return Assignment(inherited, "inherited", deployment.epoch)
     bucket = None
     if deployment.sticky is not None and (value := key(deployment.sticky, fields)):
-        u, bucket = cohort(deployment.salt, value)
+        u, bucket = position(deployment.salt, value)
     name = deployment.stable
     if deployment.canary is not None and u * 100 < deployment.weight:
         name = deployment.canary

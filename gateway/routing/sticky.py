@@ -1,7 +1,7 @@
 """Sticky keys: where a request's key stands, and what it hashes to. Pure, and the same in every process.
 
-A key's cohort is fixed for a whole rollout, and the canary has those below its weight: whoever has the canary keeps it
-as the weight grows, on every worker of every gateway, though none asks another.
+A key's position is fixed for a whole rollout, and the canary has those below its weight: whoever has the canary keeps
+it as the weight grows, on every worker of every gateway, though none asks another.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _COOKIE_VALUE = re.compile(rb'("?)([!#-+\--:<-\[\]-~]*)\1')
 """RFC 6265, 4.1.1: with quotes or without."""
 
 
-class Cohort(NamedTuple):
+class Position(NamedTuple):
     """`share` is in [0, 1), uniform over keys; `bucket` is below BUCKETS and tells nothing of the share."""
 
     share: float
     bucket: int
 
 
-def cohort(salt: str, key: bytes) -> Cohort:
+def position(salt: str, key: bytes) -> Position:
     """What `key` hashes to under the salt of a rollout."""
     digest = blake2b(b"%b\0%b" % (salt.encode(), key), digest_size=16).digest()
     # 53 bits are what a float holds: all 64 would round to 1.0 now and then, which no weight reaches.
-    return Cohort((int.from_bytes(digest[:8]) >> 11) / (1 << 53), int.from_bytes(digest[8:]) % BUCKETS)
+    return Position((int.from_bytes(digest[:8]) >> 11) / (1 << 53), int.from_bytes(digest[8:]) % BUCKETS)
 
 
 def key(sticky: Sticky, values: Values) -> bytes:

@@ -46,7 +46,7 @@ OPEN_CONNECTIONS, ACCEPTED, GATHERED, WORKER_WORDS = range(4)
 
 REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,000 versions that a table may have
 ENDPOINTS: Final = Area(REQUESTS.end, 16384, ENDPOINT_WORDS)
-REFUSALS: Final = Area(ENDPOINTS.end, 256, 1)  # dialects times reasons, both fixed sets
+REFUSALS: Final = Area(ENDPOINTS.end, 256, 1)  # protocols times reasons, both fixed sets
 EVIDENCE: Final = Area(REFUSALS.end, 32768, evidence_slots.EVIDENCE_WORDS)  # of 1024 deployments with all they may have
 BITMAPS: Final = Area(EVIDENCE.end, 4096, evidence_slots.BITMAP_WORDS)
 SIZE: Final = BITMAPS.end * WORD
@@ -64,7 +64,7 @@ def attach(descriptor: int) -> mmap.mmap:
 
 
 class RequestSlot(Slot):
-    """Requests of one namespace, deployment, version, dialect and assignment."""
+    """Requests of one namespace, deployment, version, protocol and assignment."""
 
     __slots__ = ()
 
@@ -124,7 +124,7 @@ class EndpointSlot(Slot):
 
 
 class RefusalSlot(Slot):
-    """Requests refused before a version was chosen, by dialect and reason."""
+    """Requests refused before a version was chosen, by protocol and reason."""
 
     __slots__ = ()
 
@@ -163,18 +163,18 @@ class Counters:
         self._requests = Slots(memory, REQUESTS, RequestSlot, (OTHER,) * 5)
         self._endpoints = Slots(memory, ENDPOINTS, EndpointSlot, (OTHER,) * 4)
         self._refusals = Slots(memory, REFUSALS, RefusalSlot, (OTHER,) * 2)
-        self.arms = EvidenceSlots(
+        self.evidence = EvidenceSlots(
             Slots(memory, EVIDENCE, EvidenceSlot, (OTHER,) * 5), Slots(memory, BITMAPS, BitmapSlot, (OTHER,) * 4)
         )
 
-    def request(self, namespace: str, deployment: str, version: str, dialect: str, assignment: str) -> RequestSlot:
-        return self._requests.get((namespace, deployment, version, dialect, assignment))
+    def request(self, namespace: str, deployment: str, version: str, protocol: str, assignment: str) -> RequestSlot:
+        return self._requests.get((namespace, deployment, version, protocol, assignment))
 
     def endpoint(self, namespace: str, deployment: str, version: str, endpoint: Endpoint) -> EndpointSlot:
         return self._endpoints.get((namespace, deployment, version, endpoint_label(endpoint)))
 
-    def refusal(self, dialect: str, reason: str) -> RefusalSlot:
-        return self._refusals.get((dialect, reason))
+    def refusal(self, protocol: str, reason: str) -> RefusalSlot:
+        return self._refusals.get((protocol, reason))
 
     def retain(self, table: RouteTable, departed: Collection[Deployment]) -> None:
         """Free the slots of what `departed` had and `table` has no more: of versions and endpoints once nothing is in
@@ -183,7 +183,7 @@ class Counters:
         versions, endpoints = members(table.by_key[name] for name in names if name in table.by_key)
         self._requests.retain(names, lambda key: key[:3] in versions)
         self._endpoints.retain(names, endpoints.__contains__)
-        self.arms.retain(table, departed)
+        self.evidence.retain(table, departed)
 
 
 def endpoint_label(endpoint: Endpoint) -> str:

@@ -84,7 +84,7 @@ class EvidenceSlots:
         self._made: dict[int, tuple[Deployment, ByVersion]] = {}
 
     def of(self, deployment: Deployment) -> ByVersion:
-        """Whether there is room is asked once, so that both arms are counted or neither is."""
+        """Whether there is room is asked once, so that both versions are counted or neither is."""
         # By identity: hashing a deployment hashes all its endpoints. Holding it keeps that from being another's.
         made = self._made.get(id(deployment))
         if made is None:
@@ -94,19 +94,19 @@ class EvidenceSlots:
     def _make(self, deployment: Deployment) -> ByVersion:
         name = (deployment.namespace, deployment.name)
         epoch = str(deployment.epoch)
-        arms: ByVersion = {}
+        slots: ByVersion = {}
         for version in filter(None, (deployment.stable, deployment.canary)):
-            arms[version, False] = Arm(self._counts.get((*name, version, epoch, "false")), None)
+            slots[version, False] = Arm(self._counts.get((*name, version, epoch, "false")), None)
             if deployment.sticky is not None:
                 bitmap = self._bitmaps.get((*name, version, deployment.salt))
-                arms[version, True] = Arm(self._counts.get((*name, version, epoch, "true")), bitmap)
+                slots[version, True] = Arm(self._counts.get((*name, version, epoch, "true")), bitmap)
         if all(
             self._counts.owned(slot) and (bitmap is None or self._bitmaps.owned(bitmap))
-            for slot, bitmap in arms.values()
+            for slot, bitmap in slots.values()
         ):
-            return arms
+            return slots
         log.warning("no room to count evidence: a rollout will find none", extra={"deployment": deployment.key})
-        return dict.fromkeys(arms, Arm(self._counts.other, None))
+        return dict.fromkeys(slots, Arm(self._counts.other, None))
 
     def retain(self, table: RouteTable, departed: Iterable[Deployment]) -> None:
         """Free what `departed` had and `table` lets go."""
@@ -115,7 +115,7 @@ class EvidenceSlots:
             self._made.pop(id(deployment), None)
             names.add((deployment.namespace, deployment.name))
         self._counts.retain(names, lambda key: is_recent(key, table))
-        self._bitmaps.retain(names, lambda key: is_of_cohorts(key, table))
+        self._bitmaps.retain(names, lambda key: has_salt_in_force(key, table))
 
 
 def is_recent(key: Key, table: RouteTable) -> bool:
@@ -124,7 +124,7 @@ def is_recent(key: Key, table: RouteTable) -> bool:
     return deployment is not None and deployment.epoch - EPOCHS_KEPT < int(key[3]) <= deployment.epoch
 
 
-def is_of_cohorts(key: Key, table: RouteTable) -> bool:
-    """Whether the bitmap with this key is of the cohorts in `table`."""
+def has_salt_in_force(key: Key, table: RouteTable) -> bool:
+    """Whether the bitmap with this key has the salt that `table` has."""
     deployment = table.by_key.get((key[0], key[1]))
     return deployment is not None and deployment.salt == key[3]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gateway.contract.evidence import SIGNALS, Count, DeploymentEvidence
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.stats import counters, shared_slots
-from gateway.stats.evidence_slots import BITMAP_BYTES, is_of_cohorts, is_recent
+from gateway.stats.evidence_slots import BITMAP_BYTES, has_salt_in_force, is_recent
 from gateway.stats.shared_slots import Key
 
 Rows = dict[Key, list[int]]
@@ -21,16 +21,16 @@ Rows = dict[Key, list[int]]
 _COUNTED = ("requests", *SIGNALS)
 
 
-class Tally(NamedTuple):
+class EvidenceCounts(NamedTuple):
     counts: Rows
     """Requests and the bad ones of each signal, by namespace, deployment, version, epoch and whether they had a key."""
     buckets: Rows
     """For all requests and each signal a bitmap as an integer, by namespace, deployment, version and salt."""
 
 
-def read(buffer: mmap.mmap | bytearray) -> Tally:
+def read(buffer: mmap.mmap | bytearray) -> EvidenceCounts:
     """One worker's as it is now."""
-    return Tally(
+    return EvidenceCounts(
         {slot.key: slot.words for slot in shared_slots.read(buffer, counters.EVIDENCE)},
         {slot.key: _bitmaps(slot.words) for slot in shared_slots.read(buffer, counters.BITMAPS)},
     )
@@ -49,29 +49,29 @@ class EvidenceTotals:
 
     def __init__(self) -> None:
         self._table = RouteTable(revision=0)
-        self._base = Tally({}, {})
+        self._base = EvidenceCounts({}, {})
 
     def follow(self, table: RouteTable) -> None:
         """Forget what `table`, the newest, lets go."""
         self._table = table
-        self._base = self._kept(self._base)
+        self._base = self._retained(self._base)
 
-    def fold(self, last: Tally) -> None:
+    def fold(self, last: EvidenceCounts) -> None:
         """Add a dead worker's last counts to the base."""
         self._base = self.sum([last])
 
-    def sum(self, living: Iterable[Tally]) -> Tally:
-        total = Tally(dict(self._base.counts), dict(self._base.buckets))
-        for tally in living:
-            _merge(total.counts, tally.counts, add)
-            _merge(total.buckets, tally.buckets, or_)
-        return self._kept(total)
+    def sum(self, living: Iterable[EvidenceCounts]) -> EvidenceCounts:
+        total = EvidenceCounts(dict(self._base.counts), dict(self._base.buckets))
+        for evidence in living:
+            _merge(total.counts, evidence.counts, add)
+            _merge(total.buckets, evidence.buckets, or_)
+        return self._retained(total)
 
-    def _kept(self, tally: Tally) -> Tally:
+    def _retained(self, evidence: EvidenceCounts) -> EvidenceCounts:
         table = self._table
-        return Tally(
-            {key: row for key, row in tally.counts.items() if key[0] == counters.OTHER or is_recent(key, table)},
-            {key: row for key, row in tally.buckets.items() if is_of_cohorts(key, table)},
+        return EvidenceCounts(
+            {key: row for key, row in evidence.counts.items() if key[0] == counters.OTHER or is_recent(key, table)},
+            {key: row for key, row in evidence.buckets.items() if has_salt_in_force(key, table)},
         )
 
 
@@ -81,16 +81,16 @@ def _merge(rows: Rows, more: Rows, how: Callable[[int, int], int]) -> None:
         rows[key] = row if before is None else list(map(how, before, row))
 
 
-def reports(tally: Tally, epochs: Iterable[tuple[Deployment, int]]) -> dict[str, DeploymentEvidence]:
+def reports(evidence: EvidenceCounts, epochs: Iterable[tuple[Deployment, int]]) -> dict[str, DeploymentEvidence]:
     """What the admin port says of deployments and the epochs in force there, by `namespace/name`."""
     asked = list(epochs)
     counts: dict[str, list[Count]] = {deployment.key: [] for deployment, _ in asked}
     buckets: dict[str, dict[str, dict[str, str]]] = {deployment.key: {} for deployment, _ in asked}
-    for (namespace, name, version, epoch, keyed), row in tally.counts.items():
+    for (namespace, name, version, epoch, keyed), row in evidence.counts.items():
         if (of_deployment := counts.get(f"{namespace}/{name}")) is not None:
             numbers = dict(zip(_COUNTED, row, strict=True))
             of_deployment.append(Count(version=version, epoch=int(epoch), keyed=keyed == "true", **numbers))
-    for (namespace, name, version, _), row in tally.buckets.items():
+    for (namespace, name, version, _), row in evidence.buckets.items():
         if (by_version := buckets.get(f"{namespace}/{name}")) is not None:
             by_version[version] = {
                 counted: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()

@@ -35,11 +35,11 @@ _FAILURES = tuple(
 
 class Snapshot(NamedTuple):
     requests: Rows
-    """By namespace, deployment, version, dialect and assignment."""
+    """By namespace, deployment, version, protocol and assignment."""
     endpoints: Rows
     """By namespace, deployment, version and endpoint."""
     refusals: Rows
-    """By dialect and reason."""
+    """By protocol and reason."""
     worker: Row
     """Open connections, connections ever accepted, bytes being gathered."""
 

@@ -25,11 +25,11 @@ class AssignmentFields:
         self.answer_fields = encode(VERSION, name) + self.request_field
 
 
-class Marked(Note):
-    """An answer's head as it goes on with a mark, kept with the head as it came."""
+class HeadWithFields(Note):
+    """An answer's head as it goes on with its assignment's fields, kept with the head as it came."""
 
-    __slots__ = ("head", "mark")
+    __slots__ = ("fields", "head")
 
-    def __init__(self, mark: AssignmentFields, head: bytes) -> None:
-        self.mark = mark
+    def __init__(self, fields: AssignmentFields, head: bytes) -> None:
+        self.fields = fields
         self.head = head

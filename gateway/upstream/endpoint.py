@@ -71,25 +71,25 @@ class Upstream:
         self._deployment = deployment
         # Where there is no choice, there is nothing that others could do otherwise.
         assigned = {} if deployment.canary is None else {deployment.key: version.name}
-        self.mark = AssignmentFields(version.name, assigned)
+        self.assignment_fields = AssignmentFields(version.name, assigned)
         """Of calls that carry no earlier assignments."""
         self._counters = counters
         self._slots: dict[tuple[str, str], RequestSlot] = {}
 
-    def marked(self, before: Assignments) -> AssignmentFields:
-        """The mark of a call that carries the assignments `before`."""
+    def fields_after(self, before: Assignments) -> AssignmentFields:
+        """Those of a call that carries the assignments `before`."""
         deployment = self._deployment
         assigned = dict(before)
         if assigned.pop(deployment.key, None) is not None or deployment.canary is not None:
             assigned = {deployment.key: self.version.name, **assigned}
         return AssignmentFields(self.version.name, assigned)
 
-    def slot(self, dialect: str, how: str) -> RequestSlot:
-        slot = self._slots.get((dialect, how))
+    def slot(self, protocol: str, how: str) -> RequestSlot:
+        slot = self._slots.get((protocol, how))
         if slot is None:
             deployment = self._deployment
-            slot = self._counters.request(deployment.namespace, deployment.name, self.version.name, dialect, how)
-            self._slots[dialect, how] = slot
+            slot = self._counters.request(deployment.namespace, deployment.name, self.version.name, protocol, how)
+            self._slots[protocol, how] = slot
         return slot
 
 

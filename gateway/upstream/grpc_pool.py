@@ -155,7 +155,7 @@ class _Connection(asyncio.Protocol):
         self.wire = Connection(self, client=True, limits=limits)
         self._requesters: dict[int, GrpcRequester] = {}
         self._flushing = False
-        self._heard = 0.0
+        self._received_at = 0.0
         self._retired = False  # the server takes no more streams
         self._open = False
         self._loop = asyncio.get_running_loop()
@@ -222,7 +222,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def sweep(self, now: float) -> None:
-        if not self._requesters and now - self._heard > self._pool.settings.upstream_idle_timeout:
+        if not self._requesters and now - self._received_at > self._pool.settings.upstream_idle_timeout:
             self.close_if_done()
 
     # Writing: once for all that one turn of the loop brings.
@@ -242,7 +242,7 @@ class _Connection(asyncio.Protocol):
     # What the socket tells.
 
     def data_received(self, data: bytes) -> None:
-        self._heard = now = monotonic()
+        self._received_at = now = monotonic()
         self.wire.receive(data, now)
         self._touch()
 

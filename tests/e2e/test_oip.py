@@ -123,7 +123,7 @@ def test_the_split_and_the_metrics(turnout: Turnout) -> None:
     assert seen == set(VERSIONS)
     metrics = httpx.get(f"http://127.0.0.1:{turnout.admin_port}/metrics", trust_env=False).text
     (requests,) = (family for family in text_string_to_metric_families(metrics) if family.name == "turnout_requests")
-    counted = {(s.labels["deployment"], s.labels["version"], s.labels["dialect"]) for s in requests.samples if s.value}
+    counted = {(s.labels["deployment"], s.labels["version"], s.labels["protocol"]) for s in requests.samples if s.value}
     assert counted == {(NAME, version, f"oip-{transport}") for version in VERSIONS for transport in ("rest", "grpc")}
 
 

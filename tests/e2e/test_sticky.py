@@ -17,7 +17,7 @@ import uvloop
 from scipy import stats
 
 from gateway.contract.route_table import Endpoint, RouteTable, Sticky
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 from tests.fakes.gateway import PREDICT, GatewayProcess, deployment
 from tests.fakes.parent_process import eventually
 
@@ -38,7 +38,7 @@ WATCHED = 300
 
 LEVEL = 1e-4
 
-SHARES = [cohort(SALT, b"user-%d" % number).share for number in range(KEYS)]
+SHARES = [position(SALT, b"user-%d" % number).share for number in range(KEYS)]
 REQUESTS = [
     b"POST %b HTTP/1.1\r\nHost: test\r\nx-user: user-%d\r\nContent-Length: 2\r\n\r\n{}" % (PREDICT.encode(), number)
     for number in range(KEYS)

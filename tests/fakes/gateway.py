@@ -157,7 +157,7 @@ class Gateway:
         counts = self.evidence_sums().counts
         return {key[2:]: row for key, row in counts.items() if row[0]}
 
-    def evidence_sums(self) -> evidence_totals.Tally:
+    def evidence_sums(self) -> evidence_totals.EvidenceCounts:
         return self.call(lambda: evidence_totals.read(self._memory))
 
     def refusals(self) -> dict[tuple[str, ...], int]:

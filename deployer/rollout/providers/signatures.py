@@ -27,7 +27,9 @@ class Told:
         return self.signature is not None or self.tries >= TRIES
 
 
-def fetch(protocol: route_table.Runtime, host: str, port: int, name: str, timeout: float = 2.0) -> Signature | None:
+def fetch(
+    protocol: route_table.ProtocolFamily, host: str, port: int, name: str, timeout: float = 2.0
+) -> Signature | None:
     """The signature of the model `name` that the server at `host`:`port` (REST) has, one version of it as all servers
     here; None where it doesn't answer, or doesn't tell. Blocks for about `timeout` seconds at most.
 

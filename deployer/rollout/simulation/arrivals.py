@@ -103,7 +103,7 @@ class _User:
     """One who always fails on canary, on stable or on both, and comes every so many seconds on average."""
 
     every: float
-    cohort: float
+    position: float
     bucket: int
     canary: bool
     stable: bool
@@ -164,7 +164,7 @@ class Users(Requests):
         """When each comes that fails where it now is, the last one first; and how many come a second, by version."""
         coming, canary, stable = list[tuple[float, int, bool]](), 0.0, 0.0
         for user in users:
-            is_on_canary = user.cohort < self._share
+            is_on_canary = user.position < self._share
             if not (user.canary if is_on_canary else user.stable):
                 continue
             coming.append((self._now - user.every * log(1 - self._chance()), user.bucket, is_on_canary))

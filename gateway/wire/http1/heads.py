@@ -71,7 +71,7 @@ def first_values(head: Head) -> dict[bytes, bytes]:
 
 
 def origin_form(target: bytes) -> bytes:
-    """`http://host/path?query` -> `/path?query`; anything else as it is, which no dialect will know."""
+    """`http://host/path?query` -> `/path?query`; anything else as it is, which no protocol will know."""
     authority = _ABSOLUTE.match(target)
     if authority is None:
         return target

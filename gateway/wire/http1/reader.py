@@ -206,8 +206,8 @@ class _Reader:
             raise  # a fault of ours, not of the peer's
         except httptools.HttpParserError as error:
             if not self._closed:
-                said = error.args[0] if error.args and isinstance(error.args[0], str) else "not HTTP/1.1"
-                self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"Malformed HTTP message: {said}")
+                reason = error.args[0] if error.args and isinstance(error.args[0], str) else "not HTTP/1.1"
+                self._refuse(Code.INVALID_ARGUMENT, "malformed_http", f"Malformed HTTP message: {reason}")
         if self._hidden_bytes + (self._head_bytes if self._in_head else 0) > self._max_head_bytes:
             self._refuse_size()
         if self._refusal is not None:

@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from examples.demo.clients import APIS, Image
-from examples.demo.load import Load, Tally, ask_each
+from examples.demo.load import Load, Results, ask_each
 from tests.fakes.turnout import until
 
 DIGITS: list[tuple[Image, int]] = [([float(number)] * 64, number) for number in range(10)]
-REST = next(api for api in APIS if api.dialect == "tfserving-rest")
+REST = next(api for api in APIS if api.protocol == "tfserving-rest")
 VERSION = {"x-turnout-version": "v1"}
 
 
@@ -76,7 +76,7 @@ def _load(server: _Server) -> Load:
 
 
 def test_each_digit_is_asked_once_and_right_answers_raise_no_problem(server: _Server) -> None:
-    totals = Tally()
+    totals = Results()
     _load(server).each(totals)
     assert sorted(server.asked) == list(range(10))
     assert (totals.problems, totals.wrong) == ([], 0)
@@ -86,7 +86,7 @@ def test_each_digit_is_asked_once_and_right_answers_raise_no_problem(server: _Se
 
 def test_the_digit_that_a_model_takes_for_another_is_no_problem_but_not_right(server: _Server) -> None:
     server.answers[4] = _right(9)
-    totals = Tally()
+    totals = Results()
     _load(server).each(totals)
     assert (totals.problems, totals.right) == ([], {("tfserving-rest", "v1"): 9})
 
@@ -105,14 +105,14 @@ def test_each_other_answer_is_a_problem(
 ) -> None:
     ready = _load(server)
     server.answers[3] = answer
-    totals = Tally()
+    totals = Results()
     ready.each(totals)
     assert totals.problems == [problem]
     assert totals.wrong == 1
 
 
 def test_a_flow_goes_on_until_the_block_ends(server: _Server) -> None:
-    totals = Tally()
+    totals = Results()
     with _load(server).flowing(totals):
         until(lambda: totals.answers.total() > 20, "more than all digits were asked, again and again")
     answered = totals.answers.total()

@@ -65,7 +65,7 @@ def test_it_serves_counts_survives_a_worker_and_ends(
         answer = data.get("/v1/models/digit")
         assert answer.status_code == 404
         assert "known: digits" in answer.json()["error"]
-        refused = 'turnout_refusals_total{dialect="tfserving-rest",reason="unknown_deployment"}'
+        refused = 'turnout_refusals_total{protocol="tfserving-rest",reason="unknown_deployment"}'
         assert f"{refused} {refusals}.0" in admin.get("/metrics").text
         worker = admin.get("/table").json()["workers"][0]
         assert (worker["ready"], worker["revision"], worker["restarts"]) == (True, 5, refusals - 1)

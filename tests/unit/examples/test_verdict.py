@@ -6,18 +6,18 @@ import pytest
 
 from examples.demo.clients import APIS
 from examples.demo.figures import Figures
-from examples.demo.load import Tally
+from examples.demo.load import Results
 from examples.demo.verdict import problems
 
 Counts = dict[tuple[str, str], int]
 
 
 def _step(canary: int, total: int = 797) -> Counts:
-    return {(api.dialect, version): n for api in APIS for version, n in (("v1", total - canary), ("v2", canary))}
+    return {(api.protocol, version): n for api in APIS for version, n in (("v1", total - canary), ("v2", canary))}
 
 
 def _problems(weight: float, answers: Counts, counted: Counts | None = None, *errors: str) -> list[str]:
-    totals = Tally()
+    totals = Results()
     for key, number in answers.items():
         for _ in range(number):
             totals.answered(*key, right=True)

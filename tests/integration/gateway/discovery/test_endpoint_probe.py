@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Runtime, Version
+from gateway.contract.route_table import Deployment, Endpoint, ProtocolFamily, RouteTable, Version
 from gateway.discovery.endpoint_probe import verified
 from tests.fakes.rest_servers import Peer, Server, always, answer, resetting, unused_port
 
 
-def table(runtime: Runtime, *endpoints: Endpoint, **version: Any) -> RouteTable:
+def table(runtime: ProtocolFamily, *endpoints: Endpoint, **version: Any) -> RouteTable:
     made = Version(name="v1", endpoints=endpoints, **version)
     deployment = Deployment(namespace="ns", name="m?", runtime=runtime, stable="v1", versions=(made,))
     return RouteTable(revision=7, deployments=(deployment,))
@@ -27,7 +27,7 @@ def table(runtime: Runtime, *endpoints: Endpoint, **version: Any) -> RouteTable:
     ],
 )
 def test_each_runtime_is_asked_in_its_way(
-    servers: Callable[..., Server], runtime: Runtime, version: dict[str, Any], path: bytes
+    servers: Callable[..., Server], runtime: ProtocolFamily, version: dict[str, Any], path: bytes
 ) -> None:
     server = servers(always(answer(b"{}")))
     saved = table(runtime, server.endpoint, **version)

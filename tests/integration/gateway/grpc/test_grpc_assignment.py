@@ -13,7 +13,7 @@ from hpack import Encoder
 from gateway.contract.route_table import Match, RouteTable, Sticky
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 from gateway.wire.http2 import header_blocks
 from gateway.wire.http2.fields import encode
 from tests.fakes.gateway import Gateway, deployment
@@ -26,7 +26,7 @@ Field = tuple[bytes, bytes]
 
 SALT = "default/m v1 v2 1"
 USERS = [f"user-{number}" for number in range(40)]
-VERSIONS = {user: "v2" if cohort(SALT, user.encode()).share < 0.5 else "v1" for user in USERS}
+VERSIONS = {user: "v2" if position(SALT, user.encode()).share < 0.5 else "v1" for user in USERS}
 ASSIGNMENT = "x-turnout-assignment"
 HEAD = [
     (b":method", b"POST"),

@@ -153,7 +153,7 @@ def test_open_inference_health_of_a_server(client: GrpcClient) -> None:
     answer = client.call("/inference.GRPCInferenceService/ServerReady", b"", {"x-turnout-deployment": "m"})
     assert (answer.code, answer.error) == (
         Code.UNIMPLEMENTED,
-        "default/m speaks TensorFlow Serving's dialects, the request is oip-grpc",
+        "default/m speaks TensorFlow Serving's protocols, the request is oip-grpc",
     )
 
 

@@ -23,7 +23,7 @@ from tests.fakes.parent_process import ParentProcess, eventually, route_table
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 VERSION = {"namespace": "vision", "deployment": "digits", "version": "v1"}
-REQUEST = VERSION | {"dialect": "tfserving-rest", "assignment": "split"}
+REQUEST = VERSION | {"protocol": "tfserving-rest", "assignment": "split"}
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -93,7 +93,7 @@ def test_each_figure_is_where_it_is_looked_for(view: View) -> None:
     assert value(found, "turnout_request_duration_seconds_count", **REQUEST) == 2
     assert value(found, "turnout_request_duration_seconds_sum", **REQUEST) == pytest.approx(0.403)
     assert value(found, "turnout_inflight_seconds_total", **VERSION) == pytest.approx(2.403)
-    assert value(found, "turnout_refusals_total", dialect="seldon-rest", reason="unknown_deployment") == 1
+    assert value(found, "turnout_refusals_total", protocol="seldon-rest", reason="unknown_deployment") == 1
     evidence = VERSION | {"epoch": "7", "keyed": "false", "source": "c0ffee"}
     assert value(found, "turnout_evidence_requests_total", **evidence) == 5
     bad = [value(found, "turnout_evidence_bad_total", **evidence, signal=signal) for signal in SIGNALS]
@@ -164,7 +164,7 @@ def test_names_follow_the_conventions(view: View) -> None:
 def test_the_number_of_series_is_bounded_by_what_the_table_and_the_dialects_can_name(view: View) -> None:
     labels = {label for family in families(view) for sample in family.samples for label in sample.labels}
     assert labels == {
-        *("namespace", "deployment", "version", "dialect", "assignment", "outcome", "cause", "endpoint", "le"),
+        *("namespace", "deployment", "version", "protocol", "assignment", "outcome", "cause", "endpoint", "le"),
         *("reason", "state", "python", "epoch", "keyed", "signal", "source"),
     }
 
@@ -192,7 +192,7 @@ def test_counters_never_fall_when_workers_die_and_versions_stay(tmp_path: Path) 
             eventually(parent.pids, partial(all_replaced, pids))
             parent.ready()
             before = not_less(parent, before)
-            labels = VERSION | {"dialect": "fake", "assignment": "split"}
+            labels = VERSION | {"protocol": "fake", "assignment": "split"}
             assert value(before, "turnout_requests_total", **labels, outcome="success") == 20 * round
             assert value(before, "turnout_requests_in_flight", **labels) == 0
             assert value(before, "turnout_worker_restarts_total") == 2 * round

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.contract.route_table import Match, RouteTable, Sticky
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 from gateway.wire.http1 import reader
 from tests.fakes.gateway import PREDICT, Gateway, deployment
 from tests.fakes.rest_client import Answer, Client, request
@@ -20,7 +20,7 @@ StartGateway = Callable[..., Gateway]
 
 SALT = "default/m v1 v2 1"
 USERS = [f"user-{number}" for number in range(40)]
-VERSIONS = {user: "v2" if cohort(SALT, user.encode()).share < 0.5 else "v1" for user in USERS}
+VERSIONS = {user: "v2" if position(SALT, user.encode()).share < 0.5 else "v1" for user in USERS}
 ASSIGNMENT = "x-turnout-assignment"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.contract.route_table import RouteTable, Sticky
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 from tests.fakes.gateway import PREDICT, GatewayProcess, deployment
 from tests.fakes.loop import LoopThread
 from tests.fakes.parent_process import eventually
@@ -98,7 +98,7 @@ def test_the_page(servers: Servers, start: Start) -> None:
     assert (report["epoch"], report["salt"]) == (7, SALT)
     assert counted(gateway) == {("v2", 7, False): [20, 20, 0, 0], ("v2", 7, True): [20, 20, 0, 0]}
     assert {row["keyed"] for row in report["counts"]} == {True, False}
-    assert bucket(gateway, "v2", "errors") == 1 << cohort(SALT, b"ada").bucket
+    assert bucket(gateway, "v2", "errors") == 1 << position(SALT, b"ada").bucket
     assert bucket(gateway, "v2", "requests") == bucket(gateway, "v2", "errors")
     assert bucket(gateway, "v2", "slow") == bucket(gateway, "v1", "errors") == 0
     assert evidence(gateway)["source"] == page["source"]
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_takes_no_evidence_along(servers: Servers, start: Sta
         eventually(gateway.pids, lambda now: None not in now and not set(now) & set(pids))  # noqa: B023
         gateway.ready()
         assert counted(gateway) == before
-        assert bucket(gateway, "v2", "errors") == 1 << cohort(SALT, b"ada").bucket
+        assert bucket(gateway, "v2", "errors") == 1 << position(SALT, b"ada").bucket
     assert evidence(gateway)["source"] == page["source"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase
-from gateway.routing.sticky import Cohort, cohort
+from gateway.routing.sticky import Position, position
 from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 USERS = 4000
@@ -22,8 +22,8 @@ PLAN = {**ROLLOUT, "steps": [25, 50], "objectives": {"errors": SO_FEW, "rejectio
 
 
 @cache
-def cohorts(salt: str) -> tuple[Cohort, ...]:
-    return tuple(cohort(salt, str(user).encode()) for user in range(USERS))
+def cohorts(salt: str) -> tuple[Position, ...]:
+    return tuple(position(salt, str(user).encode()) for user in range(USERS))
 
 
 class Keyed(RolloutHarness):

@@ -50,7 +50,7 @@ def test_headers_complete_the_address(
         (DIGITS, None, b"v 2", "x-turnout-version: 'v 2' is not the name of a version"),
         (DIGITS._replace(pin=Pin("label", "canary")), None, b"v2", "pins label canary already"),
         (NAMELESS, None, None, "names no deployment: send it to /seldon/<namespace>/<deployment>/"),
-        (NAMELESS._replace(dialect="seldon-grpc"), None, b"v2", "send the metadata seldon: <deployment>"),
+        (NAMELESS._replace(protocol="seldon-grpc"), None, b"v2", "send the metadata seldon: <deployment>"),
     ],
 )
 def test_headers_that_do_not_fit(

@@ -118,5 +118,5 @@ def test_nothing_but_a_refusal_is_raised(method: bytes, target: bytes) -> None:
     except Refusal as refusal:
         json.loads(protocol.error(refusal.code, refusal.status, refusal.message)[1])
     else:
-        assert address.dialect == protocol.name
+        assert address.protocol == protocol.name
         assert target.endswith(address.target)

@@ -15,7 +15,7 @@ from gateway.contract.route_table import Deployment, Match, RouteTable, Sticky, 
 from gateway.refusal import Refusal
 from gateway.routing import router
 from gateway.routing.router import Assignment, Pin, assign, find
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 
 LAST = math.nextafter(1.0, 0.0)
 """The largest that random.random() gives."""
@@ -219,7 +219,7 @@ def test_a_key_has_one_version_whatever_is_drawn_and_moves_towards_the_canary_on
     low, high = sorted((a, b))
     before = by_key(sticky(low), value, u)
     assert before == by_key(sticky(low), value, v)
-    assert before.bucket == cohort("salt", value).bucket
+    assert before.bucket == position("salt", value).bucket
     after = by_key(sticky(high), value, v)
     assert after.bucket == before.bucket
     if before.version.name == "v2":

@@ -17,7 +17,7 @@ from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Stick
 from gateway.stats import counters, evidence_slots, evidence_totals, totals
 from gateway.stats.counters import Counters
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS, SLOW
-from gateway.stats.evidence_totals import EvidenceTotals, Tally
+from gateway.stats.evidence_totals import EvidenceCounts, EvidenceTotals
 from tests.fakes.gateway import deployment
 
 SALT = "default/m v1 v2 1"
@@ -45,7 +45,7 @@ class Worker:
         self.deployment = routed
 
     def count(self, version: str, *signals: int, bucket: int | None = None) -> None:
-        slot, bitmap = self.counters.arms.of(self.deployment)[version, bucket is not None]
+        slot, bitmap = self.counters.evidence.of(self.deployment)[version, bucket is not None]
         slot.counted()
         if bitmap is not None and bucket is not None:
             bitmap.counted(bucket)
@@ -59,7 +59,7 @@ class Worker:
         self.counters.retain(table(routed), [before])
 
     @property
-    def sums(self) -> Tally:
+    def sums(self) -> EvidenceCounts:
         return evidence_totals.read(self.memory)
 
 
@@ -136,7 +136,7 @@ def test_buckets_are_of_the_present_rollout(total: EvidenceTotals) -> None:
 def test_another_deployments_evidence_is_left_alone() -> None:
     other = digits(name="other")
     worker = Worker(digits())
-    worker.counters.arms.of(other)["v1", False].slot.counted()
+    worker.counters.evidence.of(other)["v1", False].slot.counted()
     worker.counters.retain(table(other, digits(epoch=99)), [digits()])
     assert worker.sums.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
 
@@ -188,7 +188,7 @@ def test_full_areas_are_apart() -> None:
     made.endpoint("n", "d", "v", Endpoint(host="h", rest=1, grpc=1)).sent()
     before = totals.read(memory, 0)
     for number in range(counters.EVIDENCE.capacity // 4 + 1):
-        for slot, bitmap in made.arms.of(digits(name=str(number))).values():
+        for slot, bitmap in made.evidence.of(digits(name=str(number))).values():
             slot.counted()
             if bitmap is not None:
                 bitmap.bad(REJECTIONS, BUCKETS - 1)

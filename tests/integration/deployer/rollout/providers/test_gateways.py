@@ -15,7 +15,7 @@ from deployer.rollout.analysis.evidence import Arms, Count, EvidenceLedger, take
 from deployer.rollout.providers import gateways
 from deployer.rollout.providers.gateways import Gateways
 from gateway.contract.route_table import RouteTable, Sticky
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 from tests.fakes.gateway import PREDICT, GatewayProcess, deployment
 from tests.fakes.rest_servers import Peer, Script, Server, always, answer, silent
 from tests.fakes.turnout import free_port
@@ -193,4 +193,4 @@ def test_a_gateway_of_real_processes(reader: Gateways, servers: Callable[[Script
         finally:
             process.close()
     assert total == [40, 40, 1]
-    assert before.buckets["errors"].canary == 1 << cohort(SALT, b"ada").bucket
+    assert before.buckets["errors"].canary == 1 << position(SALT, b"ada").bucket

@@ -17,7 +17,7 @@ from deployer.rollout.providers.signatures import fetch
 from deployer.runtimes.base import Launch, Process
 from deployer.runtimes.oip import process as oip
 from deployer.runtimes.seldon import process as seldon
-from gateway.contract.route_table import Runtime
+from gateway.contract.route_table import ProtocolFamily
 from tests.fakes.model_server import ModelServer, free_ports, wait_until
 
 HOST = "127.0.0.1"
@@ -102,13 +102,13 @@ def answering(status: int, body: bytes) -> Iterator[int]:
         (200, b'{"metadata": {"signature_def": {"signature_def": {"serving_default": {"inputs": {"x": {}}}}}}}'),
     ],
 )
-def test_what_is_no_signature(runtime: Runtime, status: int, body: bytes) -> None:
+def test_what_is_no_signature(runtime: ProtocolFamily, status: int, body: bytes) -> None:
     with answering(status, body) as port:
         assert fetch(runtime, HOST, port, "digits") is None
 
 
 @pytest.mark.parametrize("runtime", ["tfserving", "oip", "seldon"])
-def test_nobody_answers(runtime: Runtime) -> None:
+def test_nobody_answers(runtime: ProtocolFamily) -> None:
     (port,) = free_ports(1)
     assert fetch(runtime, HOST, port, "digits", timeout=0.5) is None
 
