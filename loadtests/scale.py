@@ -74,8 +74,8 @@ class Scale:
         for first in range(0, self._deployments, 100):
             some = [document(number, 10) for number in range(first, min(first + 100, self._deployments))]
             self._installed.apply({"apiVersion": "v1", "kind": "List", "items": some})
-            told = f"{first + len(some)} are applied; {self._ready()} are ready"
-            print(told, file=sys.stderr)
+            progress = f"{first + len(some)} are applied; {self._ready()} are ready"
+            print(progress, file=sys.stderr)
         until(lambda: self._ready() == self._deployments, "all are ready", _PATIENCE)
         return time.monotonic() - began
 

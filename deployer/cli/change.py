@@ -42,7 +42,7 @@ def apply(files: tuple[str, ...], state: StateFolder, no_wait: bool, output: str
         for document in documents:
             state.write_document(document)
     for document in documents:
-        _told(before.get(document.key), document)
+        _note_differences(before.get(document.key), document)
     _finish(state, documents, lambda now: now.settled, no_wait, output)
 
 
@@ -127,14 +127,14 @@ def delete(name: str, state: StateFolder, no_wait: bool, output: str) -> None:
     with state.editing():
         document = named(state, name)
         state.delete_document(document.key)
-    start, said = time.monotonic(), False
+    start, noted = time.monotonic(), False
     # Without a supervisor nothing of it runs, or what runs ends with the next one.
     while not no_wait and state.supervisor() is not None:
         if not any(record.deployment == document.key for record in state.records()):
             break
-        if not said and time.monotonic() - start > QUIET:
+        if not noted and time.monotonic() - start > QUIET:
             options.note(f"{document.key}: its last requests are under way, then its model servers end")
-            said = True
+            noted = True
         time.sleep(POLL)
     if output == "json":
         options.show_as_json({"deleted": document.key})
@@ -166,7 +166,7 @@ def _change(
         before = named(state, name)
         after = change(before)
         state.write_document(after)
-    _told(before, after)
+    _note_differences(before, after)
     _finish(state, [after], lambda now: now.routed, no_wait, output)
 
 
@@ -194,7 +194,7 @@ def _finish(
         options.show_as_json({"deployments": [status.shown() for status in reached]})
 
 
-def _told(before: ModelDeployment | None, after: ModelDeployment) -> None:
+def _note_differences(before: ModelDeployment | None, after: ModelDeployment) -> None:
     for line in list(edits.differences(before, after)) or ["nothing to change"]:
         options.note(f"{after.key}: {line}")
 

@@ -37,8 +37,8 @@ def validate(files: tuple[str, ...], rate: float | None, output: str) -> None:
     names = [document.key for document in documents]
     warnings = [warning for document in documents if (warning := _warning(document, rate))]
     if output == "json":
-        told = [asdict(problem) for problem in problems]
-        options.show_as_json({"valid": not problems, "deployments": names, "problems": told, "warnings": warnings})
+        listed = [asdict(problem) for problem in problems]
+        options.show_as_json({"valid": not problems, "deployments": names, "problems": listed, "warnings": warnings})
     else:
         click.echo(f"valid: {', '.join(names)}")
         for warning in warnings:

@@ -48,8 +48,8 @@ def predict(name: str, data: str, version: str | None, over_grpc: bool, state: S
     document = named(state, name)
     if version is not None:
         document.version(version)
-    given = _data(data)
-    body = given if isinstance(given, dict) else document.runtime.protocol.body(_rows(given))
+    content = _data(data)
+    body = content if isinstance(content, dict) else document.runtime.protocol.body(_rows(content))
     supervised(state)
     now = status(state, document.key)
     if now is None or not now.address:
@@ -80,8 +80,8 @@ def _data(text: str) -> Any:
         raise TurnoutError(f"{place} is no JSON: {error}; for example [[1.0, 2.0]]") from None
 
 
-def _rows(given: Any) -> list[Any]:
-    return given if isinstance(given, list) else [given]
+def _rows(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [content]
 
 
 def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:

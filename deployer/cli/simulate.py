@@ -105,8 +105,8 @@ def simulate(
     Plays a few hundred of them on drawn traffic, through what decides real ones. Without FILE it is a plain rollout,
     with the steps and times that are given. Waiting for approval and starting replicas take no time here.
     """
-    given = {"steps": steps, "interval": interval, "deadline": deadline, "bake": bake}
-    changes = {field: value for field, value in given.items() if value is not None}
+    overrides = {"steps": steps, "interval": interval, "deadline": deadline, "bake": bake}
+    changes = {field: value for field, value in overrides.items() if value is not None}
     bad = {"errors": errors, "rejections": rejections, "slow": slow}
     answers = []
     for document in read([file], models=False) if file is not None else [ModelDeployment.model_validate(_PLAIN)]:
@@ -189,7 +189,7 @@ def _show(key: str, plan: Plan, traffic: Traffic, good: Estimate, worse: _Worse)
     console.print(f"{of}{traffic.rate:g} requests/s; {bad}", highlight=False, soft_wrap=True)
     console.print()
     console.print(_good(plan, good))
-    for text in _told(good):
+    for text in _promotion_lines(good):
         console.print(f"  {text}", highlight=False, soft_wrap=True)
     console.print()
     console.print(_bad(worse))
@@ -208,7 +208,7 @@ def _good(plan: Plan, good: Estimate) -> Table:
     return table
 
 
-def _told(good: Estimate) -> list[str]:
+def _promotion_lines(good: Estimate) -> list[str]:
     texts = [
         f"promoted in {good.promoted:.1%} of {RUNS} simulated rollouts, wrongly rolled back in {good.rolled_back:.1%}"
     ]

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 from deployer.document.model import API_VERSION, KIND, ModelDeployment
 from deployer.document.model_uri import absolute, is_local
-from deployer.document.validation import Wrong, examined
+from deployer.document.validation import FieldProblem, examined
 from deployer.document.values import dotted
-from deployer.document.yaml_tree import Mistake, Node, Place, parse
+from deployer.document.yaml_tree import Node, Place, YamlProblem, parse
 from deployer.errors import TurnoutError, nearest
 from deployer.local.models import located
 from deployer.runtimes.base import ModelMissing
@@ -103,32 +103,34 @@ def _documents(source: str, models: bool) -> Iterator[tuple[Node, ModelDeploymen
     if isinstance(text, Problem):
         yield nowhere, [text]
         return
-    nodes, mistakes = parse(text)
-    if mistakes:
-        yield nowhere, [_mistaken(source, mistake) for mistake in mistakes]
+    nodes, yaml_problems = parse(text)
+    if yaml_problems:
+        yield nowhere, [_mistaken(source, problem) for problem in yaml_problems]
     elif not nodes:
         hint = f"it should begin with apiVersion: {API_VERSION} and kind: {KIND}"
         yield nowhere, [Problem(_shown(source), 1, 1, "", "no document in this file", hint)]
     for node in nodes:
-        yield node, _deployment(source, node, mistakes, models)
+        yield node, _deployment(source, node, yaml_problems, models)
 
 
-def _deployment(source: str, node: Node, mistakes: list[Mistake], models: bool) -> ModelDeployment | list[Problem]:
-    """The deployment, or what is wrong with it beside `mistakes`."""
+def _deployment(
+    source: str, node: Node, yaml_problems: list[YamlProblem], models: bool
+) -> ModelDeployment | list[Problem]:
+    """The deployment, or what is wrong with it beside `yaml_problems`."""
     folder = os.getcwd() if source == STDIN else os.path.dirname(os.path.abspath(source))
     data = node.plain()
     deployment = None
     if not isinstance(data, dict) or _is_foreign(data):
-        wrongs = [_foreign(data)]
+        unplaced = [_foreign(data)]
     else:
-        deployment, wrongs = examined(data)
-        wrongs += _lacks(data, folder) if models else []
-    told = {(mistake.path, mistake.place) for mistake in mistakes}
-    placed = sorted((node.find(wrong.path, key=wrong.key), wrong) for wrong in dict.fromkeys(wrongs))
+        deployment, unplaced = examined(data)
+        unplaced += _lacks(data, folder) if models else []
+    known = {(problem.path, problem.place) for problem in yaml_problems}
+    placed = sorted((node.find(problem.path, key=problem.key), problem) for problem in dict.fromkeys(unplaced))
     problems = [
-        Problem(_shown(source), *place, dotted(wrong.path), wrong.message, wrong.hint)
-        for place, wrong in placed
-        if (wrong.path, place) not in told
+        Problem(_shown(source), *place, dotted(problem.path), problem.message, problem.hint)
+        for place, problem in placed
+        if (problem.path, place) not in known
     ]
     if deployment is None or problems:
         return problems
@@ -145,17 +147,17 @@ def _is_foreign(data: dict[str, Any]) -> bool:
     return nearest(kind, [KIND]) is None
 
 
-def _foreign(data: object) -> Wrong:
+def _foreign(data: object) -> FieldProblem:
     if isinstance(data, dict):
         of = f" of {data['apiVersion']}" if isinstance(data.get("apiVersion"), str) else ""
         message = f"this is a {data['kind']}{of}, not a {KIND}"
         hint = f"a {KIND} has apiVersion: {API_VERSION}; keep other objects in files of their own"
-        return Wrong(("kind",), message, hint)
+        return FieldProblem(("kind",), message, hint)
     what = "a list" if isinstance(data, list) else "a single value"
-    return Wrong((), f"this is {what}, not a {KIND}", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
+    return FieldProblem((), f"this is {what}, not a {KIND}", f"begin with apiVersion: {API_VERSION} and kind: {KIND}")
 
 
-def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
+def _lacks(data: dict[str, Any], folder: str) -> Iterator[FieldProblem]:
     """Models that the runtime would not find on this machine. What is no path, list or runtime is told elsewhere."""
     spec = data["spec"] if isinstance(data.get("spec"), dict) else {}
     name = spec.get("runtime")
@@ -176,11 +178,11 @@ def _lacks(data: dict[str, Any], folder: str) -> Iterator[Wrong]:
                 message, hint = f"{model[:60]} can't be looked at: {error.strerror}", ""
             else:
                 continue
-            yield Wrong(("spec", "versions", index, "model"), message, hint)
+            yield FieldProblem(("spec", "versions", index, "model"), message, hint)
 
 
-def _mistaken(source: str, mistake: Mistake) -> Problem:
-    return Problem(_shown(source), *mistake.place, dotted(mistake.path), mistake.message, mistake.hint)
+def _mistaken(source: str, problem: YamlProblem) -> Problem:
+    return Problem(_shown(source), *problem.place, dotted(problem.path), problem.message, problem.hint)
 
 
 def _shown(source: str) -> str:

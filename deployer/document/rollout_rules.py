@@ -1,4 +1,4 @@
-"""The rules of what a document says of cohorts and rollouts. Pure, over plain data, as `rules.py`."""
+"""The rules of what a document says of sticky keys and rollouts. Pure, over plain data, as `rules.py`."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _KEYS = {
 }
 
 
-class Wrong(NamedTuple):
+class FieldProblem(NamedTuple):
     """What is wrong with the field at `path`; `key` tells whether with its name (or absence) or with its value."""
 
     path: Path
@@ -56,36 +56,36 @@ class Wrong(NamedTuple):
     key: bool = False
 
 
-def examined(data: dict[str, Any]) -> tuple[ModelDeployment | None, list[Wrong]]:
+def examined(data: dict[str, Any]) -> tuple[ModelDeployment | None, list[FieldProblem]]:
     """The deployment that `data` (what YAML or JSON holds) describes, and all that is wrong with it.
 
     There is none if anything is wrong but fields without a value; those are taken out of `data`.
     """
-    rules = [Wrong(*rule) for rule in broken(data)]
-    wrongs = list(_emptied(data, ()))
-    empty = [wrong.path for wrong in wrongs]
+    rules = [FieldProblem(*rule) for rule in broken(data)]
+    problems = list(_emptied(data, ()))
+    empty = [problem.path for problem in problems]
     try:
-        return ModelDeployment.model_validate(data, by_name=False), wrongs + rules
+        return ModelDeployment.model_validate(data, by_name=False), problems + rules
     except ValidationError as error:
         found = _worded(error.errors(include_url=False), rules)
-    return None, wrongs + [wrong for wrong in found if wrong.path not in empty]
+    return None, problems + [problem for problem in found if problem.path not in empty]
 
 
-def _emptied(data: Any, path: Path) -> Iterator[Wrong]:
+def _emptied(data: Any, path: Path) -> Iterator[FieldProblem]:
     """Take each field without a value out of `data`, and tell it. What a warm-up holds is the model's matter."""
     items = list(data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ())
     for name, value in items:
         if value is None and isinstance(data, dict):
             del data[name]
-            yield Wrong((*path, name), "there is no value", "write one, or leave the field out", key=True)
+            yield FieldProblem((*path, name), "there is no value", "write one, or leave the field out", key=True)
         elif name != "warmup":
             yield from _emptied(value, (*path, name))
 
 
-def _worded(details: list[ErrorDetails], rules: list[Wrong]) -> list[Wrong]:
+def _worded(details: list[ErrorDetails], rules: list[FieldProblem]) -> list[FieldProblem]:
     """The broken `rules`, and each error in words. What is missing because its name is misspelt is told once."""
     unknown = [_unknown(_path(detail)) for detail in details if detail["type"] == "extra_forbidden"]
-    meant = {(*wrong.path[:-1], _meant(wrong.path)) for wrong in unknown}
+    meant = {(*problem.path[:-1], _meant(problem.path)) for problem in unknown}
     known = [
         _missing(_path(detail)) if detail["type"] == "missing" else _value(_path(detail), detail)
         for detail in details
@@ -110,12 +110,12 @@ def _meant(path: Path) -> str | None:
     return nearest(str(path[-1]), at(path[:-1]).get("properties", {}))
 
 
-def _unknown(path: Path) -> Wrong:
+def _unknown(path: Path) -> FieldProblem:
     name = str(path[-1])
     if tuple(part for part in path if isinstance(part, str)) in reserved.FIELDS:
-        return Wrong(path, f"{name} {reserved.SUFFIX}", "leave it out", key=True)
+        return FieldProblem(path, f"{name} {reserved.SUFFIX}", "leave it out", key=True)
     if path == ("status",):
-        return Wrong(path, "status is written by Turnout, not by hand", "leave it out", key=True)
+        return FieldProblem(path, "status is written by Turnout, not by hand", "leave it out", key=True)
     meant = _meant(path)
     homes = [home for home in _fields(schema(), ()) if home[-1] == name]
     if meant:
@@ -124,7 +124,7 @@ def _unknown(path: Path) -> Wrong:
         hint = f"it belongs in {'.'.join(homes[0][:-1])}"
     else:
         hint = f"the fields here are {', '.join(at(path[:-1]).get('properties', {}))}"
-    return Wrong(path, f"unknown field {_shown(name)}", hint, key=True)
+    return FieldProblem(path, f"unknown field {_shown(name)}", hint, key=True)
 
 
 def _fields(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -134,24 +134,24 @@ def _fields(node: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, 
         yield from _fields(part.get("items", {}), (*path, name))
 
 
-def _missing(path: Path) -> Wrong:
+def _missing(path: Path) -> FieldProblem:
     node = at(path)
     if "enum" in node:
         hint = f"write {path[-1]}: {' or '.join(node['enum'])}"
     else:
         hint = str(node.get("description", "")).partition(". ")[0].rstrip(".")
-    return Wrong(path, f"{path[-1]} is missing", hint, key=True)
+    return FieldProblem(path, f"{path[-1]} is missing", hint, key=True)
 
 
-def _value(path: Path, detail: ErrorDetails) -> Wrong:
+def _value(path: Path, detail: ErrorDetails) -> FieldProblem:
     value, node = detail["input"], at(path)
     if "[key]" in detail["loc"]:
         shape = _KEYS.get(at(path[:-1]).get("propertyNames", {}).get("pattern"), "a shorter one")
-        return Wrong(path, f"{_shown(path[-1])} can't be a name here", f"use {shape}", key=True)
+        return FieldProblem(path, f"{_shown(path[-1])} can't be a name here", f"use {shape}", key=True)
     if detail["type"] == "value_error":
         message, _, hint = str(detail.get("ctx", {}).get("error", detail["msg"])).partition("; ")
-        return Wrong(path, message, hint)
-    return Wrong(path, f"{_shown(value)} is not {_expected(node)}", _advice(value, node))
+        return FieldProblem(path, message, hint)
+    return FieldProblem(path, f"{_shown(value)} is not {_expected(node)}", _advice(value, node))
 
 
 def _advice(value: object, node: dict[str, Any]) -> str:

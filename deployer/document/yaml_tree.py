@@ -51,7 +51,7 @@ class Place(NamedTuple):
     column: int
 
 
-class Mistake(NamedTuple):
+class YamlProblem(NamedTuple):
     """Something that is wrong with the YAML itself."""
 
     place: Place
@@ -92,23 +92,23 @@ class Node(NamedTuple):
         return place if key else node.place
 
 
-def parse(text: str) -> tuple[list[Node], list[Mistake]]:
+def parse(text: str) -> tuple[list[Node], list[YamlProblem]]:
     """Each document of `text` that holds anything, and what is wrong with the YAML. Nothing is raised."""
     return _Parser(text).run()
 
 
 class _Fatal(Exception):
-    """Reading can't go on; the mistake is told."""
+    """Reading can't go on; the problem is told."""
 
 
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._mistakes: list[Mistake] = []
+        self._problems: list[YamlProblem] = []
         self._anchors: dict[str, Node] = {}
         self._events: Iterator[Any] = iter(())
 
-    def run(self) -> tuple[list[Node], list[Mistake]]:
+    def run(self) -> tuple[list[Node], list[YamlProblem]]:
         documents: list[Node] = []
         try:
             self._events = YAML(typ="safe", pure=True).parse(self._text)
@@ -123,11 +123,11 @@ class _Parser:
         except MarkedYAMLError as error:
             self._syntax(error)
         except YAMLError as error:
-            self._mistake(self._at(getattr(error, "position", 0)), (), f"not YAML: {_first_line(error)}")
-        return documents, self._mistakes
+            self._problem(self._at(getattr(error, "position", 0)), (), f"not YAML: {_first_line(error)}")
+        return documents, self._problems
 
-    def _mistake(self, place: Place, path: Path, message: str, hint: str = "") -> None:
-        self._mistakes.append(Mistake(place, path, message, hint))
+    def _problem(self, place: Place, path: Path, message: str, hint: str = "") -> None:
+        self._problems.append(YamlProblem(place, path, message, hint))
 
     def _syntax(self, error: MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
@@ -142,7 +142,7 @@ class _Parser:
             hint = "quote a text that holds ': ', and check how the line is indented"
         elif error.context and error.context_mark and error.problem_mark:
             hint = f"{_first_line(error.context)} of line {error.context_mark.line + 1}"
-        self._mistake(place, (), f"not YAML: {problem}", hint)
+        self._problem(place, (), f"not YAML: {problem}", hint)
 
     def _at(self, index: int) -> Place:
         before = self._text[:index]
@@ -153,7 +153,7 @@ class _Parser:
         if isinstance(event, AliasEvent):
             return self._alias(str(event.anchor), place, path)
         if event.tag not in (None, "tag:yaml.org,2002:str"):
-            self._mistake(place, path, f"the tag {_tag(event.tag)} is not supported", "write the plain value")
+            self._problem(place, path, f"the tag {_tag(event.tag)} is not supported", "write the plain value")
         self._limit_depth(len(path), place)
         if isinstance(event, MappingStartEvent):
             node = self._mapping(place, path)
@@ -168,7 +168,7 @@ class _Parser:
     def _alias(self, name: str, place: Place, path: Path) -> Node:
         node = self._anchors.get(name)
         if node is None:
-            self._mistake(place, path, f"*{name} names no anchor above it", f"write &{name} at the value it repeats")
+            self._problem(place, path, f"*{name} names no anchor above it", f"write &{name} at the value it repeats")
             return Node(f"*{name}", place)
         self._limit_depth(len(path) + node.depth, place)
         return node
@@ -182,16 +182,16 @@ class _Parser:
             if not isinstance(event, ScalarEvent):
                 self._node(event, (*path, ""))
                 self._node(next(self._events), (*path, ""))
-                self._mistake(
+                self._problem(
                     at, path, "a field's name must be plain text", 'quote a value that begins with "{" or "["'
                 )
                 continue
             name = str(event.value)
             node = self._node(next(self._events), (*path, name))
             if name == "<<" and event.style is None:
-                self._mistake(at, (*path, name), "merge keys (<<) are not supported", "write the fields out")
+                self._problem(at, (*path, name), "merge keys (<<) are not supported", "write the fields out")
             elif name in value:
-                self._mistake(at, (*path, name), f"{name!r} stands twice", f"it is on line {keys[name].line} already")
+                self._problem(at, (*path, name), f"{name!r} stands twice", f"it is on line {keys[name].line} already")
             else:
                 value[name], keys[name] = node, at
             size = self._grown(size, node, place)
@@ -207,12 +207,12 @@ class _Parser:
 
     def _limit_depth(self, depth: int, place: Place) -> None:
         if depth > MAX_DEPTH:
-            self._mistake(place, (), f"nested deeper than {MAX_DEPTH} levels")
+            self._problem(place, (), f"nested deeper than {MAX_DEPTH} levels")
             raise _Fatal
 
     def _grown(self, size: int, node: Node, place: Place) -> int:
         if size + node.size > MAX_NODES:
-            self._mistake(place, (), f"more than {MAX_NODES} values, counting what aliases repeat", "make it smaller")
+            self._problem(place, (), f"more than {MAX_NODES} values, counting what aliases repeat", "make it smaller")
             raise _Fatal
         return size + node.size
 
@@ -223,7 +223,7 @@ class _Parser:
         if text in _CONSTANTS:
             return _CONSTANTS[text]
         if len(text) > MAX_DIGITS and _INT.fullmatch(text):
-            self._mistake(place, path, f"a number of {len(text)} digits", "quote it, if it is text")
+            self._problem(place, path, f"a number of {len(text)} digits", "quote it, if it is text")
             return text
         if _INT.fullmatch(text):
             return int(text)
@@ -231,7 +231,7 @@ class _Parser:
             return int(text, 0)
         number = float(text) if _FLOAT.fullmatch(text) else None
         if _NOT_FINITE.fullmatch(text) or (number is not None and not math.isfinite(number)):
-            self._mistake(place, path, f"{text[:40]} is not a number that JSON can hold", "quote it, if it is text")
+            self._problem(place, path, f"{text[:40]} is not a number that JSON can hold", "quote it, if it is text")
             return text
         return text if number is None else number
 

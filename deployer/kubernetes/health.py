@@ -35,10 +35,10 @@ def serve(host: str, port: int, live: Answer, ready: Answer, registry: Collector
     """
 
     def livez(request: Request) -> Response:
-        return _told(*live())
+        return _page(*live())
 
     def readyz(request: Request) -> Response:
-        return _told(*ready())
+        return _page(*ready())
 
     def metrics(request: Request) -> Response:
         return Response(prometheus_client.generate_latest(registry), media_type=prometheus_client.CONTENT_TYPE_LATEST)
@@ -54,5 +54,5 @@ def serve(host: str, port: int, live: Answer, ready: Answer, registry: Collector
     return bound
 
 
-def _told(well: bool, why: str) -> Response:
+def _page(well: bool, why: str) -> Response:
     return PlainTextResponse(f"{why}\n", 200 if well else 503)

@@ -56,15 +56,15 @@ class PipProgress:
             self._say(f"the environment of {self._runtime} is made, in {time.monotonic() - self._began:.0f} s")
 
     def look(self) -> None:
-        said = self._log.read_text(errors="replace")
-        total = self._pinned - len(_IGNORED.findall(said))
-        if _INSTALLING in said:
+        output = self._log.read_text(errors="replace")
+        total = self._pinned - len(_IGNORED.findall(output))
+        if _INSTALLING in output:
             stage, note = "installing", ""
             done = sum(1 for _ in self._folder.glob("lib/python*/site-packages/*.dist-info"))
         else:
-            stage, done = "downloading", len(_COLLECTING.findall(said))
+            stage, done = "downloading", len(_COLLECTING.findall(output))
             self._downloaded = max(self._downloaded, _size(self._temporary))
-            note = f", {decimal(self._downloaded)}" + (", trying again" if _retrying(said) else "")
+            note = f", {decimal(self._downloaded)}" + (", trying again" if _retrying(output) else "")
         self._bar.update(
             self._task, description=f"{self._runtime}: {stage}", completed=min(done, total), total=total, note=note
         )
@@ -78,17 +78,17 @@ class PipProgress:
 
 def why_failed(log: Path) -> str:
     """The one line that tells most, of what pip or venv said."""
-    said = log.read_text(errors="replace")
-    errors = _ERROR.findall(said)
-    if _retrying(said):
+    output = log.read_text(errors="replace")
+    errors = _ERROR.findall(output)
+    if _retrying(output):
         return "the package index can't be reached; check the network" + (f" ({errors[-1]})" if errors else "")
-    last = said.strip().rpartition("\n")[2]
+    last = output.strip().rpartition("\n")[2]
     return str(errors[0]) if errors else last or "it said nothing"
 
 
-def _retrying(said: str) -> bool:
+def _retrying(output: str) -> bool:
     """Whether pip waits for a network that does not answer: warnings with nothing collected since."""
-    return bool(_RETRYING.findall(said.rpartition("\nCollecting ")[2]))
+    return bool(_RETRYING.findall(output.rpartition("\nCollecting ")[2]))
 
 
 def _size(folder: Path) -> int:

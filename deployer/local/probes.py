@@ -84,7 +84,7 @@ def _available(client: httpx.Client, process: Process, deadline: float) -> Any:
             raise _Unready(Failed(f"the model does not load: {failure[:_MOST_TEXT]}"))
     answer = _send(client, process.ready, deadline)
     if answer.status_code != 200:
-        raise _Unready(NotYet(f"{process.ready.path} answers {_told(answer)}"))
+        raise _Unready(NotYet(f"{process.ready.path} answers {_summary(answer)}"))
     return _json(answer)
 
 
@@ -97,10 +97,10 @@ def _warmed(client: httpx.Client, process: Process, description: Any, deadline: 
     if answer.is_success:
         return ""
     if answer.status_code == 503:
-        raise _Unready(NotYet(f"the warm-up is answered {_told(answer)}"))
+        raise _Unready(NotYet(f"the warm-up is answered {_summary(answer)}"))
     if process.warmup is not None:
-        raise _Unready(Failed(f"the warm-up is answered {_told(answer)}"))
-    return f"not warmed: a made-up prediction of zeros is answered {_told(answer)}; give a warmup in the document"
+        raise _Unready(Failed(f"the warm-up is answered {_summary(answer)}"))
+    return f"not warmed: a made-up prediction of zeros is answered {_summary(answer)}; give a warmup in the document"
 
 
 def _send(client: httpx.Client, call: RestCall, deadline: float) -> httpx.Response:
@@ -142,7 +142,7 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _told(answer: httpx.Response) -> str:
+def _summary(answer: httpx.Response) -> str:
     return f"{answer.status_code}: {answer.text[:_MOST_TEXT]}"
 
 

@@ -154,8 +154,8 @@ class Replicas:
         how = self._processes.ending(replica.record.identity)
         if how is None:
             return None
-        said = "" if "SIG" in how else last_line(self._state.log(replica.name))
-        return f"{how}: {said}" if said else how
+        last_words = "" if "SIG" in how else last_line(self._state.log(replica.name))
+        return f"{how}: {last_words}" if last_words else how
 
     def signal(self, replica: Replica, number: signal.Signals, *, leader_only: bool) -> None:
         """Ask it to end, or end it: all of its processes, or the first alone."""

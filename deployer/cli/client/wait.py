@@ -75,7 +75,7 @@ def wait(
     Raises:
         TurnoutError: a version that it needs can't run, the document was replaced, or the supervisor is gone.
     """
-    expected, said, start = digest(document), "", time.monotonic()
+    expected, last_why, start = digest(document), "", time.monotonic()
     while True:
         supervised(state)
         now = status(state, document.key)
@@ -85,8 +85,8 @@ def wait(
             if failed := [version for version in now.versions if version.condition is Condition.FAILED]:
                 reasons = "; ".join(f"{version.name} can't run: {version.reason}" for version in failed)
                 raise TurnoutError(f"{document.key}: {reasons}; it is tried again, `turnout status` shows it")
-            if (why := _why(now)) != said and time.monotonic() - start > QUIET:
-                said = why
+            if (why := _why(now)) != last_why and time.monotonic() - start > QUIET:
+                last_why = why
                 say(f"{document.key}: {why}")
         elif (declared := state.document(document.key)) is None or digest(declared) != expected:
             raise TurnoutError(f"{document.key} was changed again, or deleted, before this change was in force")

@@ -49,7 +49,7 @@ class Cache:
         self.kind = kind
         self.present = not kind.extension
         """Whether the API server knows the kind."""
-        self.heard = time.monotonic()
+        self.heard_at = time.monotonic()
         """When something was last heard of the API server: a list, an event, a bookmark, that there is no such kind."""
         self.synced = threading.Event()
         """Set once all that was there has been read."""
@@ -157,7 +157,7 @@ class Cache:
                 for name, resource in list(of_key.items()):
                     if name not in there and _version(resource) <= self._version:
                         changed.append(self._drop(resource))
-        self.heard = time.monotonic()
+        self.heard_at = time.monotonic()
         self._tell(changed)
         if not self.present:
             self.present = True
@@ -168,7 +168,7 @@ class Cache:
         with self._lock:
             changed = list(self._objects)
             self._objects.clear()
-        self.heard = time.monotonic()
+        self.heard_at = time.monotonic()
         self._tell(changed)
         if self.present:
             self.present = False
@@ -181,7 +181,7 @@ class Cache:
             self.kind, self._namespace, version, selector=self._selector, duration=DURATION, silence=SILENCE
         )
         for event in events:
-            self.heard = time.monotonic()
+            self.heard_at = time.monotonic()
             resource = event["object"]
             with self._lock:
                 self._version = max(self._version, _version(resource))

@@ -274,6 +274,6 @@ def _json(body: bytes) -> Any:
         return {"message": body[:500].decode(errors="replace")}
 
 
-def _error(status: int, said: Any) -> ApiError:
-    said = said if isinstance(said, dict) else {"message": str(said)}
-    return ApiError(status, said.get("reason", ""), said.get("message") or f"the API server answers {status}")
+def _error(status: int, answer: Any) -> ApiError:
+    answer = answer if isinstance(answer, dict) else {"message": str(answer)}
+    return ApiError(status, answer.get("reason", ""), answer.get("message") or f"the API server answers {status}")

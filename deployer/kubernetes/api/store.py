@@ -106,7 +106,7 @@ class Store:
     def silences(self) -> dict[str, float]:
         """Seconds since each kind's watch last told anything."""
         now = time.monotonic()
-        return {cache.kind.kind: now - cache.heard for cache in self._caches()}
+        return {cache.kind.kind: now - cache.heard_at for cache in self._caches()}
 
     def _caches(self) -> list[Cache]:
         return [self._resources, *self._made.values(), self._slices, self._pods]

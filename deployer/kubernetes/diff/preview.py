@@ -27,7 +27,7 @@ from deployer.kubernetes.reconcile.observed import foreign_message
 
 
 @dataclass(frozen=True)
-class Change:
+class ObjectDiff:
     """An object as it is and as it would be; None where it isn't, or would no longer be. They may be equal."""
 
     before: Object | None
@@ -46,7 +46,7 @@ def options(client: Client, prometheus: str | None) -> Options:
     return Options(installed[SELDON_DEPLOYMENT.kind], installed[SCALED_OBJECT.kind], prometheus)
 
 
-def changes(client: Client, document: ModelDeployment, options: Options) -> Iterator[Change]:
+def changes(client: Client, document: ModelDeployment, options: Options) -> Iterator[ObjectDiff]:
     """Each object of `document`, and those that an apply would delete in time.
 
     Raises:
@@ -69,10 +69,10 @@ def changes(client: Client, document: ModelDeployment, options: Options) -> Iter
         desired = compare.stamped(made)
         if before is not None and made["kind"] == "Deployment" and compare.is_scaled(before):
             desired = compare.without_replicas(desired)
-        yield Change(before, _applied(client, desired))
+        yield ObjectDiff(before, _applied(client, desired))
     for left in there.values():
         if owner is not None and is_owned(left, owner.uid):
-            yield Change(left, None)
+            yield ObjectDiff(left, None)
 
 
 def _get(client: Client, kind: Kind, namespace: str, name: str) -> Object | None:

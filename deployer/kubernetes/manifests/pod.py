@@ -41,14 +41,14 @@ def template(deployment: ModelDeployment, version: Version, server: Server, conf
     """The pod template of `version`; its files, if it has any, come from the ConfigMap called `config`."""
     name = deployment.metadata.name
     metadata: Object = {"labels": names.labels(name, version.name, deployment.spec.runtime)}
-    if given := files(server, version):
-        metadata["annotations"] = {names.CONFIG_ANNOTATION: digest(given)}
+    if texts := files(server, version):
+        metadata["annotations"] = {names.CONFIG_ANNOTATION: digest(texts)}
     return {"metadata": metadata, "spec": spec(deployment, version, server, config)}
 
 
-def digest(given: Mapping[str, str]) -> str:
+def digest(texts: Mapping[str, str]) -> str:
     """What changes when a file does."""
-    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def spec(deployment: ModelDeployment, version: Version, server: Server, config: str) -> Object:

@@ -56,19 +56,19 @@ def difference(before: Object | None, after: Object | None) -> str:
     if there is None:
         return ""
     name = f"{there['kind']}/{there['metadata']['namespace']}/{there['metadata']['name']}"
-    old, new = (as_yaml([_told(form)]).splitlines()[1:] if form else [] for form in (before, after))
+    old, new = (as_yaml([_stripped(form)]).splitlines()[1:] if form else [] for form in (before, after))
     lines = difflib.unified_diff(
         old, new, f"live/{name}" if before else "/dev/null", f"applied/{name}" if after else "/dev/null", lineterm=""
     )
     return "".join(f"{line}\n" for line in lines)
 
 
-def _told(resource: Object) -> Object:
+def _stripped(resource: Object) -> Object:
     """The object without what tells nothing of how it should be."""
     metadata = {name: part for name, part in resource["metadata"].items() if name not in _NOISE}
     if annotations := metadata.pop("annotations", {}):
-        kept = {name: text for name, text in annotations.items() if name != DIGEST_ANNOTATION}
-        metadata |= {"annotations": kept} if kept else {}
+        declared = {name: text for name, text in annotations.items() if name != DIGEST_ANNOTATION}
+        metadata |= {"annotations": declared} if declared else {}
     # The API server writes the kind of an object first, or not at all in a list.
     head = {"apiVersion": resource["apiVersion"], "kind": resource["kind"], "metadata": metadata}
     return head | {name: part for name, part in resource.items() if name not in (*head, "status")}

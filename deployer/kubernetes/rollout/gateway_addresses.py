@@ -20,9 +20,9 @@ def addresses(slices: Iterable[Object]) -> dict[str, bool]:
     for piece in slices:
         port = next((port["port"] for port in piece.get("ports") or () if port.get("name") == ADMIN_PORT), None)
         for endpoint in piece.get("endpoints") or () if port is not None else ():
-            said: Mapping[str, bool | None] = endpoint.get("conditions") or {}
-            ends = bool(said.get("terminating"))
-            if said.get("serving") is not False or ends:
+            conditions: Mapping[str, bool | None] = endpoint.get("conditions") or {}
+            ends = bool(conditions.get("terminating"))
+            if conditions.get("serving") is not False or ends:
                 host = endpoint["addresses"][0]
                 found[f"[{host}]:{port}" if ":" in host else f"{host}:{port}"] = not ends
     return found

@@ -159,5 +159,5 @@ def _last(container: Object) -> str:
 
 
 def _how(ended: Object) -> str:
-    said = (ended.get("message") or "").strip()
-    return f"with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})" + (f": {said}" if said else "")
+    message = (ended.get("message") or "").strip()
+    return f"with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})" + (f": {message}" if message else "")

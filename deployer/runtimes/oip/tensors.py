@@ -61,15 +61,19 @@ def request(body: Mapping[str, Any]) -> ModelInferRequest:
     try:
         message.id = body.get("id", "")
         _set(message.parameters, body)
-        for given in body["inputs"]:
-            tensor = message.inputs.add(name=given["name"], datatype=given["datatype"], shape=given["shape"])
-            _set(tensor.parameters, given)
-            values = [value.encode() if isinstance(value, str) else value for value in _leaves(given["data"])]
+        for tensor_json in body["inputs"]:
+            tensor = message.inputs.add(
+                name=tensor_json["name"], datatype=tensor_json["datatype"], shape=tensor_json["shape"]
+            )
+            _set(tensor.parameters, tensor_json)
+            values = [value.encode() if isinstance(value, str) else value for value in _leaves(tensor_json["data"])]
             if len(values) != prod(tensor.shape):
-                raise TurnoutError(f"input {tensor.name} has {len(values)} values, but the shape {given['shape']}")
+                raise TurnoutError(
+                    f"input {tensor.name} has {len(values)} values, but the shape {tensor_json['shape']}"
+                )
             getattr(tensor.contents, _field(tensor.datatype)).extend(values)
-        for given in body.get("outputs", ()):
-            _set(message.outputs.add(name=given["name"]).parameters, given)
+        for tensor_json in body.get("outputs", ()):
+            _set(message.outputs.add(name=tensor_json["name"]).parameters, tensor_json)
     except KeyError as error:
         raise TurnoutError(f"the data needs {error.args[0]}, as the Open Inference Protocol has it") from None
     except (TypeError, ValueError, AttributeError) as error:
@@ -120,8 +124,8 @@ def _field(datatype: str) -> str:
     return _FIELDS[datatype]
 
 
-def _set(parameters: Any, given: Mapping[str, Any]) -> None:
-    for name, value in given.get("parameters", {}).items():
+def _set(parameters: Any, part: Mapping[str, Any]) -> None:
+    for name, value in part.get("parameters", {}).items():
         kind = {bool: "bool_param", int: "int64_param", float: "double_param"}.get(type(value), "string_param")
         parameters[name].CopyFrom(InferParameter(**{kind: value}))
 

@@ -39,11 +39,11 @@ class TfServingProtocol(ServingProtocol):
         if signature not in signatures:
             raise TurnoutError(f"the model has no signature {signature}; it has {', '.join(sorted(signatures))}")
         inputs = signatures[signature].inputs
-        given = columns(body, sorted(inputs))
-        if given.keys() != set(inputs):
-            raise TurnoutError(f"the model's inputs are {', '.join(sorted(inputs))}, not {', '.join(sorted(given))}")
+        values = columns(body, sorted(inputs))
+        if values.keys() != set(inputs):
+            raise TurnoutError(f"the model's inputs are {', '.join(sorted(inputs))}, not {', '.join(sorted(values))}")
         request = tfs_pb2.PredictRequest(model_spec=tfs_pb2.ModelSpec(name=deployment, signature_name=signature))
-        for name, value in given.items():
+        for name, value in values.items():
             request.inputs[name].CopyFrom(tensor(value, inputs[name].dtype, name))
         answer = methods.PREDICT.response.FromString(
             (yield GrpcCall(methods.PREDICT.path, request.SerializeToString()))

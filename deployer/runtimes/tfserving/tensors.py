@@ -38,8 +38,8 @@ def columns(body: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
         TurnoutError: the body holds neither, or not these inputs.
     """
     if "inputs" in body:
-        given = body["inputs"]
-        return dict(given) if isinstance(given, dict) else _single(given, names)
+        inputs = body["inputs"]
+        return dict(inputs) if isinstance(inputs, dict) else _single(inputs, names)
     rows = body.get("instances")
     if not isinstance(rows, list) or not rows:
         raise TurnoutError('the data needs "instances", a list with one item a prediction, or "inputs"')

@@ -99,8 +99,8 @@ class Rest:
         return json_tensors.predictions(servable.predict(name, inputs), rows=rows)
 
     def _classify(self, spec: Any, document: dict[str, Any]) -> bytes:
-        name, given = json_tensors.signature_name(document), examples.from_json(document)
-        result = examples.classify(self._catalogue.servable(spec), name, given)
+        name, inputs = json_tensors.signature_name(document), examples.from_json(document)
+        result = examples.classify(self._catalogue.servable(spec), name, inputs)
         rows = [
             [[label.label, json_tensors.short_float(label.score)] for label in row.classes]
             for row in result.classifications
@@ -108,8 +108,8 @@ class Rest:
         return json_tensors.write({"results": rows})
 
     def _regress(self, spec: Any, document: dict[str, Any]) -> bytes:
-        name, given = json_tensors.signature_name(document), examples.from_json(document)
-        result = examples.regress(self._catalogue.servable(spec), name, given)
+        name, inputs = json_tensors.signature_name(document), examples.from_json(document)
+        result = examples.regress(self._catalogue.servable(spec), name, inputs)
         return json_tensors.write({"results": [json_tensors.short_float(row.value) for row in result.regressions]})
 
     def _metadata(self, spec: Any) -> bytes:

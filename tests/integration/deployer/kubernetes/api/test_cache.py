@@ -68,10 +68,10 @@ def test_what_is_forgotten_is_listed_again(how: str) -> None:
 def test_a_deaf_watch_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SILENCE", 0.1)
     with running([(10, [])], []) as (api, cached, _):
-        before = cached.heard
+        before = cached.heard_at
         until(lambda: len(api.asked) >= 3, "it is begun anew")
         assert api.asked[:3] == ["list", "10", "10"]
-        assert cached.heard == before
+        assert cached.heard_at == before
 
 
 def test_a_refused_watch_is_tried_again() -> None:
