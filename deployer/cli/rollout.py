@@ -16,11 +16,11 @@ from deployer.errors import TurnoutError
 from deployer.local.state_folder import StateFolder
 from deployer.rollout import describe
 from deployer.rollout.actions import refusal
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 
 
-class Told(Protocol):
+class RolloutsStatus(Protocol):
     """What the status of either target says of rollouts."""
 
     @property
@@ -33,12 +33,12 @@ class Told(Protocol):
 class Place(Protocol):
     """Where a deployment is. Both raise TurnoutError, where it can't be reached or there is none of its name."""
 
-    def told(self) -> Told:
+    def status(self) -> RolloutsStatus:
         """How its rollouts stand."""
         ...
 
-    def give(self, order: Order) -> Told:
-        """Give an order; how they stand once it was taken."""
+    def request(self, action: Action) -> RolloutsStatus:
+        """Ask for an action; how they stand once it was taken."""
         ...
 
 
@@ -49,7 +49,7 @@ class Local:
     state: StateFolder
     name: str
 
-    def told(self) -> Told:
+    def status(self) -> RolloutsStatus:
         supervised(self.state)
         key = named(self.state, self.name).key
         found = status(self.state, key)
@@ -57,12 +57,12 @@ class Local:
             raise TurnoutError(f"{key} is not started yet; `turnout status --watch` shows when it is")
         return found
 
-    def give(self, order: Order) -> Told:
-        token = self.state.write_order(named(self.state, self.name).key, order)
+    def request(self, action: Action) -> RolloutsStatus:
+        token = self.state.write_action(named(self.state, self.name).key, action)
         while True:
             supervised(self.state)
             found = status(self.state, named(self.state, self.name).key)
-            if found is not None and found.order == token:
+            if found is not None and found.action == token:
                 return found
             time.sleep(POLL)
 
@@ -112,12 +112,12 @@ def rollout() -> None:
 @options.output
 def explain(name: str, place: Place, output: str) -> None:
     """Say why the rollout of NAME stands where it does, with every figure, and how those before it ended."""
-    told = place.told()
-    now = _present(told, name)
+    found = place.status()
+    now = _present(found, name)
     if output == "json":
-        _show(told, now)
+        _show(found, now)
     else:
-        click.echo("\n".join(describe.explain(now, told.rollouts, time.time())))
+        click.echo("\n".join(describe.explain(now, found.rollouts, time.time())))
 
 
 @rollout.command()
@@ -131,44 +131,44 @@ def promote(name: str, place: Place, now: bool, output: str) -> None:
             "a rollout promotes by itself, once its canary is shown to be good; "
             f"`turnout rollout promote {name} --now` does it at once, whatever is shown"
         )
-    _give(place, name, Order.PROMOTE, output)
+    _request(place, name, Action.PROMOTE, output)
 
 
-def _command(order: Order, help: str) -> None:
-    @rollout.command(str(order), help=help)
+def _command(action: Action, help: str) -> None:
+    @rollout.command(str(action), help=help)
     @_of_deployment
     @options.output
-    def give(name: str, place: Place, output: str) -> None:
-        _give(place, name, order, output)
+    def request(name: str, place: Place, output: str) -> None:
+        _request(place, name, action, output)
 
 
-_command(Order.PAUSE, "Keep the canary of NAME at its weight. It is still rolled back if it turns out to be worse.")
-_command(Order.RESUME, "Let the rollout of NAME go on, which was paused.")
-_command(Order.APPROVE, "Let the rollout of NAME pass the pause after its present step.")
-_command(Order.ROLLBACK, "End the rollout of NAME: stable gets all traffic back.")
-_command(Order.RETRY, "Begin the rollout of NAME again, which was rolled back.")
-_command(Order.UNDO, "Give all traffic of NAME back to the version that was stable before the promotion.")
+_command(Action.PAUSE, "Keep the canary of NAME at its weight. It is still rolled back if it turns out to be worse.")
+_command(Action.RESUME, "Let the rollout of NAME go on, which was paused.")
+_command(Action.APPROVE, "Let the rollout of NAME pass the pause after its present step.")
+_command(Action.ROLLBACK, "End the rollout of NAME: stable gets all traffic back.")
+_command(Action.RETRY, "Begin the rollout of NAME again, which was rolled back.")
+_command(Action.UNDO, "Give all traffic of NAME back to the version that was stable before the promotion.")
 
 
-def _give(place: Place, name: str, order: Order, output: str) -> None:
-    if why := refusal(_present(place.told(), name), order):
+def _request(place: Place, name: str, action: Action, output: str) -> None:
+    if why := refusal(_present(place.status(), name), action):
         raise TurnoutError(why)
-    told = place.give(order)
-    now = _present(told, name)
+    found = place.request(action)
+    now = _present(found, name)
     if output == "json":
-        _show(told, now)
+        _show(found, now)
     else:
         click.echo(describe.line(now))
 
 
-def _present(told: Told, name: str) -> RolloutStatus:
-    if told.rollout is None:
+def _present(found: RolloutsStatus, name: str) -> RolloutStatus:
+    if found.rollout is None:
         raise TurnoutError(
             f"{name} has had no rollout: one begins once its document has spec.rollout, and a canary beside stable"
         )
-    return told.rollout
+    return found.rollout
 
 
-def _show(told: Told, now: RolloutStatus) -> None:
-    rollouts = [record.model_dump(mode="json", exclude_none=True) for record in told.rollouts]
+def _show(found: RolloutsStatus, now: RolloutStatus) -> None:
+    rollouts = [record.model_dump(mode="json", exclude_none=True) for record in found.rollouts]
     options.show_as_json({"rollout": now.model_dump(mode="json", exclude_none=True), "rollouts": rollouts})

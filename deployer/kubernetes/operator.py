@@ -52,9 +52,9 @@ class Operator:
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lease = Lease(client, lease_namespace or home, LEASE, identity, self._store.look_again)
         self._notices = Webhooks()
-        self._lookout = Poller(self._store, queue, _slices(client, gateways), prometheus, self._lease.held)
+        self._poller = Poller(self._store, queue, _slices(client, gateways), prometheus, self._lease.held)
         self._target = KubernetesTarget(
-            client, self._store, queue, self._lease, self._lookout, self._notices, prometheus, self._metrics
+            client, self._store, queue, self._lease, self._poller, self._notices, prometheus, self._metrics
         )
         self._metrics.look(self._lease.held, queue.__len__, self._phases, self._store.silences, self._rollouts)
 
@@ -70,10 +70,10 @@ class Operator:
             signal.signal(number, self._stop)
         self._store.start()
         self._lease.start()
-        self._lookout.start()
+        self._poller.start()
         reconcile.run(self._target, 0)
         self._lease.stop()
-        self._lookout.stop()
+        self._poller.stop()
         self._notices.close()
         self._store.stop()
         log.info("the operator has ended")
@@ -99,7 +99,7 @@ class Operator:
         return True, "active" if self._lease.held() else "standing by: another operator is active"
 
     def _rollouts(self) -> dict[Key, RolloutFigures]:
-        silences, found = self._lookout.silences(), {}
+        silences, found = self._poller.silences(), {}
         for resource in self._store.resources():
             status, metadata = resource.get("status", {}), resource["metadata"]
             if "rollout" in status:

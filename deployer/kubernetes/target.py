@@ -47,7 +47,7 @@ class KubernetesTarget:
         store: Store,
         queue: Queue,
         lease: Lease,
-        lookout: Poller,
+        poller: Poller,
         notices: Webhooks,
         prometheus: str | None,
         metrics: Metrics,
@@ -60,7 +60,7 @@ class KubernetesTarget:
         self._store = store
         self._queue = queue
         self._lease = lease
-        self._lookout = lookout
+        self._poller = poller
         self._notices = notices
         self._prometheus = prometheus
         self._metrics = metrics
@@ -109,7 +109,7 @@ class KubernetesTarget:
             elder=self._store.elder(key),
             refusals=memory.refusals,
             answers=memory.answers,
-            heard=self._lookout.heard(key),
+            polled=self._poller.latest(key),
             now=time.time(),
         )
 
@@ -138,10 +138,10 @@ class KubernetesTarget:
             match action:
                 case Apply():
                     self._apply(action, this)
-                case Tell(happening):
-                    self._tell(happening, this)
-                case Notify(url, event):
-                    self._notices.send(url, event)
+                case Tell(event):
+                    self._tell(event, this)
+                case Notify(url, notice):
+                    self._notices.send(url, notice)
                 case Say(status):
                     content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
                     self._say({**_head(this.resource), "status": content})
@@ -196,11 +196,10 @@ class KubernetesTarget:
             this.memory.refusals[key] = refusal
             self._queue.add(this.key, urgent=False)  # so that the status tells it
 
-    def _tell(self, happening: Event, this: _Round) -> None:
+    def _tell(self, event: Event, this: _Round) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        event = events.event(happening, this.resource, now)
         try:
-            self._client.create(EVENT, event)
+            self._client.create(EVENT, events.as_object(event, this.resource, now))
         except ApiError as error:
             if error.status != 409:  # then it has been told before
                 log.warning("an Event is refused", extra={"deployment": this.name, "error": error})

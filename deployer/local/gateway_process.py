@@ -65,7 +65,7 @@ class Gateway:
         self._client = GatewayClient(self.admin)
         self._looks: Background[GatewayState] = Background()
         self._looked = -math.inf
-        self._heard = _SILENT
+        self._latest = _SILENT
         self._history: deque[tuple[float, GatewayState]] = deque()
         self._unchanged = False
         self.idle = False
@@ -84,22 +84,22 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether it answers, with a table in force."""
-        return self._heard.ready
+        return self._latest.ready
 
     @property
     def why(self) -> str:
         """In words, why it is ready or not."""
-        return self._heard.why
+        return self._latest.why
 
     @property
     def revision(self) -> int:
         """Of the route table in force on every worker; 0 while there is none."""
-        return self._heard.revision or 0
+        return self._latest.revision or 0
 
     @property
     def refused(self) -> Mapping[str, str]:
         """Why it serves a deployment otherwise than the route table says."""
-        return self._heard.refused
+        return self._latest.refused
 
     def run(self) -> Run:
         """How it is started."""
@@ -113,44 +113,44 @@ class Gateway:
 
     def started(self) -> None:
         """Another process is the gateway now: what was heard is of the one before."""
-        self._heard = _SILENT
+        self._latest = _SILENT
         self._looks.forget("gateway")
 
     def look(self, now: float, *, urgent: bool) -> bool:
         """Hear of the gateway, if it is time to; whether something was heard. `urgent`: someone waits for something."""
-        heard = self._looks.answer("gateway")
-        if heard is not None:
-            self._heard = heard
-            if heard.ready:
-                self._history.append((now, heard))
+        answer = self._looks.answer("gateway")
+        if answer is not None:
+            self._latest = answer
+            if answer.ready:
+                self._history.append((now, answer))
             while self._history and self._history[0][0] < now - RATE_WINDOW:
                 self._history.popleft()
             before = self._unchanged
-            self._unchanged = self._span() >= LOOK_EVERY / 2 and self._history[0][1] == heard
+            self._unchanged = self._span() >= LOOK_EVERY / 2 and self._history[0][1] == answer
             self.idle = before and self._unchanged
-        if now - self._looked >= (LOOK_URGENTLY_EVERY if urgent or not self._heard.ready else LOOK_EVERY):
+        if now - self._looked >= (LOOK_URGENTLY_EVERY if urgent or not self._latest.ready else LOOK_EVERY):
             self._looked = now
             self._looks.ask("gateway", self._client.read)
-        return heard is not None
+        return answer is not None
 
     def verdict(self, replica: Replica, now: float) -> Ready | Failed | None:
         """Whether the gateway's process, which is starting, has become ready."""
         if replica.phase is not Phase.STARTING:
             return None
-        if self._heard.ready:
+        if self._latest.ready:
             return Ready()
-        replica.reason = self._heard.why
+        replica.reason = self._latest.why
         if now - replica.since > START_LIMIT:
-            return Failed(f"not ready after {START_LIMIT:.0f} s: {self._heard.why}")
+            return Failed(f"not ready after {START_LIMIT:.0f} s: {self._latest.why}")
         return None
 
     def in_flight(self, version: Version, port: int) -> int:
         """Requests at the replica with that REST port."""
-        return _of(self._heard, version).in_flight.get(f"{HOST}:{port}", 0)
+        return _of(self._latest, version).in_flight.get(f"{HOST}:{port}", 0)
 
     def in_flight_seconds(self, version: Version) -> float | None:
         """The seconds that requests to the version were in flight, summed; None if it isn't known now."""
-        return _of(self._heard, version).seconds if self._heard.ready else None
+        return _of(self._latest, version).seconds if self._latest.ready else None
 
     def rates(self, version: Version) -> tuple[float, float] | None:
         """Requests and failures a second over the last seconds; None while too little was heard."""

@@ -19,7 +19,7 @@ from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.providers.gateways import Gateways
 from deployer.rollout.providers.prometheus import Prometheus, Unread
-from deployer.rollout.providers.signatures import Told, fetch
+from deployer.rollout.providers.signatures import SignatureAnswer, fetch
 from deployer.rollout.providers.user_metrics import Metrics
 from deployer.rollout.state import Rollout
 from deployer.runtimes.base import HOST
@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 class _Last(Generic[Answer]):
     """The last answer to a question that is asked again and again."""
 
-    heard: float
+    answered_at: float
     asked: float = -math.inf
     answer: Answer | None = None
 
@@ -52,22 +52,22 @@ class _Repeated(Generic[Answer]):
     def __init__(self, every: float, none: Answer) -> None:
         self._every = every
         self._none = none
-        self._aside: Background[Answer] = Background()
+        self._background: Background[Answer] = Background()
         self._last: dict[Hashable, _Last[Answer]] = {}
 
     def ask(self, key: Hashable, question: Callable[[], Answer]) -> Answer | None:
         """The last answer; None until there is one, unless that takes too long."""
         now = time.monotonic()
         last = self._last.setdefault(key, _Last(now))
-        if (answer := self._aside.answer(key)) is not None:
-            last.answer, last.heard = answer, now
+        if (answer := self._background.answer(key)) is not None:
+            last.answer, last.answered_at = answer, now
         if now - last.asked >= self._every:
-            self._aside.ask(key, question)
+            self._background.ask(key, question)
             last.asked = now
-        return last.answer if now - last.heard <= self._every + STALE else self._none
+        return last.answer if now - last.answered_at <= self._every + STALE else self._none
 
     def forget(self, key: Hashable) -> None:
-        self._aside.forget(key)
+        self._background.forget(key)
         self._last.pop(key, None)
 
 
@@ -82,7 +82,7 @@ class Poller:
         self._counts: _Repeated[Counted] = _Repeated(EVERY, ((), ("the source of evidence",)))
         self._metrics: _Repeated[Mapping[str, float | None]] = _Repeated(METRICS_EVERY, {})
         self._fetches: Background[tuple[Signature | None]] = Background()
-        self._told: dict[tuple[Version, str], Told] = {}
+        self._answers: dict[tuple[Version, str], SignatureAnswer] = {}
 
     def counts(self, document: ModelDeployment, rollout: Rollout) -> Counted:
         """What was counted, by the last answer."""
@@ -99,18 +99,18 @@ class Poller:
         self, document: ModelDeployment, runtime: route_table.ProtocolFamily, ready: Mapping[str, Replica]
     ) -> tuple[dict[str, Signature], set[str]]:
         """Those that are known, by version; and the versions that were asked. `ready`: a replica of each that is."""
-        told: dict[str, Told] = {}
+        answers: dict[str, SignatureAnswer] = {}
         for version, replica in ready.items():
             key = (replica.key, replica.record.digest)
-            told[version] = self._told.setdefault(key, Told())
-            if (answer := self._fetches.answer(key)) is not None:
-                told[version].signature = answer[0]
-                told[version].tries += 1
-            if not told[version].done:
+            answers[version] = self._answers.setdefault(key, SignatureAnswer())
+            if (fetched := self._fetches.answer(key)) is not None:
+                answers[version].signature = fetched[0]
+                answers[version].tries += 1
+            if not answers[version].done:
                 port, name = replica.record.ports["rest"], document.metadata.name
                 self._fetches.ask(key, lambda port=port, name=name: (fetch(runtime, HOST, port, name),))  # type: ignore[misc]
-        signatures = {version: said.signature for version, said in told.items() if said.signature is not None}
-        return signatures, {version for version, said in told.items() if said.done}
+        signatures = {version: answer.signature for version, answer in answers.items() if answer.signature is not None}
+        return signatures, {version for version, answer in answers.items() if answer.done}
 
     def forget(self, key: str) -> None:
         """Whom to ask for a deployment whose rollout is over."""

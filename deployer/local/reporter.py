@@ -127,7 +127,7 @@ def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
         versions=versions,
         rollout=decision.status,
         rollouts=decision.history,
-        order=(rollout.handled or None) if rollout is not None else None,
+        action=(rollout.handled or None) if rollout is not None else None,
     )
 
 

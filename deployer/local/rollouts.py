@@ -21,7 +21,7 @@ from deployer.local.state_folder import StateFolder
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split, decide
-from deployer.rollout.notify.cloudevent import event
+from deployer.rollout.notify.cloudevent import cloud_event
 from deployer.rollout.notify.webhook import Webhooks
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import AWAITING, Rollout, is_under_way
@@ -50,47 +50,49 @@ class Rollouts:
         self._say = say
         self._sources = Poller(gateway)
         self._notices = Webhooks()
-        self._kept: dict[str, Checkpoint] = {}
+        self._checkpoints: dict[str, Checkpoint] = {}
         self._seen: dict[str, tuple[ModelDeployment, Checkpoint, Observation]] = {}
         self.decisions: dict[str, Decision] = {}
         """Last, for each deployment that has a document, by its key."""
 
-    def look(self, desired: Desired, replicas: Collection[Replica], given: RouteTable) -> None:
-        """Look at every deployment, and decide anew where there is something new to see. `given`: what gateways were
+    def look(self, desired: Desired, replicas: Collection[Replica], table: RouteTable) -> None:
+        """Look at every deployment, and decide anew where there is something new to see. `table`: what gateways were
         last given."""
-        routes = {deployment.key: deployment for deployment in given.deployments}
-        if self._kept.keys() != desired.documents.keys():
+        routes = {deployment.key: deployment for deployment in table.deployments}
+        if self._checkpoints.keys() != desired.documents.keys():
             self._follow(desired.documents, {replica.key for replica in replicas}, routes)
         ready: dict[Version, list[Replica]] = {}
         for replica in replicas:
             if replica.phase is Phase.READY:
                 ready.setdefault(replica.key, []).append(replica)
-        settled = self._gateway.ready and self._gateway.revision >= given.revision
+        settled = self._gateway.ready and self._gateway.revision >= table.revision
         for key, document in desired.documents.items():
-            kept = self._kept[key]
+            checkpoint = self._checkpoints[key]
             in_force = settled and key not in self._gateway.refused
             observation = self._observation(document, desired, ready, routes.get(key), in_force)
-            if self._is_new(document, kept, observation):
-                self._seen[key] = document, kept, observation
-                self.decisions[key] = decide(document, kept, observation)
+            if self._is_new(document, checkpoint, observation):
+                self._seen[key] = document, checkpoint, observation
+                self.decisions[key] = decide(document, checkpoint, observation)
 
     def plan(self) -> list[Keep]:
         """What is to be kept before anything follows from it."""
         return [
-            Keep(key, decision) for key, decision in self.decisions.items() if decision.checkpoint != self._kept[key]
+            Keep(key, decision)
+            for key, decision in self.decisions.items()
+            if decision.checkpoint != self._checkpoints[key]
         ]
 
     def keep(self, action: Keep) -> None:
         """Raises OSError; then nothing was kept, and nothing may follow."""
         checkpoint = action.decision.checkpoint
         self._state.write_rollout(action.deployment, keeping.write(checkpoint))
-        self._kept[action.deployment] = checkpoint
+        self._checkpoints[action.deployment] = checkpoint
         document, now = self._seen[action.deployment][0], time.time()
-        for happening in action.decision.events:
-            self._say(f"{action.deployment}: {happening.message}")
+        for event in action.decision.events:
+            self._say(f"{action.deployment}: {event.message}")
             if document.spec.rollout is not None and document.spec.rollout.notify is not None:
-                told = event(action.deployment, checkpoint.rollout, happening, now)
-                self._notices.send(document.spec.rollout.notify, told)
+                notice = cloud_event(action.deployment, checkpoint.rollout, event, now)
+                self._notices.send(document.spec.rollout.notify, notice)
 
     @property
     def roles(self) -> Mapping[str, Split]:
@@ -119,24 +121,24 @@ class Rollouts:
     ) -> None:
         """Forget deployments that are gone; of new ones take over what an earlier supervisor kept."""
         self._state.keep_rollouts(set(documents))
-        for key in self._kept.keys() - documents.keys():
+        for key in self._checkpoints.keys() - documents.keys():
             self._sources.forget(key)
             self._seen.pop(key, None)
             self.decisions.pop(key, None)
-        self._kept = {
-            key: self._kept[key] if key in self._kept else self._read(key, running, routes.get(key))
+        self._checkpoints = {
+            key: self._checkpoints[key] if key in self._checkpoints else self._read(key, running, routes.get(key))
             for key in documents
         }
 
     def _read(self, key: str, running: Collection[Version], route: route_table.Deployment | None) -> Checkpoint:
         text = self._state.rollout(key)
-        kept = Checkpoint() if text is None else keeping.read(text)
-        rollout = kept.rollout
+        checkpoint = Checkpoint() if text is None else keeping.read(text)
+        rollout = checkpoint.rollout
         if rollout is None or rollout.phase not in _AGAIN or (key, rollout.trial.canary) in running:
-            return kept
+            return checkpoint
         # All was ended while it had traffic. That the canary is down until it is started again is not its fault.
         self._say(f"{key}: the rollout of {rollout.trial.canary} goes on where it was, once that is ready again")
-        return replace(kept, rollout=_warming_again(rollout, route, time.time()))
+        return replace(checkpoint, rollout=_warming_again(rollout, route, time.time()))
 
     def _observation(
         self,
@@ -146,9 +148,10 @@ class Rollouts:
         route: route_table.Deployment | None,
         settled: bool,
     ) -> Observation:
-        key, kept = document.key, self._kept[document.key]
+        key, checkpoint = document.key, self._checkpoints[document.key]
         replicas = {name: ready.get((key, name), ()) for name in document.by_name}
-        order = self._state.order(key) if document.spec.rollout is not None or kept.rollout is not None else None
+        has_rollout = document.spec.rollout is not None or checkpoint.rollout is not None
+        requested = self._state.action(key) if has_rollout else None
         observation = Observation(
             now=time.time(),
             route=route,
@@ -156,9 +159,9 @@ class Rollouts:
             ready={name: len(of_version) for name, of_version in replicas.items()},
             desired={name: desired.replicas((key, name)) for name in replicas},
             failures={name: desired.failures((key, name)) for name in replicas},
-            order=None if order is None else (order.token, order.order),
+            action=None if requested is None else (requested.token, requested.action),
         )
-        rollout = kept.rollout
+        rollout = checkpoint.rollout
         if not is_under_way(rollout):
             self._sources.forget(key)
             return observation
@@ -174,17 +177,17 @@ class Rollouts:
         metrics = self._sources.metrics(document, rollout)
         return replace(observation, readings=readings, unread=unread, metrics=metrics)
 
-    def _is_new(self, document: ModelDeployment, kept: Checkpoint, observation: Observation) -> bool:
+    def _is_new(self, document: ModelDeployment, checkpoint: Checkpoint, observation: Observation) -> bool:
         """Whether it is something else than at the last look, or a rollout whose time goes on."""
         last = self._seen.get(document.key)
         if (
             last is None
             or last[0] is not document
-            or last[1] != kept
+            or last[1] != checkpoint
             or replace(observation, now=last[2].now) != last[2]
         ):
             return True
-        return is_under_way(kept.rollout) and abs(observation.now - last[2].now) >= EVERY
+        return is_under_way(checkpoint.rollout) and abs(observation.now - last[2].now) >= EVERY
 
 
 _AGAIN = {

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 
 if TYPE_CHECKING:
     from deployer.document.model import ModelDeployment
@@ -56,13 +56,13 @@ class Record(BaseModel):
         return stem(self.deployment, self.version, self.index) if self.deployment else GATEWAY
 
 
-class Ordered(BaseModel):
+class RequestedAction(BaseModel):
     """What a person asked of a rollout. It stays until the next: `token` tells whether it was taken already."""
 
     model_config = ConfigDict(frozen=True)
 
     token: str
-    order: Order
+    action: Action
 
 
 class StateFolder:
@@ -82,8 +82,8 @@ class StateFolder:
         self._statuses = root / "status"
         self._records = root / "processes"
         self._rollouts = root / "rollouts"
-        self._orders = root / "orders"
-        folders = (self._documents, self._statuses, self._records, self._rollouts, self._orders, self.logs, self.work)
+        self._actions = root / "actions"
+        folders = (self._documents, self._statuses, self._records, self._rollouts, self._actions, self.logs, self.work)
         for folder in folders:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ class StateFolder:
 
     def delete_document(self, key: str) -> None:
         """Let nothing of it run, and another one of its name begin anew."""
-        for folder in (self._documents, self._rollouts, self._orders):
+        for folder in (self._documents, self._rollouts, self._actions):
             (folder / f"{_stem(key)}.json").unlink(missing_ok=True)
 
     # What runs
@@ -162,29 +162,29 @@ class StateFolder:
             return (self._rollouts / f"{_stem(key)}.json").read_text()
         return None
 
-    def write_rollout(self, key: str, kept: str) -> None:
-        replace(self._rollouts / f"{_stem(key)}.json", kept.encode())
+    def write_rollout(self, key: str, checkpoint: str) -> None:
+        replace(self._rollouts / f"{_stem(key)}.json", checkpoint.encode())
 
-    def order(self, key: str) -> Ordered | None:
-        """The last order for a deployment's rollout, if there was one. One that can't be read is none."""
+    def action(self, key: str) -> RequestedAction | None:
+        """The last that was asked of a deployment's rollout, if there was one. One that can't be read is none."""
         with suppress(FileNotFoundError, TurnoutError):
-            return _read(self._orders / f"{_stem(key)}.json", Ordered)
+            return _read(self._actions / f"{_stem(key)}.json", RequestedAction)
         return None
 
-    def orders(self) -> Fingerprint:
-        """Changes with each order, whosever it is."""
-        return _fingerprint(self._orders)
+    def actions(self) -> Fingerprint:
+        """Changes with each action that is asked for, of whichever rollout."""
+        return _fingerprint(self._actions)
 
-    def write_order(self, key: str, order: Order) -> str:
+    def write_action(self, key: str, action: Action) -> str:
         """Ask it of the deployment's rollout, in place of what was asked before; gives its token."""
-        ordered = Ordered(token=secrets.token_hex(8), order=order)
-        replace(self._orders / f"{_stem(key)}.json", _json(ordered))
-        return ordered.token
+        requested = RequestedAction(token=secrets.token_hex(8), action=action)
+        replace(self._actions / f"{_stem(key)}.json", _json(requested))
+        return requested.token
 
     def keep_rollouts(self, keys: set[str]) -> None:
-        """Delete what is kept of all other deployments' rollouts, and their orders."""
+        """Delete what is kept of all other deployments' rollouts, and what was asked of them."""
         _keep(self._rollouts, keys)
-        _keep(self._orders, keys)
+        _keep(self._actions, keys)
 
     def records(self) -> list[Record]:
         """All records that can be read; a broken one tells nothing that could be acted on, and is deleted."""

@@ -16,7 +16,7 @@ from deployer.local.desired import Desired
 from deployer.local.gateway_process import GATEWAY, Gateway
 from deployer.local.launcher import Launcher
 from deployer.local.policy.backoff import Trouble
-from deployer.local.policy.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
+from deployer.local.policy.plan import Action, End, Leave, Need, ObservedReplica, Phase, Start, plan
 from deployer.local.policy.routes import routes
 from deployer.local.prober import ALIVE_EVERY, Prober
 from deployer.local.probes import Failed, Ready
@@ -48,7 +48,7 @@ class Observed:
 
     needs: Sequence[Need]
     held: set[tuple[str, str]]
-    seen: Sequence[Seen]
+    seen: Sequence[ObservedReplica]
     table: RouteTable
     keeps: Sequence[Keep]
     now: float
@@ -71,7 +71,7 @@ class Supervisor:
         self._stopping = False
         self._hurried = False
         self._trouble = ""
-        self._orders: object = None
+        self._requested_actions: object = None
         self._at_rest = False
         """All is as declared, so that only news asks for a whole round."""
         self._looked = -math.inf
@@ -165,7 +165,7 @@ class Supervisor:
                 self._replicas.signal(replica, number, leader_only=gentle)
 
     def _any_news(self, now: float) -> bool:
-        """Whether a document or an order was written, a process has ended or does not listen any more, or the gateway
+        """Whether a document or an action was written, a process has ended or does not listen any more, or the gateway
         says something new."""
         news = self._read_documents()
         leaving = not self._at_rest and any(r.phase is Phase.LEAVING for r in self._replicas.by_name.values())
@@ -175,8 +175,8 @@ class Supervisor:
         if self._at_rest and now - self._looked >= ALIVE_EVERY:
             self._look_at_all(now)
             news = news or not self._all_ready
-        before, self._orders = self._orders, self._state.orders()
-        return news or before != self._orders or self._replicas.any_ended()
+        before, self._requested_actions = self._requested_actions, self._state.actions()
+        return news or before != self._requested_actions or self._replicas.any_ended()
 
     def _read_documents(self) -> bool:
         """Whether they have changed."""
@@ -318,7 +318,7 @@ class Supervisor:
         wait = trouble.backoff.not_before - now
         self._say(f"{replica.name}: {reason}; to be started again in {wait:.1f} s")
 
-    def _seen(self, replica: Replica, serving: bool, now: float) -> Seen:
+    def _seen(self, replica: Replica, serving: bool, now: float) -> ObservedReplica:
         port = replica.record.ports.get("rest", 0)
         left = (
             replica.left_at is not None
@@ -327,7 +327,7 @@ class Supervisor:
         )
         drained = left and self._gateway.in_flight(replica.key, port) == 0
         patience = gateway_process.PATIENCE if replica.key == GATEWAY else PATIENCE
-        return Seen(
+        return ObservedReplica(
             name=replica.name,
             deployment=replica.key[0],
             version=replica.key[1],

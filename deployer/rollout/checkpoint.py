@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from deployer.rollout.analysis.evidence import EvidenceLedger
 from deployer.rollout.state import Rollout
@@ -47,8 +48,8 @@ class Strikes:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`stable`: who has the traffic, by what rollouts came to, and `said`: whom the document called stable then. It is
-    asked again once it says something else. `outdated`: what was told of that.
+    """`stable`: who has the traffic, by what rollouts came to, and `declared_stable`: whom the document called stable
+    then. It is asked again once it says something else. `outdated`: what was told of that.
 
     Of the rollout: when it `began` (seconds since 1970), `base`: stable's replicas then, `taken`: the evidence that
     was taken into account, the canary's `failures`, and `strikes` by metric. `lost`: there was something, and nobody
@@ -57,7 +58,9 @@ class Checkpoint:
 
     rollout: Rollout | None = None
     stable: str = ""
-    said: str = ""
+    # A build from before the name was changed has written it as `said`; without it, what was promoted would lose its
+    # traffic to the version that the document names.
+    declared_stable: Annotated[str, Field(validation_alias=AliasChoices("declared_stable", "said"))] = ""
     outdated: str = ""
     began: float = 0.0
     base: int = 0
@@ -75,8 +78,8 @@ class Checkpoint:
 _TEXT = TypeAdapter(Checkpoint)
 
 
-def write(kept: Checkpoint) -> str:
-    return _TEXT.dump_json(kept).decode()
+def write(checkpoint: Checkpoint) -> str:
+    return _TEXT.dump_json(checkpoint).decode()
 
 
 def read(text: str) -> Checkpoint:

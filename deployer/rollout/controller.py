@@ -12,20 +12,20 @@ from functools import cached_property
 from deployer.document.model import ModelDeployment
 from deployer.rollout import capacity, gates, status
 from deployer.rollout import strategy as plans
-from deployer.rollout.analysis.evidence import Arms, EvidenceLedger, taken
+from deployer.rollout.analysis.evidence import Comparison, EvidenceLedger, taken
 from deployer.rollout.analysis.verdict import Look
 from deployer.rollout.checkpoint import Checkpoint, Failures, Record
-from deployer.rollout.events import Event, figures, happenings
+from deployer.rollout.events import Event, figures, rollout_events
 from deployer.rollout.observation import Observation
-from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial, is_under_way
-from deployer.rollout.state_machine import SETTLING, tick
+from deployer.rollout.state import OVER, Phase, Rollout, Route, StepInput, VersionPair, is_under_way
+from deployer.rollout.state_machine import SETTLING, step
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 from deployer.rollout.strategy import Plan
 
 
 @dataclass(frozen=True)
 class Split:
-    """Who gets the requests that ask for no version. `salt`: of the cohorts, one for each rollout."""
+    """Who gets the requests that ask for no version. `salt`: of sticky keys' positions, one for each rollout."""
 
     stable: str
     canary: str | None = None
@@ -64,7 +64,7 @@ class Decision:
     @cached_property
     def status(self) -> RolloutStatus | None:
         """How the rollout stands that is under way, or was last."""
-        return status.told(self.checkpoint, self.plan, self.hold_reasons)
+        return status.current(self.checkpoint, self.plan, self.hold_reasons)
 
     @cached_property
     def history(self) -> tuple[RolloutRecord, ...]:
@@ -83,11 +83,11 @@ def decide(document: ModelDeployment, checkpoint: Checkpoint | None, observation
 
 
 def _by_hand(document: ModelDeployment, before: Checkpoint, observation: Observation) -> Decision:
-    """Without a rollout. An order is to be taken by none of the next ones."""
+    """Without a rollout. What a person asked for is not handed on to the next ones."""
     rollout = before.rollout
-    if rollout is not None and observation.order is not None:
-        rollout = replace(rollout, handled=observation.order[0])
-    after = replace(before, rollout=rollout, stable="", said="", outdated="", lost=False)
+    if rollout is not None and observation.action is not None:
+        rollout = replace(rollout, handled=observation.action[0])
+    after = replace(before, rollout=rollout, stable="", declared_stable="", outdated="", lost=False)
     return Decision(after, Split.of(document), {})
 
 
@@ -103,42 +103,42 @@ class _Look:
     """One look at a deployment with a rollout, declared or still under way."""
 
     def __init__(
-        self, document: ModelDeployment, plan: Plan | None, kept: Checkpoint, observation: Observation
+        self, document: ModelDeployment, plan: Plan | None, checkpoint: Checkpoint, observation: Observation
     ) -> None:
         self._document = document
         self._plan = plan
         self._observation = observation
         self._traffic = document.spec.traffic
         self._declared = document.by_name
-        self._kept = self._decided(kept)
-        self._lost = kept.lost
+        self._checkpoint = self._decided(checkpoint)
+        self._lost = checkpoint.lost
 
     def decide(self) -> Decision:
-        before = self._kept
+        before = self._checkpoint
         old = self._adopted(before.rollout)
-        kept, looks = self._evidence(before, old)
+        checkpoint, looks = self._evidence(before, old)
         if is_under_way(old):
-            kept = gates.watched(kept, old, self._document, self._observation)
-            kept = replace(kept, base=max(kept.base, self._carrying(old)))
+            checkpoint = gates.watched(checkpoint, old, self._document, self._observation)
+            checkpoint = replace(checkpoint, base=max(checkpoint.base, self._carrying(old)))
         hold_reasons = tuple(gates.hold_reasons(self._document, self._observation))
-        seen = Seen(
+        seen = StepInput(
             self._observation.now,
             self._trial(old),
             self._route(),
             self._observation.settled,
-            capacity.percentages(self._document, kept.base, self._observation.ready),
+            capacity.percentages(self._document, checkpoint.base, self._observation.ready),
             looks,
-            abort_reasons=tuple(gates.abort_reasons(kept, old, self._document, self._observation))
+            abort_reasons=tuple(gates.abort_reasons(checkpoint, old, self._document, self._observation))
             if old is not None
             else (),
             hold_reasons=hold_reasons,
-            order=self._observation.order,
+            action=self._observation.action,
         )
-        after = tick(old, self._plan, seen)
+        after = step(old, self._plan, seen)
         rollout = after.rollout
-        kept = self._noted(replace(kept, rollout=rollout), before.rollout)
-        outdated = self._outdated(kept)
-        events = [*happenings(before.rollout, rollout, self._plan)]
+        checkpoint = self._noted(replace(checkpoint, rollout=rollout), before.rollout)
+        outdated = self._outdated(checkpoint)
+        events = [*rollout_events(before.rollout, rollout, self._plan)]
         if self._lost:
             message = "what was kept of the rollouts can't be read, so a rollout begins again, without its evidence"
             events.insert(0, Event("RolloutLost", message, True))
@@ -146,9 +146,9 @@ class _Look:
             events.append(Event("StableOutdated", outdated, True))
         under_way = is_under_way(rollout)
         return Decision(
-            replace(kept, outdated=outdated),
-            self._roles(kept, after.route),
-            capacity.floors(self._document, kept.base, after.capacity) if under_way else {},
+            replace(checkpoint, outdated=outdated),
+            self._roles(checkpoint, after.route),
+            capacity.floors(self._document, checkpoint.base, after.capacity) if under_way else {},
             self._plan,
             tuple(events),
             hold_reasons if under_way else (),
@@ -157,21 +157,21 @@ class _Look:
 
     # Who is who
 
-    def _decided(self, kept: Checkpoint) -> Checkpoint:
+    def _decided(self, checkpoint: Checkpoint) -> Checkpoint:
         """With who is stable, where no rollout is under way: as the last one left it, until the document changes."""
-        if is_under_way(kept.rollout):
-            return kept
+        if is_under_way(checkpoint.rollout):
+            return checkpoint
         wanted, route = self._traffic.stable, self._observation.route
-        stable = kept.stable if kept.said == wanted else wanted
-        if kept.lost and route is not None:
+        stable = checkpoint.stable if checkpoint.declared_stable == wanted else wanted
+        if checkpoint.lost and route is not None:
             stable = route.stable
         if stable not in self._declared:
             stable = wanted
-        rollout = kept.rollout
+        rollout = checkpoint.rollout
         if rollout is not None and rollout.phase is Phase.PROMOTED and stable != rollout.trial.canary:
             # Made stable by the document against what a rollout came to: then a new trial of the same is a new one.
             rollout = replace(rollout, trial=replace(rollout.trial, identity=""))
-        return replace(kept, rollout=rollout, stable=stable, said=wanted, lost=False)
+        return replace(checkpoint, rollout=rollout, stable=stable, declared_stable=wanted, lost=False)
 
     def _adopted(self, rollout: Rollout | None) -> Rollout | None:
         """The rollout, ended if the document itself has made the canary stable, and can't be waiting for the bake."""
@@ -186,10 +186,10 @@ class _Look:
             rollout, phase=Phase.PROMOTED, entered=self._observation.now, paused=None, until=None, reason=why
         )
 
-    def _trial(self, rollout: Rollout | None) -> Trial | None:
+    def _trial(self, rollout: Rollout | None) -> VersionPair | None:
         """What the document asks to try. Of a rollout that is promoted, also where it says already who is stable then;
         undone it may be until the document goes on from there."""
-        traffic, stable = self._traffic, self._kept.stable
+        traffic, stable = self._traffic, self._checkpoint.stable
         if rollout is not None and rollout.phase is not Phase.ROLLED_BACK:
             trial = rollout.trial
             agreed = traffic.stable == trial.canary and (
@@ -198,20 +198,20 @@ class _Look:
             )
             is_same = agreed or (traffic.stable, traffic.canary) == (trial.stable, trial.canary)
             if is_same and {trial.stable, trial.canary} <= self._declared.keys():
-                return Trial(trial.stable, trial.canary, _identity(self._document, trial.stable, trial.canary))
+                return VersionPair(trial.stable, trial.canary, _identity(self._document, trial.stable, trial.canary))
             if is_under_way(rollout):
                 stable = traffic.stable
         canary = traffic.canary
         if self._observation.route is None or stable != traffic.stable or canary is None or canary == stable:
             return None
-        return Trial(stable, canary, _identity(self._document, stable, canary))
+        return VersionPair(stable, canary, _identity(self._document, stable, canary))
 
     def _route(self) -> Route:
         route = self._observation.route
         return Route(route.stable, route.canary, route.weight) if route is not None else Route(self._traffic.stable)
 
-    def _roles(self, kept: Checkpoint, wanted: Route) -> Split:
-        rollout = kept.rollout
+    def _roles(self, checkpoint: Checkpoint, wanted: Route) -> Split:
+        rollout = checkpoint.rollout
         if is_under_way(rollout):
             canary = wanted.canary if wanted.canary in self._declared else None
             if wanted.stable not in self._declared and not self._is_held(wanted.stable):
@@ -219,47 +219,48 @@ class _Look:
             salt = _salt(self._document, wanted.stable, canary, rollout.number)
             return Split(wanted.stable, canary, wanted.weight if canary is not None else 0.0, salt)
         traffic = self._traffic
-        canary = traffic.canary if kept.stable == traffic.stable and traffic.canary != kept.stable else None
+        canary = traffic.canary if checkpoint.stable == traffic.stable and traffic.canary != checkpoint.stable else None
         number = rollout.number if rollout is not None else 0
-        return Split(kept.stable, canary, 0.0, _salt(self._document, kept.stable, canary, number))
+        return Split(checkpoint.stable, canary, 0.0, _salt(self._document, checkpoint.stable, canary, number))
 
     def _is_held(self, version: str) -> bool:
         """Whether gateways still know a version that is no longer declared."""
         return self._observation.route is not None and version in self._observation.route.by_name
 
-    def _outdated(self, kept: Checkpoint) -> str:
-        canary, said = self._traffic.canary, self._traffic.stable
-        if is_under_way(kept.rollout) or kept.stable == said:
+    def _outdated(self, checkpoint: Checkpoint) -> str:
+        canary, declared = self._traffic.canary, self._traffic.stable
+        stable, rollout = checkpoint.stable, checkpoint.rollout
+        if is_under_way(rollout) or stable == declared:
             return ""
-        if kept.rollout is not None and kept.rollout.phase is Phase.ROLLED_BACK and kept.rollout.trial.canary == said:
-            return f"{said} was rolled back, so {kept.stable} is stable: spec.traffic.stable has to say {kept.stable}"
-        if canary is None or canary == kept.stable:
+        if rollout is not None and rollout.phase is Phase.ROLLED_BACK and rollout.trial.canary == declared:
+            return f"{declared} was rolled back, so {stable} is stable: spec.traffic.stable has to say {stable}"
+        if canary is None or canary == stable:
             return ""
         return (
-            f"{kept.stable} is stable, and spec.traffic.stable still says {said}: {canary} is not tried before it says "
-            f"{kept.stable}"
+            f"{stable} is stable, and spec.traffic.stable still says {declared}: {canary} is not tried before it says "
+            f"{stable}"
         )
 
     # Evidence
 
     def _evidence(
-        self, kept: Checkpoint, rollout: Rollout | None
+        self, checkpoint: Checkpoint, rollout: Rollout | None
     ) -> tuple[Checkpoint, dict[str, tuple[Look, ...]] | None]:
         if rollout is None or not is_under_way(rollout):
-            return kept, None
+            return checkpoint, None
         observation, trial, route = self._observation, rollout.trial, self._observation.route
-        known = kept.taken
+        known = checkpoint.taken
         if route is not None and (route.stable, route.canary) == (trial.stable, trial.canary):
             known = known.knowing(route.epoch, route.weight / 100)
-        arms = Arms(
+        comparison = Comparison(
             trial.stable,
             trial.canary,
             _salt(self._document, trial.stable, trial.canary, rollout.number),
             self._steady(rollout),
         )
-        after, looks = taken(known, arms, observation.readings, observation.now)
+        after, looks = taken(known, comparison, observation.readings, observation.now)
         read = {signal: tuple(found) for signal, found in looks.items()} if observation.readings else None
-        return replace(kept, taken=after), read
+        return replace(checkpoint, taken=after), read
 
     def _steady(self, rollout: Rollout) -> int | None:
         """The epoch in force, if all have it, and for so long that no failure of a weight before can arrive."""
@@ -272,16 +273,16 @@ class _Look:
 
     # What is kept
 
-    def _noted(self, kept: Checkpoint, before: Rollout | None) -> Checkpoint:
+    def _noted(self, checkpoint: Checkpoint, before: Rollout | None) -> Checkpoint:
         """With what the beginning or the end of a rollout changes."""
-        rollout, observation = kept.rollout, self._observation
+        rollout, observation = checkpoint.rollout, self._observation
         if rollout is None or rollout == before:
-            return kept
+            return checkpoint
         if before is None or rollout.number != before.number:
             count, _ = observation.failures.get(rollout.trial.canary, (0, ""))
             epoch = observation.route.epoch if observation.route is not None else -1
-            kept = replace(
-                kept,
+            checkpoint = replace(
+                checkpoint,
                 began=observation.now,
                 taken=EvidenceLedger(epoch),
                 failures=Failures(count),
@@ -289,7 +290,7 @@ class _Look:
                 base=self._base(rollout),
             )
         elif rollout.phase is Phase.RESTORING and before.phase is Phase.PROMOTED:
-            kept = replace(kept, began=observation.now, base=self._base(rollout))
+            checkpoint = replace(checkpoint, began=observation.now, base=self._base(rollout))
         if rollout.phase in OVER and (before is None or before.phase is not rollout.phase):
             undone = before is not None and before.phase is Phase.RESTORING
             stable = rollout.trial.canary if rollout.phase is Phase.PROMOTED else rollout.trial.stable
@@ -299,15 +300,18 @@ class _Look:
                 rollout.trial.canary,
                 "undone" if undone else rollout.phase.value,
                 rollout.reason,
-                kept.began,
+                checkpoint.began,
                 observation.now,
                 figures(rollout),
             )
-            # A document that has made the canary stable before it was rolled back is no order to take it again.
+            # A document that has made the canary stable before it was rolled back does not ask to take it again.
             refused = rollout.phase is Phase.ROLLED_BACK and self._traffic.stable == rollout.trial.canary
-            said = self._traffic.stable if refused else kept.said
-            kept = self._decided(replace(kept, stable=stable, said=said, history=kept.recorded(record)))
-        return kept
+            declared_stable = self._traffic.stable if refused else checkpoint.declared_stable
+            history = checkpoint.recorded(record)
+            checkpoint = self._decided(
+                replace(checkpoint, stable=stable, declared_stable=declared_stable, history=history)
+            )
+        return checkpoint
 
     def _carrying(self, rollout: Rollout) -> int:
         """The replicas that all traffic has now, where one version has it or nearly: it may have grown since the

@@ -90,8 +90,8 @@ def span(length: float) -> str:
 def _place(rollout: RolloutStatus) -> str:
     if rollout.phase is Phase.STEP and rollout.steps:
         return f"step {rollout.step + 1} of {len(rollout.steps)}, {rollout.weight:g} %"
-    told = rollout.weight and rollout.phase not in OVER
-    return f"{rollout.phase}, {rollout.weight:g} %" if told else str(rollout.phase)
+    has_weight = rollout.weight and rollout.phase not in OVER
+    return f"{rollout.phase}, {rollout.weight:g} %" if has_weight else str(rollout.phase)
 
 
 def _steps(rollout: RolloutStatus) -> str:

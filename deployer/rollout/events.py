@@ -19,7 +19,7 @@ class Event:
     warning: bool = False
 
 
-def happenings(before: Rollout | None, after: Rollout | None, plan: Plan | None) -> Iterator[Event]:
+def rollout_events(before: Rollout | None, after: Rollout | None, plan: Plan | None) -> Iterator[Event]:
     """What has happened from one look to the next, in its order."""
     if after is None or after == before:
         return

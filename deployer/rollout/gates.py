@@ -20,11 +20,13 @@ APART = 10.0
 """Seconds between two such looks: nearer to each other they may have seen the same sample."""
 
 
-def watched(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation) -> Checkpoint:
+def watched(
+    checkpoint: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation
+) -> Checkpoint:
     """With the canary's failures, and the user's metrics that are out of their limits while it has traffic."""
     count, _ = observation.failures.get(rollout.trial.canary, (0, ""))
-    failures = Failures(count, kept.failures.total + max(0, count - kept.failures.seen))
-    strikes = dict(kept.strikes)
+    failures = Failures(count, checkpoint.failures.total + max(0, count - checkpoint.failures.seen))
+    strikes = dict(checkpoint.strikes)
     for metric in _metrics(document) if rollout.since is not None else ():
         value, old = observation.metrics.get(metric.name), strikes.get(metric.name)
         if value is None or (old is not None and 0 <= observation.now - old.last < APART):
@@ -33,24 +35,24 @@ def watched(kept: Checkpoint, rollout: Rollout, document: ModelDeployment, obser
             strikes.pop(metric.name, None)
         else:
             strikes[metric.name] = Strikes(old.count + 1 if old is not None else 1, observation.now)
-    return replace(kept, failures=failures, strikes=strikes)
+    return replace(checkpoint, failures=failures, strikes=strikes)
 
 
 def abort_reasons(
-    kept: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation
+    checkpoint: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation
 ) -> Iterator[str]:
     """Why the canary has to go at once."""
     stable, canary = rollout.trial.stable, rollout.trial.canary
-    if kept.failures.total >= CRASHES:
+    if checkpoint.failures.total >= CRASHES:
         _, reason = observation.failures.get(canary, (0, ""))
-        yield f"{canary} failed {kept.failures.total} times since the rollout began, last: {reason}"
+        yield f"{canary} failed {checkpoint.failures.total} times since the rollout began, last: {reason}"
     declared, signatures = document.spec.rollout, observation.signatures
     if declared is not None and not declared.allow_signature_change and {stable, canary} <= signatures.keys():
         differs = difference(signatures[stable], signatures[canary])
         if differs:
             yield f"{canary} has another signature than {stable}: {differs}"
     for metric in _metrics(document):
-        strikes = kept.strikes.get(metric.name)
+        strikes = checkpoint.strikes.get(metric.name)
         if strikes is not None and strikes.count >= STRIKES:
             yield f"{_shown(metric, observation.metrics.get(metric.name))} in {strikes.count} looks in a row"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 from gateway.contract import route_table
 
 
@@ -18,7 +18,7 @@ class Observation:
     `desired`: those that there should be. A canary is ready only once its signature was asked for. `readings`: what the
     sources of evidence say; `unread`: the sources that should have said something and did not. `metrics`: the user's
     own, by name; None where it can't be read. `signatures`: by version, where known. `failures`: for each version how
-    often its replicas have failed since they were declared, and why the last one did. `order`: what a person asked for
+    often its replicas have failed since they were declared, and why the last one did. `action`: what a person asked for
     last, and a token that tells it from the one before.
     """
 
@@ -32,4 +32,4 @@ class Observation:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     failures: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    order: tuple[str, Order] | None = None
+    action: tuple[str, Action] | None = None

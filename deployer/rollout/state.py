@@ -43,7 +43,7 @@ def is_under_way(rollout: _Rollout | None) -> TypeGuard[_Rollout]:
     return rollout is not None and rollout.phase not in OVER
 
 
-class Order(StrEnum):
+class Action(StrEnum):
     """What a person may ask for."""
 
     PAUSE = "pause"
@@ -56,7 +56,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class VersionPair:
     """Which version is tried against which. `identity` is a digest of both: with another one old evidence is void."""
 
     stable: str
@@ -74,40 +74,40 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StepInput:
     """What is observed at `now` (seconds of any clock that goes on over restarts).
 
     `trial`: what the document asks to try, if anything. `settled`: every gateway that serves has `route`. `capacity`:
     for each declared version the percentage of all traffic that its ready and warmed replicas can take. `looks`: for
-    each objective that can be read what is new since the last tick, maybe nothing. `abort_reasons`: reasons to roll
+    each objective that can be read what is new since the last look, maybe nothing. `abort_reasons`: reasons to roll
     back at once, in any phase before finishing (a canary that crashes, another signature, a metric of the user's that
     is broken). `hold_reasons`: reasons not to advance yet (a metric that can't be read, a gateway that is silent).
-    `order`: a token that tells it from the one before, and what a person asked for.
+    `action`: a token that tells it from the one before, and what a person asked for.
     """
 
     now: float
-    trial: Trial | None
+    trial: VersionPair | None
     route: Route
     settled: bool
     capacity: Mapping[str, float]
     looks: Mapping[str, tuple[Look, ...]] | None = None
     abort_reasons: tuple[str, ...] = ()
     hold_reasons: tuple[str, ...] = ()
-    order: tuple[str, Order] | None = None
+    action: tuple[str, Action] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What is kept of a rollout between two ticks.
+    """What is kept of a rollout between two looks.
 
     `plan`: by which the evidence was gathered. `entered`: when this phase or step began, or went on after a pause;
     `since`: when its weight came into force. `weight` is what is wanted, `before` what was in force until then.
     `requests`: of the canary, at this weight. `paused`: why, and `until` when, if it ends by itself; `passed`: the
     pause after this step is over. `forced`: a person wants it promoted without evidence. `handled`: the token of the
-    last order. `number` tells attempts apart.
+    last action. `number` tells attempts apart.
     """
 
-    trial: Trial
+    trial: VersionPair
     plan: Plan
     entered: float
     number: int = 1

@@ -3,9 +3,9 @@
     warming ──► step ──► … ──► promoting ──► baking ──► finishing ──► promoted ──► restoring ──► rolled back
        └─────────┴──────────────────┴──────────┴──► rolling back ──► rolled back (retry: again from warming)
 
-`tick` takes the state that was kept and what is observed, and says what to keep and what to want. The caller keeps the
-state first and then brings about what is wanted, or both in one write; killed between any two, the next tick wants the
-same again. What a tick can't see it doesn't assume: a weight counts from the moment that all gateways have it, and the
+`step` takes the state that was kept and what is observed, and says what to keep and what to want. The caller keeps the
+state first and then brings about what is wanted, or both in one write; killed between any two, the next look wants the
+same again. What a look can't see it doesn't assume: a weight counts from the moment that all gateways have it, and the
 next one waits for that. Only rolling back waits for nothing.
 
 Stable's capacity is wanted whole until the canary is promoted and has baked. A weight waits until the canary is ready,
@@ -28,7 +28,7 @@ from deployer.rollout.analysis.verdict import (
     judge,
     renewed,
 )
-from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen, Trial
+from deployer.rollout.state import AWAITING, OVER, Action, Phase, Rollout, Route, StepInput, VersionPair
 from deployer.rollout.strategy import Plan
 
 SETTLING = 15.0
@@ -44,7 +44,7 @@ class Step:
     capacity: Mapping[str, float]
 
 
-def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Step:
+def step(rollout: Rollout | None, plan: Plan | None, seen: StepInput) -> Step:
     """One look at a rollout. `plan` is None where the document has none (any more)."""
     if rollout is None or rollout.phase in OVER:
         rollout = _begun(rollout, plan, seen)
@@ -64,36 +64,36 @@ def tick(rollout: Rollout | None, plan: Plan | None, seen: Seen) -> Step:
     return Step(rollout, *_wanted(rollout, seen))
 
 
-def _begun(old: Rollout | None, plan: Plan | None, seen: Seen) -> Rollout | None:
-    """A new rollout, where there is cause; else the old one, over as it is. An order from before the first is void."""
-    order, handled, number = None, seen.order[0] if seen.order is not None else "", 1
+def _begun(old: Rollout | None, plan: Plan | None, seen: StepInput) -> Rollout | None:
+    """A new rollout, where there is cause; else the old one, over as it is. An action from before the first is void."""
+    action, handled, number = None, seen.action[0] if seen.action is not None else "", 1
     if old is not None:
-        old, order = _order(old, seen)
+        old, action = _new_action(old, seen)
         handled, number = old.handled, old.number + 1
         trial = seen.trial
-        if old.phase is Phase.PROMOTED and order in (Order.UNDO, Order.ROLLBACK) and _are_same(trial, old.trial):
+        if old.phase is Phase.PROMOTED and action in (Action.UNDO, Action.ROLLBACK) and _are_same(trial, old.trial):
             return replace(_enter(old, Phase.RESTORING, seen, "undone by hand"), trial=trial)
     if plan is None or seen.trial is None or seen.trial.stable != seen.route.stable:
         return old
-    if old is not None and old.trial == seen.trial and not (old.phase is Phase.ROLLED_BACK and order is Order.RETRY):
+    if old is not None and old.trial == seen.trial and not (old.phase is Phase.ROLLED_BACK and action is Action.RETRY):
         return old
     weight = seen.route.weight if seen.route.canary == seen.trial.canary else 0.0
     fresh = (Evidence(),) * len(plan.objectives)
     return Rollout(seen.trial, plan, seen.now, number, before=weight, evidence=fresh, handled=handled)
 
 
-def _are_same(trial: Trial | None, other: Trial) -> TypeGuard[Trial]:
+def _are_same(trial: VersionPair | None, other: VersionPair) -> TypeGuard[VersionPair]:
     """Whether it is about the same versions, in whatever form they are declared now."""
     return trial is not None and (trial.stable, trial.canary) == (other.stable, other.canary)
 
 
-def _finished(rollout: Rollout, plan: Plan | None, seen: Seen) -> Rollout:
+def _finished(rollout: Rollout, plan: Plan | None, seen: StepInput) -> Rollout:
     """Once gateways know the canary as stable. Until then (it may not be ready just now) there is a way back."""
     if seen.route.stable == rollout.trial.canary:
         over = not seen.route.weight and seen.settled
         return _enter(rollout, Phase.PROMOTED, seen, rollout.reason) if over else rollout
-    rollout, order = _order(rollout, seen)
-    if order in (Order.ROLLBACK, Order.UNDO):
+    rollout, action = _new_action(rollout, seen)
+    if action in (Action.ROLLBACK, Action.UNDO):
         return _rolled_back(rollout, seen, "rolled back by hand")
     if seen.abort_reasons:
         return _rolled_back(rollout, seen, "; ".join(seen.abort_reasons))
@@ -102,7 +102,7 @@ def _finished(rollout: Rollout, plan: Plan | None, seen: Seen) -> Rollout:
     return rollout
 
 
-def _restored(rollout: Rollout, seen: Seen) -> Rollout:
+def _restored(rollout: Rollout, seen: StepInput) -> Rollout:
     """After an undo: done once the former stable has the traffic again. Until then the document may go on from the
     promotion: then that stands."""
     if seen.route.stable == rollout.trial.stable:
@@ -113,19 +113,19 @@ def _restored(rollout: Rollout, seen: Seen) -> Rollout:
     return rollout
 
 
-def _active(rollout: Rollout, plan: Plan, seen: Seen) -> Rollout:
+def _active(rollout: Rollout, plan: Plan, seen: StepInput) -> Rollout:
     """Warming, a step, promoting or baking: what people did first, then the evidence, then the way on."""
     rollout = _clocked(rollout, seen.now)
     if rollout.plan is not plan and rollout.plan != plan:
         rollout = _replanned(rollout, plan)
     rollout = _moved_by_hand(rollout, seen)
-    rollout, order = _order(rollout, seen)
-    if order in (Order.ROLLBACK, Order.UNDO):
+    rollout, action = _new_action(rollout, seen)
+    if action in (Action.ROLLBACK, Action.UNDO):
         return _rolled_back(rollout, seen, "rolled back by hand")
     if seen.abort_reasons:
         return _rolled_back(rollout, seen, "; ".join(seen.abort_reasons))
-    if order is not None:
-        rollout = _ordered(rollout, order, seen)
+    if action is not None:
+        rollout = _after_action(rollout, action, seen)
     if rollout.until is not None and seen.now >= rollout.until:
         rollout = replace(rollout, entered=seen.now, paused=None, until=None, passed=True)
     complete = False
@@ -161,7 +161,7 @@ def _replanned(rollout: Rollout, plan: Plan) -> Rollout:
     return replace(rollout, plan=plan, step=step, evidence=evidence, judgement=judgement, paused=paused, until=None)
 
 
-def _moved_by_hand(rollout: Rollout, seen: Seen) -> Rollout:
+def _moved_by_hand(rollout: Rollout, seen: StepInput) -> Rollout:
     """A weight that is neither what we want nor what was before is a person's: it stays, and we pause."""
     weight = _observed(rollout, seen)
     if weight == rollout.weight:
@@ -172,23 +172,23 @@ def _moved_by_hand(rollout: Rollout, seen: Seen) -> Rollout:
     return replace(rollout, weight=weight, before=weight, since=None, paused=why, until=None)
 
 
-def _order(rollout: Rollout, seen: Seen) -> tuple[Rollout, Order | None]:
-    """The order that was not handled yet, noted as handled."""
-    if seen.order is None or seen.order[0] == rollout.handled:
+def _new_action(rollout: Rollout, seen: StepInput) -> tuple[Rollout, Action | None]:
+    """The action that was not handled yet, noted as handled."""
+    if seen.action is None or seen.action[0] == rollout.handled:
         return rollout, None
-    return replace(rollout, handled=seen.order[0]), seen.order[1]
+    return replace(rollout, handled=seen.action[0]), seen.action[1]
 
 
-def _ordered(rollout: Rollout, order: Order, seen: Seen) -> Rollout:
-    """What an order changes that doesn't end the rollout. Approval lifts no pause but the one that waits for it."""
+def _after_action(rollout: Rollout, action: Action, seen: StepInput) -> Rollout:
+    """What an action changes that doesn't end the rollout. Approval lifts no pause but the one that waits for it."""
     awaits = rollout.paused == AWAITING
-    if order is Order.PAUSE:
+    if action is Action.PAUSE:
         return replace(rollout, paused="paused by hand", until=None)
-    if order is Order.PROMOTE:
+    if action is Action.PROMOTE:
         return replace(rollout, entered=seen.now, forced=True, paused=None, until=None)
-    if order is Order.APPROVE and (awaits or rollout.paused is None):
+    if action is Action.APPROVE and (awaits or rollout.paused is None):
         return replace(rollout, entered=seen.now if awaits else rollout.entered, passed=True, paused=None)
-    if order is Order.RESUME and rollout.paused is not None and not awaits:
+    if action is Action.RESUME and rollout.paused is not None and not awaits:
         passed = rollout.passed or rollout.until is not None
         return replace(rollout, entered=seen.now, passed=passed, paused=None, until=None)
     return rollout
@@ -216,7 +216,7 @@ def _looked(rollout: Rollout, looks: Mapping[str, tuple[Look, ...]], now: float)
     return replace(rollout, evidence=tuple(evidence), requests=requests, judgement=judgement), complete
 
 
-def _timed(rollout: Rollout, seen: Seen) -> Rollout:
+def _timed(rollout: Rollout, seen: StepInput) -> Rollout:
     """With whether it is overdue; pauses don't count."""
     plan = rollout.plan
     allowed = plan.deadline + plan.bake if rollout.phase is Phase.BAKING else plan.deadline
@@ -224,7 +224,7 @@ def _timed(rollout: Rollout, seen: Seen) -> Rollout:
     return rollout if overdue == rollout.overdue else replace(rollout, overdue=overdue)
 
 
-def _onward(rollout: Rollout, seen: Seen, fit: bool) -> Rollout:
+def _onward(rollout: Rollout, seen: StepInput, fit: bool) -> Rollout:
     """The way on, where nothing stands against it. `fit`: the evidence is all there, and there is no doubt."""
     target, trial = _target(rollout), rollout.trial
     able = seen.capacity.get(trial.canary, 0.0) >= target
@@ -259,7 +259,7 @@ def _onward(rollout: Rollout, seen: Seen, fit: bool) -> Rollout:
     return replace(rollout, paused=f"pauses for {pause.seconds:g} s", until=seen.now + pause.seconds)
 
 
-def _next(rollout: Rollout, seen: Seen, judgement: Judgement) -> Rollout:
+def _next(rollout: Rollout, seen: StepInput, judgement: Judgement) -> Rollout:
     """The next step, or the promotion."""
     if rollout.step + 1 >= len(rollout.plan.steps):
         return _enter(rollout, Phase.PROMOTING, seen, judgement.reason)
@@ -280,12 +280,12 @@ def _target(rollout: Rollout) -> float:
     return 100.0
 
 
-def _observed(rollout: Rollout, seen: Seen) -> float:
+def _observed(rollout: Rollout, seen: StepInput) -> float:
     """The canary's weight as it is."""
     return seen.route.weight if seen.route.canary == rollout.trial.canary else 0.0
 
 
-def _enter(rollout: Rollout, phase: Phase, seen: Seen, reason: str) -> Rollout:
+def _enter(rollout: Rollout, phase: Phase, seen: StepInput, reason: str) -> Rollout:
     return replace(
         rollout,
         phase=phase,
@@ -300,16 +300,16 @@ def _enter(rollout: Rollout, phase: Phase, seen: Seen, reason: str) -> Rollout:
     )
 
 
-def _rolled_back(rollout: Rollout, seen: Seen, reason: str) -> Rollout:
+def _rolled_back(rollout: Rollout, seen: StepInput, reason: str) -> Rollout:
     before = max(rollout.before, rollout.weight)
     return replace(_enter(rollout, Phase.ROLLING_BACK, seen, reason), weight=0.0, before=before)
 
 
-def _back(rollout: Rollout, seen: Seen) -> Rollout:
+def _back(rollout: Rollout, seen: StepInput) -> Rollout:
     return replace(_enter(rollout, Phase.ROLLED_BACK, seen, rollout.reason), weight=0.0, before=0.0)
 
 
-def _wanted(rollout: Rollout | None, seen: Seen) -> tuple[Route, dict[str, float]]:
+def _wanted(rollout: Rollout | None, seen: StepInput) -> tuple[Route, dict[str, float]]:
     """The split and the capacities. Of a rollout that is over, or of none, the split is no matter of ours."""
     if rollout is None or rollout.phase in OVER:
         return seen.route, {seen.route.stable: 100.0}

@@ -130,14 +130,14 @@ class RolloutStatus(Part):
     """What keeps it from going on, beside the evidence."""
     evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
     """What the evidence says, by objective."""
-    told: Time | None = None
+    evidence_time: Time | None = None
     """When the evidence was last written here; that is a few seconds behind what is known."""
 
 
-def told(kept: Checkpoint, plan: Plan | None, hold_reasons: tuple[str, ...] = ()) -> RolloutStatus | None:
+def current(checkpoint: Checkpoint, plan: Plan | None, hold_reasons: tuple[str, ...] = ()) -> RolloutStatus | None:
     """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now,
     `hold_reasons` as the last look had them."""
-    rollout = kept.rollout
+    rollout = checkpoint.rollout
     if rollout is None:
         return None
     least = {Phase.STEP: plan.interval, Phase.BAKING: plan.bake}.get(rollout.phase) if plan is not None else None

@@ -173,9 +173,9 @@ def test_a_person_steers_it(serving: Installed) -> None:
     assert load.failures == []
     assert serving.condition(NAME, "RolledBack")["message"] == f"{canary} was rolled back: rolled back by hand"
     assert status(serving)["phase"] == "Degraded"
-    # An order to a spec that has changed since is refused.
+    # An action on a spec that has changed since is refused.
     generation = serving.get("modeldeployment", NAME)["metadata"]["generation"] - 1
-    order = f"turnout.dev/order=retry:{generation}"
+    order = f"turnout.dev/action=retry:{generation}"
     serving.cluster.kubectl("annotate", "--overwrite", "modeldeployment", NAME, order)
-    until(lambda: status(serving)["order"].get("refused"), "it is refused")
-    assert "OrderRefused" in {event["reason"] for event in serving.list("events")}
+    until(lambda: status(serving)["action"].get("refused"), "it is refused")
+    assert "ActionRefused" in {event["reason"] for event in serving.list("events")}

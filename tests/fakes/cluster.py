@@ -11,7 +11,7 @@ from deployer.kubernetes.manifests import Options
 from deployer.kubernetes.objects.kinds import Id, Key, Object, identity
 from deployer.kubernetes.reconcile.actions import Action, Apply, Delete, Say
 from deployer.kubernetes.reconcile.compare import Answer
-from deployer.kubernetes.reconcile.observed import Heard, Observed, Refusal
+from deployer.kubernetes.reconcile.observed import Observed, PollResult, Refusal
 from deployer.kubernetes.reconcile.plan import plan
 from deployer.kubernetes.status.model import DeploymentStatus
 
@@ -58,7 +58,7 @@ class FakeCluster:
         self.options = Options()
         self.refusals: dict[Id, Refusal] = {}
         self.answers: Mapping[Id, Answer] = {}
-        self.observation = Heard()
+        self.observation = PollResult()
         self.now = NOW
         self._generations = itertools.count(2)
 
@@ -81,7 +81,7 @@ class FakeCluster:
             elder=self.elder,
             refusals=self.refusals,
             answers=self.answers,
-            heard=self.observation,
+            polled=self.observation,
             now=self.now,
         )
 

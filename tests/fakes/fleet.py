@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Look, Objective, Verdict
-from deployer.rollout.state import AWAITING, OVER, Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.state_machine import Step, tick
+from deployer.rollout.state import AWAITING, OVER, Action, Phase, Rollout, Route, StepInput, VersionPair
+from deployer.rollout.state_machine import Step, step
 from deployer.rollout.strategy import Pause, Plan
 
 ERRORS, SLOW = Objective("errors", 2.0, limit=0.5), Objective("slow", 2.0, anew=True)
@@ -22,11 +22,11 @@ PLANS = (
     Plan((50.0,), 0.0, 60.0, 0.0, (replace(ERRORS, margin=1.5),), (Pause(50.0),)),
 )
 TRIALS = (
-    Trial("v1", "v2", "fine"),
-    Trial("v1", "v2", "broken"),
-    Trial("v1", "v3", "fine"),
-    Trial("v2", "v1", "fine"),
-    Trial("v2", "v3", "broken"),
+    VersionPair("v1", "v2", "fine"),
+    VersionPair("v1", "v2", "broken"),
+    VersionPair("v1", "v3", "fine"),
+    VersionPair("v2", "v1", "fine"),
+    VersionPair("v2", "v3", "broken"),
 )
 VERSIONS = ("v1", "v2", "v3")
 STEPS = ("stored", "routed")
@@ -42,14 +42,14 @@ class Fleet:
     def __init__(self) -> None:
         self.now = 0.0
         self.plan: Plan | None = PLANS[0]
-        self.trial: Trial | None = TRIALS[0]
+        self.trial: VersionPair | None = TRIALS[0]
         self.route = Route("v1")
         self.gateways = [self.route, self.route]
         self.rollout: Rollout | None = None
         self.wanted = {"v1": 100.0}
         self.ready = dict.fromkeys(VERSIONS, 0.0) | {"v1": 100.0}
         self.counts: list[tuple[int, float]] = []  # rollout, and the share of each batch of requests
-        self.order: tuple[str, Order] | None = None
+        self.order: tuple[str, Action] | None = None
         self.orders = 0
         self.abort_reasons: tuple[str, ...] = ()
         self.forced: set[int] = set()  # rollouts that somebody asked to promote
@@ -82,11 +82,11 @@ class Fleet:
     def canary_crashes(self) -> None:
         self.abort_reasons = ("its server ended with exit code 1",)
 
-    def ordered(self, order: Order) -> None:
+    def ordered(self, order: Action) -> None:
         self.orders += 1
         self.order = (f"order {self.orders}", order)
 
-    def edited(self, trial: Trial | None, plan: Plan | None) -> None:
+    def edited(self, trial: VersionPair | None, plan: Plan | None) -> None:
         self.trial, self.plan = trial, plan
 
     def moved_by_hand(self, weight: float) -> None:
@@ -99,7 +99,7 @@ class Fleet:
     def look(self, readable: Sequence[str] | None = ("errors", "slow"), doubt: bool = False, killed: str = "") -> Step:
         """One look; its effects end after the one named `killed`."""
         before = self.rollout
-        seen = Seen(
+        seen = StepInput(
             self.now,
             self.trial,
             self.route,
@@ -110,7 +110,7 @@ class Fleet:
             ("a gateway is silent",) if doubt else (),
             self.order,
         )
-        made = tick(before, self.plan, seen)
+        made = step(before, self.plan, seen)
         self.ticks += 1
         self._check(before, seen, made)
         self.rollout = made.rollout
@@ -140,13 +140,13 @@ class Fleet:
 
     # What must be true.
 
-    def _check(self, before: Rollout | None, seen: Seen, made: Step) -> None:
+    def _check(self, before: Rollout | None, seen: StepInput, made: Step) -> None:
         after, route = made.rollout, made.route
         assert 0 <= route.weight <= 100
         assert route.canary is not None or route.weight == 0
         assert route.canary != route.stable
         taken = after is not None and (before is None or before.handled != after.handled)
-        if after is not None and taken and seen.order is not None and seen.order[1] is Order.PROMOTE:
+        if after is not None and taken and seen.action is not None and seen.action[1] is Action.PROMOTE:
             self.forced.add(after.number)
         if after is None:
             return
@@ -170,7 +170,7 @@ class Fleet:
             return
         self._check_change(before, seen, after)
 
-    def _check_change(self, before: Rollout, seen: Seen, after: Rollout) -> None:
+    def _check_change(self, before: Rollout, seen: StepInput, after: Rollout) -> None:
         trial, number = after.trial, after.number
         assert (before.trial.stable, before.trial.canary) == (trial.stable, trial.canary)
         assert before.trial == trial or after.phase is Phase.RESTORING
@@ -210,7 +210,7 @@ class Fleet:
             for _ in range(20):
                 self.serves(0)
             if self.rollout is not None and self.rollout.paused is not None:
-                self.ordered(Order.APPROVE if self.rollout.paused == AWAITING else Order.RESUME)
+                self.ordered(Action.APPROVE if self.rollout.paused == AWAITING else Action.RESUME)
             before = self.rollout
             self.look()
             after = self.rollout

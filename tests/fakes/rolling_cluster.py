@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.kubernetes.objects.kinds import Id, Object
 from deployer.kubernetes.reconcile.actions import Action, Notify, Tell
-from deployer.kubernetes.reconcile.observed import Heard
+from deployer.kubernetes.reconcile.observed import PollResult
 from deployer.kubernetes.status.model import read
 from deployer.rollout.analysis.evidence import Count, Reading
 from deployer.rollout.events import Event
@@ -61,7 +61,7 @@ class RollingCluster(FakeCluster):
         """What gateways count meanwhile, and what is heard of it."""
         route = read(self.resource.get("status", {})).route
         if route is None or self.silent:
-            self.observation = Heard(unread=("the gateways",), asked=self.asked)
+            self.observation = PollResult(unread=("the gateways",), asked=self.asked)
             return
         shares = {route.canary: route.weight / 100, route.stable: 1 - route.weight / 100}
         for version, share in shares.items():
@@ -72,7 +72,7 @@ class RollingCluster(FakeCluster):
                 row[1] += round(requests * self.rates.get(version, 0.0))
         counts = tuple(Count(v, e, False, n, bad, 0, 0) for (v, e), (n, bad) in self._counts.items())
         readings = (Reading(self.source, route.epoch, counts),)
-        self.observation = Heard(readings, in_force=route.epoch - self.lag, asked=self.asked, **self.more)
+        self.observation = PollResult(readings, in_force=route.epoch - self.lag, asked=self.asked, **self.more)
 
     def restart(self) -> None:
         """The gateway starts again, with nothing counted."""

@@ -14,7 +14,7 @@ from deployer.rollout.controller import Decision, decide
 from deployer.rollout.events import Event
 from deployer.rollout.observation import Observation
 from deployer.rollout.route import route
-from deployer.rollout.state import Order, Phase, Rollout
+from deployer.rollout.state import Action, Phase, Rollout
 from gateway.contract import route_table
 from tests.fakes.deployments import deployment
 
@@ -49,7 +49,7 @@ class RolloutHarness:
         """What is seen besides, or instead."""
         self.base: dict[str, int] = {}
         """Replicas that an autoscaler asks for."""
-        self.order: tuple[str, Order] | None = None
+        self.order: tuple[str, Action] | None = None
         self.last: Decision | None = None
 
     @property
@@ -87,7 +87,7 @@ class RolloutHarness:
             ready=desired if self.ready is None else self.ready,
             desired=desired,
             readings=(Reading(self.source, epoch, counts),),
-            order=self.order,
+            action=self.order,
         )
         return replace(observation, **self.more)
 
@@ -129,7 +129,7 @@ class RolloutHarness:
         """Until the weight is in force."""
         self.until(lambda: self.split[2] == weight and self.rollout.since is not None)
 
-    def ask(self, order: Order) -> None:
+    def ask(self, order: Action) -> None:
         self.order = (f"{order}:{self.now}", order)
 
     def _serve(self) -> None:

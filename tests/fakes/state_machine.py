@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.rollout.analysis.verdict import Look, Objective
-from deployer.rollout.state import Order, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.state_machine import Step, tick
+from deployer.rollout.state import Action, Phase, Rollout, Route, StepInput, VersionPair
+from deployer.rollout.state_machine import Step, step
 from deployer.rollout.strategy import Plan
 
 ERRORS, SLOW = Objective("errors", 2.0), Objective("slow", 2.0, anew=True)
 PLAN = Plan((5.0, 25.0, 50.0), interval=60, deadline=3600, bake=600, objectives=(ERRORS,))
-TRIAL = Trial("v1", "v2", "a")
-NEXT = Trial("v1", "v3", "b")
+TRIAL = VersionPair("v1", "v2", "a")
+NEXT = VersionPair("v1", "v3", "b")
 ALL: Mapping[str, float] = {"v1": 100.0, "v2": 100.0, "v3": 100.0}
 
 Looks = Mapping[str, tuple[Look, ...]]
@@ -40,7 +40,7 @@ SILENCE: Looks = {"errors": (), "slow": ()}
 class StateMachineHarness:
     """A target that does at once what is wanted, unless told otherwise."""
 
-    def __init__(self, plan: Plan | None = PLAN, trial: Trial | None = TRIAL) -> None:
+    def __init__(self, plan: Plan | None = PLAN, trial: VersionPair | None = TRIAL) -> None:
         self.plan, self.trial = plan, trial
         self.now = 1_000.0
         self.route = Route("v1")
@@ -48,14 +48,14 @@ class StateMachineHarness:
         self.last = Step(None, self.route, {})
         self.orders = 0
 
-    def step(self, seconds: float = 1, *, order: Order | None = None, obeys: bool = True, **seen: Any) -> Rollout:
+    def step(self, seconds: float = 1, *, order: Action | None = None, obeys: bool = True, **seen: Any) -> Rollout:
         self.now += seconds
         if order is not None:
             self.orders += 1
-            seen["order"] = (f"order {self.orders}", order)
+            seen["action"] = (f"order {self.orders}", order)
         defaults = {"settled": True, "capacity": ALL, "looks": SILENCE}
         observed: dict[str, Any] = {"now": self.now, "trial": self.trial, "route": self.route, **defaults, **seen}
-        self.last = tick(self.rollout, self.plan, Seen(**observed))
+        self.last = step(self.rollout, self.plan, StepInput(**observed))
         self.rollout = self.last.rollout
         if obeys:
             self.route = self.last.route

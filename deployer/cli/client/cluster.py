@@ -1,4 +1,4 @@
-"""A person's side of a rollout on a cluster: to read where it stands, and to give it orders."""
+"""A person's side of a rollout on a cluster: to read where it stands, and to ask for an action."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from deployer.kubernetes.api.client import ApiError, Client, Unreachable, config
 from deployer.kubernetes.objects.kinds import MODEL_DEPLOYMENT, Object
 from deployer.kubernetes.rollout import action_annotation
 from deployer.kubernetes.status.model import DeploymentStatus, read
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 
 PATIENCE = 30.0
-"""Seconds for the operator to take an order."""
+"""Seconds for the operator to take an action."""
 POLL = 0.3
 
 
@@ -30,7 +30,7 @@ class OnCluster:
         self._namespace = within or namespace or home
         self._client = Client(how)
 
-    def told(self) -> DeploymentStatus:
+    def status(self) -> DeploymentStatus:
         """How its rollouts stand.
 
         Raises:
@@ -38,27 +38,27 @@ class OnCluster:
         """
         return read(self._get().get("status", {}))
 
-    def give(self, order: Order) -> DeploymentStatus:
-        """Give an order to the spec as it is now; how its rollouts stand once it was taken.
+    def request(self, action: Action) -> DeploymentStatus:
+        """Ask for an action on the spec as it is now; how its rollouts stand once it was taken.
 
         Raises:
             TurnoutError: it can't be written, was refused, or the operator has not looked at it.
         """
-        text = action_annotation.written(order, self._get()["metadata"]["generation"], secrets.token_hex(4))
+        text = action_annotation.written(action, self._get()["metadata"]["generation"], secrets.token_hex(4))
         try:
             self._client.annotate(MODEL_DEPLOYMENT, self._namespace, self._name, action_annotation.ANNOTATION, text)
         except (ApiError, Unreachable) as error:
             raise TurnoutError(f"{self._namespace}/{self._name} can't be annotated: {error}") from None
         end = time.monotonic() + PATIENCE
-        while (status := self.told()).order is None or status.order.text != text:
+        while (status := self.status()).action is None or status.action.text != text:
             if time.monotonic() > end:
                 raise TurnoutError(
-                    f"the operator has not taken the order within {PATIENCE:.0f} s, and does once it runs: "
+                    f"the operator has not taken the action within {PATIENCE:.0f} s, and does once it runs: "
                     "kubectl get pods --selector app.kubernetes.io/component=operator --all-namespaces"
                 )
             time.sleep(POLL)
-        if status.order.refused:
-            raise TurnoutError(status.order.refused)
+        if status.action.refused:
+            raise TurnoutError(status.action.refused)
         return status
 
     def _get(self) -> Object:

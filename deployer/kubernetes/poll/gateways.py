@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Counted:
-    """Of one deployment. `in_force` as Heard has it, `unread` the sources that did not say."""
+    """Of one deployment. `in_force` as PollResult has it, `unread` the sources that did not say."""
 
     readings: tuple[Reading, ...] = ()
     unread: tuple[str, ...] = ()
@@ -62,4 +62,4 @@ class Admins:
         for address in unread.keys() - self._unread:
             log.warning("a gateway can't be asked for evidence", extra={"gateway": address, "error": unread[address]})
         self._unread = frozenset(unread)
-        return Reports(reports.said, unread)
+        return Reports(reports.read, unread)

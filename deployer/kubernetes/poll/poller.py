@@ -17,19 +17,19 @@ from deployer.kubernetes.api.queue import Queue
 from deployer.kubernetes.api.store import Store
 from deployer.kubernetes.objects.kinds import Key, Object
 from deployer.kubernetes.poll.gateways import Admins, Counted
-from deployer.kubernetes.poll.providers import Providers, Told
+from deployer.kubernetes.poll.providers import ProviderAnswers, Providers
 from deployer.kubernetes.poll.rounds import Rounds
-from deployer.kubernetes.reconcile.observed import Heard
+from deployer.kubernetes.reconcile.observed import PollResult
 from deployer.rollout.state import OVER
 
 PERIOD = 2.0
 """Seconds between two rounds of the gateways."""
 SELDOM = 5.0
-"""Seconds between two rounds of the others."""
+"""Seconds between two rounds of the other providers."""
 STALE = 6.0
 """Seconds after which what gateways said counts as unread."""
 FORGOTTEN = 20.0
-"""Seconds after which what others said does: one of their rounds may take ten."""
+"""Seconds after which what the other providers said does: one of their rounds may take ten."""
 
 
 class Poller:
@@ -43,15 +43,15 @@ class Poller:
         self._queue = queue
         self._leads = leads
         self._admins = Admins(gateways)
-        self._others = Providers(store, prometheus)
+        self._providers = Providers(store, prometheus)
         self._lock = threading.Lock()
         self._counted: dict[Key, tuple[float, Counted]] = {}
-        self._told: dict[Key, tuple[float, Told]] = {}
+        self._answers: dict[Key, tuple[float, ProviderAnswers]] = {}
         self._whole: dict[Key, float] = {}
         """When all of a deployment's sources were last read, or its rollout was first seen."""
         self._rounds = (
             Rounds("gateways", PERIOD, self._ask_gateways),
-            Rounds("others", SELDOM, self._ask_others),
+            Rounds("providers", SELDOM, self._ask_providers),
         )
 
     def start(self) -> None:
@@ -64,21 +64,21 @@ class Poller:
         for rounds in self._rounds:
             rounds.stop()
         self._admins.stop()
-        self._others.stop()
+        self._providers.stop()
 
-    def heard(self, key: Key) -> Heard:
+    def latest(self, key: Key) -> PollResult:
         """What was heard last of a deployment."""
         now = time.monotonic()
         with self._lock:
             counted = _fresh(self._counted.get(key), now - STALE, Counted(unread=("the gateways",)))
-            told = _fresh(self._told.get(key), now - FORGOTTEN, Told())
-        return Heard(
-            readings=counted.readings if told.counted is None else told.counted.readings,
-            unread=counted.unread if told.counted is None else told.counted.unread,
+            answers = _fresh(self._answers.get(key), now - FORGOTTEN, ProviderAnswers())
+        return PollResult(
+            readings=counted.readings if answers.counted is None else answers.counted.readings,
+            unread=counted.unread if answers.counted is None else answers.counted.unread,
             in_force=counted.in_force,
-            metrics=told.metrics,
-            signatures=told.signatures,
-            asked=told.asked,
+            metrics=answers.metrics,
+            signatures=answers.signatures,
+            asked=answers.asked,
         )
 
     def silences(self) -> dict[Key, float]:
@@ -92,18 +92,18 @@ class Poller:
         counted = self._admins.ask(resources)
         now = time.monotonic()
         with self._lock:
-            self._counted = {key: (now, _evidence(resources[key], said)) for key, said in counted.items()}
-        unread = {key for key in resources if (heard := self.heard(key)).unread or None in heard.metrics.values()}
+            self._counted = {key: (now, _evidence(resources[key], counts)) for key, counts in counted.items()}
+        unread = {key for key in resources if (latest := self.latest(key)).unread or None in latest.metrics.values()}
         with self._lock:
             self._whole = {key: self._whole.get(key, now) if key in unread else now for key in resources}
         for key in resources:
             self._queue.add(key, urgent=True)
 
-    def _ask_others(self) -> None:
-        told = self._others.ask(self._under_way())
+    def _ask_providers(self) -> None:
+        answers = self._providers.ask(self._under_way())
         now = time.monotonic()
         with self._lock:
-            self._told = {key: (now, said) for key, said in told.items()}
+            self._answers = {key: (now, answer) for key, answer in answers.items()}
 
     def _under_way(self) -> dict[Key, Object]:
         if not (self._store.synced and self._leads()):
@@ -111,18 +111,18 @@ class Poller:
         return {_key(found): found for found in self._store.resources() if _phase(found) not in (None, *OVER)}
 
 
-def _evidence(resource: Object, said: Counted) -> Counted:
+def _evidence(resource: Object, counts: Counted) -> Counted:
     """What of the gateways' counts is evidence: none, where Prometheus is to say them, and may not have said anything
     yet. Taken from both, they would count twice."""
     if resource["spec"].get("rollout", {}).get("evidence") != "prometheus":
-        return said
-    return replace(said, readings=(), unread=("Prometheus",))
+        return counts
+    return replace(counts, readings=(), unread=("Prometheus",))
 
 
-_Said = TypeVar("_Said")
+_Answer = TypeVar("_Answer")
 
 
-def _fresh(known: tuple[float, _Said] | None, since: float, otherwise: _Said) -> _Said:
+def _fresh(known: tuple[float, _Answer] | None, since: float, otherwise: _Answer) -> _Answer:
     return known[1] if known is not None and known[0] > since else otherwise
 
 

@@ -23,12 +23,12 @@ from deployer.rollout.status import RolloutStatus
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Deployments that others are asked about at the same time."""
+"""Deployments that providers are asked about at the same time."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """Of one deployment. `counted`: by Prometheus; None where the gateways are asked. The rest is as Heard has it."""
+class ProviderAnswers:
+    """Of one deployment. `counted`: by Prometheus; None where the gateways are asked. The rest as PollResult has it."""
 
     counted: Counted | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Providers:
         self._prometheus = Prometheus(prometheus) if prometheus is not None else None
         self._metrics = Metrics(self._prometheus)
         self._signatures = Signatures(store)
-        self._threads = ThreadPoolExecutor(AT_ONCE, "others")
+        self._threads = ThreadPoolExecutor(AT_ONCE, "providers")
 
     def stop(self) -> None:
         """Nobody may ask any more."""
@@ -52,21 +52,21 @@ class Providers:
         if self._prometheus is not None:
             self._prometheus.close()
 
-    def ask(self, resources: Mapping[Key, Object]) -> dict[Key, Told]:
+    def ask(self, resources: Mapping[Key, Object]) -> dict[Key, ProviderAnswers]:
         """What they say of each deployment. Blocks for some seconds at most."""
         self._signatures.forget(resources.keys())
-        told = self._threads.map(self._of, resources.items())
-        return dict(zip(resources, told, strict=True))
+        answers = self._threads.map(self._of, resources.items())
+        return dict(zip(resources, answers, strict=True))
 
-    def _of(self, asked: tuple[Key, Object]) -> Told:
-        key, resource = asked
+    def _of(self, item: tuple[Key, Object]) -> ProviderAnswers:
+        key, resource = item
         status = read_status(resource["status"])
         try:
             document = read(resource)
         except TurnoutError:  # then nothing is done for it
-            return Told()
+            return ProviderAnswers()
         if status.rollout is None or document.spec.rollout is None:
-            return Told()
+            return ProviderAnswers()
         counted = None
         if document.spec.rollout.evidence == "prometheus":
             counted = self._counted(document, status.rollout)
@@ -74,8 +74,8 @@ class Providers:
         metrics, unread = self._metrics.read(document, rollout.stable, rollout.canary, status.weight)
         for what in unread:
             log.warning("not to be read", extra={"deployment": document.key, "what": what})
-        signatures, told = self._signatures.of(key, resource, status)
-        return Told(counted, metrics, signatures, told)
+        signatures, asked = self._signatures.of(key, resource, status)
+        return ProviderAnswers(counted, metrics, signatures, asked)
 
     def _counted(self, document: ModelDeployment, rollout: RolloutStatus) -> Counted:
         try:

@@ -12,7 +12,7 @@ from deployer.kubernetes.objects.names import version_name
 from deployer.kubernetes.status.model import DeploymentStatus
 from deployer.kubernetes.status.version_health import look, rest_address
 from deployer.rollout.analysis.signature import Signature
-from deployer.rollout.providers.signatures import Told, fetch
+from deployer.rollout.providers.signatures import SignatureAnswer, fetch
 from deployer.rollout.state import Phase
 
 
@@ -21,7 +21,7 @@ class Signatures:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._told: dict[tuple[Key, str, str], Told] = {}
+        self._answers: dict[tuple[Key, str, str], SignatureAnswer] = {}
 
     def of(self, key: Key, resource: Object, status: DeploymentStatus) -> tuple[dict[str, Signature], frozenset[str]]:
         """The signatures that are known, by version, and the versions that may begin as far as signatures go: those
@@ -29,24 +29,24 @@ class Signatures:
         rollout = status.rollout
         if rollout is None or rollout.phase is not Phase.WARMING:
             return {}, frozenset()
-        told = {version: self._asked(key, version, resource, status) for version in (rollout.stable, rollout.canary)}
-        known = {version: said.signature for version, said in told.items() if said.signature is not None}
-        return known, frozenset(told) if all(said.done for said in told.values()) else frozenset()
+        answers = {version: self._asked(key, version, resource, status) for version in (rollout.stable, rollout.canary)}
+        known = {version: answer.signature for version, answer in answers.items() if answer.signature is not None}
+        return known, frozenset(answers) if all(answer.done for answer in answers.values()) else frozenset()
 
     def forget(self, under_way: Collection[Key]) -> None:
         """What was said in rollouts that are no longer under way."""
-        self._told = {known: told for known, told in self._told.items() if known[0] in under_way}
+        self._answers = {known: answer for known, answer in self._answers.items() if known[0] in under_way}
 
-    def _asked(self, key: Key, version: str, resource: Object, status: DeploymentStatus) -> Told:
+    def _asked(self, key: Key, version: str, resource: Object, status: DeploymentStatus) -> SignatureAnswer:
         declared = next((one for one in resource["spec"].get("versions", ()) if one["name"] == version), None)
         digest = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
-        told = self._told.setdefault((key, version, digest), Told())
-        if told.done or status.route is None:
-            return told
+        answer = self._answers.setdefault((key, version, digest), SignatureAnswer())
+        if answer.done or status.route is None:
+            return answer
         service, slices = version_name(key.name, version), self._store.slices(key)
         settled = look(version, service, self._store.made(key), slices, self._store.pods(key)).settled
         address = rest_address(service, slices)
         if settled and address is not None:  # else it could be the one of a pod that is being replaced
-            told.signature = fetch(status.route.runtime, *address, key.name)
-            told.tries += 1
-        return told
+            answer.signature = fetch(status.route.runtime, *address, key.name)
+            answer.tries += 1
+        return answer

@@ -24,7 +24,7 @@ class Apply:
 class Tell:
     """Make an Event."""
 
-    happening: Event
+    event: Event
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from deployer.kubernetes.objects.names import KIND, VERSION_LABEL, version_name
 from deployer.kubernetes.objects.resource import read as read_document
 from deployer.kubernetes.reconcile.compare import Answer
 from deployer.kubernetes.rollout import action_annotation
-from deployer.kubernetes.status.model import DeploymentStatus, OrderStatus
+from deployer.kubernetes.status.model import ActionStatus, DeploymentStatus
 from deployer.kubernetes.status.model import read as read_status
 from deployer.kubernetes.status.version_health import VersionFacts, look
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 from gateway.contract import route_table
 
 
@@ -31,7 +31,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Heard:
+class PollResult:
     """What others than the API server say of a deployment, as `Observation` has it.
 
     `in_force`: the least epoch on all gateways that serve; None: one of them doesn't say, or there is none. `asked`:
@@ -51,7 +51,7 @@ class Observed:
     """What is known of one ModelDeployment, `resource`.
 
     `live` has what bears our labels, `refusals` and `answers` what the API server said last to what we wrote. `elder`:
-    the older deployment that has the bare name. `heard`: what gateways and others say. `now`: seconds since 1970.
+    the older deployment that has the bare name. `polled`: what gateways and others say. `now`: seconds since 1970.
     """
 
     resource: Object
@@ -62,7 +62,7 @@ class Observed:
     elder: Key | None
     refusals: Mapping[Id, Refusal]
     answers: Mapping[Id, Answer]
-    heard: Heard
+    polled: PollResult
     now: float
 
     @property
@@ -93,8 +93,8 @@ class Observed:
         return self.status.route if self.status is not None else None
 
     @cached_property
-    def order(self) -> tuple[OrderStatus | None, tuple[str, Order] | None]:
-        """What to say of the last order, and the order itself with a token, where it is a new one that holds."""
+    def action(self) -> tuple[ActionStatus | None, tuple[str, Action] | None]:
+        """What to say of the last action, and the action itself with a token, where it is a new one that holds."""
         return action_annotation.taken(self.resource, self.status)
 
     @cached_property

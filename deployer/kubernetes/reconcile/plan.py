@@ -14,15 +14,15 @@ from deployer.kubernetes.reconcile.actions import Action, Apply, Changes, Delete
 from deployer.kubernetes.reconcile.compare import Answer
 from deployer.kubernetes.reconcile.floors import floored
 from deployer.kubernetes.reconcile.observed import Observed
-from deployer.kubernetes.rollout.checkpoint_codec import unpacked
+from deployer.kubernetes.rollout.checkpoint_codec import decoded
 from deployer.kubernetes.status.conditions import as_decided, as_refused, paced
-from deployer.kubernetes.status.events import happenings
+from deployer.kubernetes.status.events import status_events
 from deployer.kubernetes.status.model import DeploymentStatus
 from deployer.kubernetes.status.version_health import WORKLOADS, VersionFacts, is_available
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout import controller
 from deployer.rollout.controller import Decision
-from deployer.rollout.notify.cloudevent import event
+from deployer.rollout.notify.cloudevent import cloud_event
 from deployer.rollout.observation import Observation
 from deployer.rollout.route import route
 from deployer.rollout.state import Phase
@@ -56,7 +56,7 @@ def decide(observed: Observed) -> Decision:
         InvalidSpec: the spec can't be carried out.
     """
     text = observed.status.rollout_checkpoint if observed.status is not None else None
-    checkpoint = keeping.read(unpacked(text)) if text is not None else None
+    checkpoint = keeping.read(decoded(text)) if text is not None else None
     return controller.decide(observed.document, checkpoint, _observation(observed))
 
 
@@ -121,23 +121,23 @@ def _version(made: Object) -> str | None:
 
 
 def _observation(observed: Observed) -> Observation:
-    status, route, heard, versions = observed.status, observed.route, observed.heard, observed.versions
+    status, route, polled, versions = observed.status, observed.route, observed.polled, observed.versions
     rollout = status.rollout if status is not None else None
     unready = set(observed.astray)
-    if rollout is not None and rollout.phase is Phase.WARMING and rollout.canary not in heard.asked:
+    if rollout is not None and rollout.phase is Phase.WARMING and rollout.canary not in polled.asked:
         unready.add(rollout.canary)
     return Observation(
         now=observed.now,
         route=route,
-        settled=route is not None and heard.in_force is not None and heard.in_force >= route.epoch,
+        settled=route is not None and polled.in_force is not None and polled.in_force >= route.epoch,
         ready={name: 0 if name in unready else version.ready for name, version in versions.items()},
         desired={name: version.desired for name, version in versions.items()},
-        readings=heard.readings,
-        unread=heard.unread,
-        metrics=heard.metrics,
-        signatures=heard.signatures,
+        readings=polled.readings,
+        unread=polled.unread,
+        metrics=polled.metrics,
+        signatures=polled.signatures,
         failures={name: version.failures for name, version in versions.items()},
-        order=observed.order[1],
+        action=observed.action[1],
     )
 
 
@@ -171,7 +171,7 @@ def _events(observed: Observed, decision: Decision) -> list[Tell | Notify]:
     events: list[Tell | Notify] = [*map(Tell, decision.events)]
     if declared is not None and declared.notify is not None:
         key, now = observed.document.key, observed.now
-        events += [Notify(declared.notify, event(key, rollout, one, now)) for one in decision.events]
+        events += [Notify(declared.notify, cloud_event(key, rollout, one, now)) for one in decision.events]
     return events
 
 
@@ -180,4 +180,4 @@ def _report(observed: Observed, status: DeploymentStatus, events: Sequence[Tell 
     written = paced(observed.status, status, observed.now)
     if written is None:
         return []
-    return [*events, *map(Tell, happenings(observed.status, written)), Say(written)]
+    return [*events, *map(Tell, status_events(observed.status, written)), Say(written)]

@@ -7,13 +7,13 @@ import binascii
 import zlib
 
 
-def packed(text: str) -> str:
+def encoded(text: str) -> str:
     """As text that any field can hold."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
-def unpacked(text: str) -> str:
-    """What was packed; "" where it is something else."""
+def decoded(text: str) -> str:
+    """What was encoded; "" where it is something else."""
     try:
         return zlib.decompress(base64.b64decode(text, validate=True)).decode()
     except (binascii.Error, zlib.error, ValueError):

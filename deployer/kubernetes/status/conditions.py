@@ -10,7 +10,7 @@ from deployer.kubernetes.manifests import CannotRender, autoscaler_missing
 from deployer.kubernetes.objects.kinds import Id, Object, identity
 from deployer.kubernetes.reconcile.actions import Changes
 from deployer.kubernetes.reconcile.observed import Observed
-from deployer.kubernetes.rollout.checkpoint_codec import packed
+from deployer.kubernetes.rollout.checkpoint_codec import encoded
 from deployer.kubernetes.status.model import Condition, ConditionType, DeploymentStatus, Phase, VersionStatus
 from deployer.kubernetes.status.version_health import VersionFacts
 from deployer.rollout import checkpoint as keeping
@@ -62,9 +62,9 @@ def as_decided(
         [_Statement("Accepted", True, "Valid"), ready, progressing, degraded, *_standing(named)],
         DeploymentStatus(
             rollout=decision.status,
-            rollout_checkpoint=packed(keeping.write(checkpoint)) if checkpoint != Checkpoint() else None,
+            rollout_checkpoint=encoded(keeping.write(checkpoint)) if checkpoint != Checkpoint() else None,
             rollouts=decision.history,
-            order=observed.order[0],
+            action=observed.action[0],
         ),
     )
 
@@ -93,8 +93,8 @@ def paced(before: DeploymentStatus | None, after: DeploymentStatus, now: float) 
     """
     if after.rollout is None:
         return after if after != before else None
-    if before is not None and before.rollout is not None and before.rollout.told is not None:
-        since = before.rollout.told
+    if before is not None and before.rollout is not None and before.rollout.evidence_time is not None:
+        since = before.rollout.evidence_time
         if _at(after, since) == before:
             return None
         recent = 0 <= now - seconds(since) < EVIDENCE
@@ -103,15 +103,15 @@ def paced(before: DeploymentStatus | None, after: DeploymentStatus, now: float) 
     return _at(after, time(now))
 
 
-def _at(status: DeploymentStatus, told: str) -> DeploymentStatus:
+def _at(status: DeploymentStatus, evidence_time: str) -> DeploymentStatus:
     assert status.rollout is not None
-    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"told": told})})
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"evidence_time": evidence_time})})
 
 
 def _without_evidence(status: DeploymentStatus) -> DeploymentStatus:
     rollout = status.rollout
     if rollout is not None:
-        rollout = rollout.model_copy(update={"evidence": (), "hold_reasons": (), "told": None})
+        rollout = rollout.model_copy(update={"evidence": (), "hold_reasons": (), "evidence_time": None})
     return status.model_copy(update={"rollout": rollout, "rollout_checkpoint": None})
 
 
@@ -141,7 +141,7 @@ def _status(
         rollout=rollouts.rollout,
         rollout_checkpoint=rollouts.rollout_checkpoint,
         rollouts=rollouts.rollouts,
-        order=rollouts.order,
+        action=rollouts.action,
     )
 
 

@@ -23,7 +23,7 @@ _WARNINGS: tuple[ConditionType, ...] = (
 """Those of rollouts are not among them: of a rollout is told what happens to it."""
 
 
-def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Event]:
+def status_events(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterator[Event]:
     """What happened between the two: a version became ready, weight is in force, a warning came or changed."""
     was = {version.name: version.ready for version in before.versions} if before else {}
     for version in after.versions:
@@ -32,8 +32,8 @@ def happenings(before: DeploymentStatus | None, after: DeploymentStatus) -> Iter
     rollouts = [status.rollout for status in (before, after) if status is not None]
     if not any(map(is_under_way, rollouts)):  # else each step is told, with its reason
         yield from _traffic(before, after)
-    if after.order is not None and after.order.refused and after.order != (before.order if before else None):
-        yield Event("OrderRefused", after.order.refused, True)
+    if after.action is not None and after.action.refused and after.action != (before.action if before else None):
+        yield Event("ActionRefused", after.action.refused, True)
     known = {c.type: c for c in before.conditions} if before else {}
     for condition in after.conditions:
         bad = "False" if condition.type == "Accepted" else "True"
@@ -61,11 +61,11 @@ def _traffic(before: DeploymentStatus | None, after: DeploymentStatus) -> Iterat
         yield Event("WeightInForce", f"all requests go to {new.stable}")
 
 
-def event(happening: Event, resource: Object, now: str) -> Object:
+def as_object(event: Event, resource: Object, now: str) -> Object:
     """The Event for `resource`, whose status it follows from. Its name follows from both: it is told once, whoever
     tries to again, and told anew when it happens again."""
-    metadata, kind = resource["metadata"], "Warning" if happening.warning else "Normal"
-    known = (metadata["uid"], metadata["resourceVersion"], kind, happening.reason, happening.message)
+    metadata, kind = resource["metadata"], "Warning" if event.warning else "Normal"
+    known = (metadata["uid"], metadata["resourceVersion"], kind, event.reason, event.message)
     digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
@@ -79,8 +79,8 @@ def event(happening: Event, resource: Object, now: str) -> Object:
             "uid": metadata["uid"],
         },
         "type": kind,
-        "reason": happening.reason,
-        "message": happening.message[:_LONGEST],
+        "reason": event.reason,
+        "message": event.message[:_LONGEST],
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,

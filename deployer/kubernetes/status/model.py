@@ -75,8 +75,8 @@ class Condition(Part):
     """The generation of the spec that this was said of."""
 
 
-class OrderStatus(Part):
-    """What became of the last order, by its annotation."""
+class ActionStatus(Part):
+    """What became of the last action that was asked for, by its annotation."""
 
     text: Message
     """The annotation."""
@@ -114,8 +114,8 @@ class DeploymentStatus(Part):
     """What the operator knows of the rollout. Only for itself, in a form that may change."""
     rollouts: Annotated[tuple[RolloutRecord, ...], Field(max_length=16)] = ()
     """The last rollouts that are over."""
-    order: OrderStatus | None = None
-    """The last order, and what became of it."""
+    action: ActionStatus | None = None
+    """The last action that was asked for, and what became of it."""
 
 
 def read(found: Object) -> DeploymentStatus:

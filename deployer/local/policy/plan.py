@@ -33,7 +33,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedReplica:
     """One replica, as observed."""
 
     name: str
@@ -75,13 +75,15 @@ class End:
 Action = Start | Leave | End
 
 
-def plan(needs: Sequence[Need], held: Collection[tuple[str, str]], seen: Sequence[Seen], now: float) -> list[Action]:
+def plan(
+    needs: Sequence[Need], held: Collection[tuple[str, str]], seen: Sequence[ObservedReplica], now: float
+) -> list[Action]:
     """The actions that bring what is seen nearer to what is needed; none once they agree.
 
     `held` are versions that are needed no more, but whose ready replicas carry stable's traffic until their successor
     is ready.
     """
-    by_version: dict[tuple[str, str], list[Seen]] = {(need.deployment, need.version): [] for need in needs}
+    by_version: dict[tuple[str, str], list[ObservedReplica]] = {(need.deployment, need.version): [] for need in needs}
     for replica in sorted(seen, key=lambda replica: replica.index):
         by_version.setdefault((replica.deployment, replica.version), []).append(replica)
     needed = {(need.deployment, need.version): need for need in needs}
@@ -98,7 +100,7 @@ def plan(needs: Sequence[Need], held: Collection[tuple[str, str]], seen: Sequenc
     return actions
 
 
-def _follow(need: Need, replicas: Sequence[Seen], now: float) -> Iterator[Action]:
+def _follow(need: Need, replicas: Sequence[ObservedReplica], now: float) -> Iterator[Action]:
     running = _running(replicas)
     current = [replica for replica in running if replica.current]
     # Not the ready ones first, and the newest before the oldest.
@@ -108,10 +110,10 @@ def _follow(need: Need, replicas: Sequence[Seen], now: float) -> Iterator[Action
         yield Leave(replica.name, "one replica less is wanted")
     outdated = [replica for replica in running if not replica.current]
     ready = sum(replica.phase is Phase.READY for replica in current)
-    kept = 0 if need.in_place else max(0, need.replicas - ready)
+    serving = 0 if need.in_place else max(0, need.replicas - ready)
     for replica in sorted(outdated, key=lambda replica: replica.phase is not Phase.READY):
-        if kept and replica.phase is Phase.READY:
-            kept -= 1  # it serves until its successor is ready
+        if serving and replica.phase is Phase.READY:
+            serving -= 1  # it serves until its successor is ready
         else:
             yield Leave(replica.name, "its description has changed")
     if need.in_place and len(current) < len(replicas):
@@ -123,7 +125,7 @@ def _follow(need: Need, replicas: Sequence[Seen], now: float) -> Iterator[Action
             yield Start(need.deployment, need.version, index)
 
 
-def _endings(replicas: Sequence[Seen]) -> Iterator[Action]:
+def _endings(replicas: Sequence[ObservedReplica]) -> Iterator[Action]:
     for replica in replicas:
         drained = replica.phase is Phase.LEAVING and replica.drained
         if drained or (replica.phase is Phase.ENDING and not replica.asked):
@@ -132,5 +134,5 @@ def _endings(replicas: Sequence[Seen]) -> Iterator[Action]:
             yield End(replica.name, signal.SIGKILL)
 
 
-def _running(replicas: Sequence[Seen]) -> list[Seen]:
+def _running(replicas: Sequence[ObservedReplica]) -> list[ObservedReplica]:
     return [replica for replica in replicas if replica.phase in (Phase.STARTING, Phase.READY)]

@@ -86,8 +86,8 @@ class DeploymentStatus(_Part):
     """The rollout that is under way, or the last one."""
     rollouts: tuple[RolloutRecord, ...] = ()
     """The last ones that are over."""
-    order: str | None = None
-    """The token of the last order that was taken, if there was one."""
+    action: str | None = None
+    """The token of the last action that was taken, if there was one."""
 
     @property
     def key(self) -> str:

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import AliasChoices, Field
 
 from deployer.rollout.analysis.buckets import Buckets, Fresh
 from deployer.rollout.analysis.verdict import Look
@@ -29,7 +31,7 @@ SOURCES = 256
 GONE = 3600.0
 """Seconds without a word after which a source is forgotten."""
 _GRAIN = 300.0
-"""Seconds between notes of when a source was last heard, so that silence changes nothing that is kept."""
+"""Seconds between notes of when a source was last read, so that silence changes nothing that is kept."""
 
 
 class Count(NamedTuple):
@@ -60,10 +62,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Source:
-    """What was taken of one source. `heard`: when it was last read, within minutes; `behind`: epochs in which it went
-    back."""
+    """What was taken of one source. `last_read`: when, within minutes; `behind`: epochs in which it went back."""
 
-    heard: float
+    # A build from before the name was changed has written it as `heard`.
+    last_read: Annotated[float, Field(validation_alias=AliasChoices("last_read", "heard"))]
     counts: tuple[Count, ...] = ()
     behind: tuple[int, ...] = ()
 
@@ -101,7 +103,7 @@ class EvidenceLedger:
 
 
 @dataclass(frozen=True)
-class Arms:
+class Comparison:
     """Whose counts are compared. `salt`: of the keys' buckets. `steady`: the epoch that is in force everywhere now;
     None while a change is under way, or so shortly after one that failures of the weight before may still arrive."""
 
@@ -112,7 +114,7 @@ class Arms:
 
 
 def taken(
-    before: EvidenceLedger, arms: Arms, readings: Sequence[Reading], now: float
+    before: EvidenceLedger, comparison: Comparison, readings: Sequence[Reading], now: float
 ) -> tuple[EvidenceLedger, dict[str, list[Look]]]:
     """What is taken with these readings, and by signal the looks that are new.
 
@@ -126,23 +128,23 @@ def taken(
         counts = [count for count in reading.counts if before.after < count.epoch <= newest]
         old = sources.get(reading.source)
         source, new = _advanced(old or Source(now), counts, before.forgotten if old is None else -1)
-        heard = now if old is None or not 0 <= now - old.heard < _GRAIN else old.heard
+        last_read = now if old is None or not 0 <= now - old.last_read < _GRAIN else old.last_read
         marks = tuple(count for count in source.counts if count.epoch > before.after)
-        sources[reading.source] = replace(source, heard=heard, counts=marks)
+        sources[reading.source] = replace(source, last_read=last_read, counts=marks)
         for count in new:
             if count.epoch in before.epochs:
-                news.add(count, arms)
+                news.add(count, comparison)
             else:
                 dropped += count.requests
-    buckets, met, fresh = _merged(before, arms, readings)
-    steady = arms.steady if arms.steady in before.epochs else None
+    buckets, met, fresh = _merged(before, comparison, readings)
+    steady = comparison.steady if comparison.steady in before.epochs else None
     shares = _shares(before, steady)
     looks = {signal: news.looks(signal, before.epochs, fresh[signal], shares) for signal in SIGNALS}
-    kept = _kept(sources, now)
+    recent = _recent(sources, now)
     after = replace(
         before,
-        sources=kept,
-        forgotten=newest if len(kept) < len(sources) else before.forgotten,
+        sources=recent,
+        forgotten=newest if len(recent) < len(sources) else before.forgotten,
         buckets=buckets,
         met=met,
         steady=before.steady if steady is None else steady,
@@ -157,10 +159,10 @@ class _News:
     def __init__(self) -> None:
         self._sums: dict[tuple[int, bool], tuple[list[Count], list[Count]]] = {}
 
-    def add(self, count: Count, arms: Arms) -> None:
-        if count.version in (arms.canary, arms.stable) and any(count[3:]):
+    def add(self, count: Count, comparison: Comparison) -> None:
+        if count.version in (comparison.canary, comparison.stable) and any(count[3:]):
             pair = self._sums.setdefault((count.epoch, count.keyed), ([], []))
-            pair[count.version == arms.stable].append(count)
+            pair[count.version == comparison.stable].append(count)
 
     def looks(
         self, signal: str, shares: Mapping[int, float], fresh: Fresh, of_fresh: tuple[float, float]
@@ -190,21 +192,21 @@ def _advanced(source: Source, counts: Iterable[Count], unbelieved: int) -> tuple
     marks: dict[int, dict[tuple[str, bool], Count]] = {}
     for count in source.counts:
         marks.setdefault(count.epoch, {})[count.version, count.keyed] = count
-    said: dict[int, dict[tuple[str, bool], Count]] = {}
+    by_epoch: dict[int, dict[tuple[str, bool], Count]] = {}
     for count in counts:
-        said.setdefault(count.epoch, {})[count.version, count.keyed] = count
+        by_epoch.setdefault(count.epoch, {})[count.version, count.keyed] = count
     behind, new = set(source.behind), []
-    for epoch, given in said.items():
+    for epoch, counted in by_epoch.items():
         known = marks.get(epoch, {})
-        if any(_less(given.get(key), mark) for key, mark in known.items()):
+        if any(_less(counted.get(key), mark) for key, mark in known.items()):
             behind.add(epoch)
             continue
-        marks[epoch] = given
+        marks[epoch] = counted
         if epoch in behind or epoch <= unbelieved:
             behind.discard(epoch)
             continue
-        new += [_difference(count, known.get(key)) for key, count in given.items()]
-    return Source(source.heard, tuple(c for of in marks.values() for c in of.values()), tuple(sorted(behind))), new
+        new += [_difference(count, known.get(key)) for key, count in counted.items()]
+    return Source(source.last_read, tuple(c for of in marks.values() for c in of.values()), tuple(sorted(behind))), new
 
 
 def _less(count: Count | None, mark: Count) -> bool:
@@ -218,16 +220,16 @@ def _difference(count: Count, mark: Count | None) -> Count:
 
 
 def _merged(
-    before: EvidenceLedger, arms: Arms, readings: Iterable[Reading]
+    before: EvidenceLedger, comparison: Comparison, readings: Iterable[Reading]
 ) -> tuple[dict[str, Buckets], int, dict[str, Fresh]]:
     """By signal the buckets with those of the readings, all that were met, and by signal what of it is new."""
     canary, stable = dict.fromkeys(("requests", *SIGNALS), 0), dict.fromkeys(SIGNALS, 0)
     for reading in readings:
-        if reading.salt == arms.salt:
+        if reading.salt == comparison.salt:
             for signal in canary:
-                canary[signal] |= reading.buckets.get(arms.canary, {}).get(signal, 0)
+                canary[signal] |= reading.buckets.get(comparison.canary, {}).get(signal, 0)
             for signal in stable:
-                stable[signal] |= reading.buckets.get(arms.stable, {}).get(signal, 0)
+                stable[signal] |= reading.buckets.get(comparison.stable, {}).get(signal, 0)
     met = (canary["requests"] & ~before.met).bit_count()
     merged = {
         signal: before.buckets.get(signal, Buckets()).merged(canary[signal], stable[signal]) for signal in SIGNALS
@@ -244,8 +246,8 @@ def _shares(before: EvidenceLedger, steady: int | None) -> tuple[float, float]:
     return (min(shares) if before.steady in before.epochs else 0.0), max(shares, default=0.0)
 
 
-def _kept(sources: Mapping[str, Source], now: float) -> dict[str, Source]:
-    """Without those gone for long; of too many, those heard last."""
-    there = {name: source for name, source in sources.items() if now - source.heard < GONE}
-    last = sorted(there, key=lambda name: there[name].heard)[-SOURCES:]
+def _recent(sources: Mapping[str, Source], now: float) -> dict[str, Source]:
+    """Without those gone for long; of too many, those read last."""
+    there = {name: source for name, source in sources.items() if now - source.last_read < GONE}
+    last = sorted(there, key=lambda name: there[name].last_read)[-SOURCES:]
     return {name: there[name] for name in there if name in last} if len(last) < len(there) else there

@@ -11,10 +11,10 @@ from deployer.rollout.status import time
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
-def event(deployment: str, rollout: Rollout | None, happening: Event, now: float) -> dict[str, Any]:
-    """What is sent of `happening`, which was seen at `now` (seconds since 1970) in the `deployment` (namespace/name).
+def cloud_event(deployment: str, rollout: Rollout | None, event: Event, now: float) -> dict[str, Any]:
+    """What is sent of `event`, which was seen at `now` (seconds since 1970) in the `deployment` (namespace/name).
 
-    Its id is another for each happening, so that who gets it twice can tell.
+    Its id is another for each event, so that who gets it twice can tell.
     """
     number = rollout.number if rollout is not None else 0
     data: dict[str, Any] = {"deployment": deployment, "rollout": number}
@@ -27,10 +27,10 @@ def event(deployment: str, rollout: Rollout | None, happening: Event, now: float
         }
     return {
         "specversion": "1.0",
-        "id": f"{number}-{happening.reason}-{now:.3f}",
+        "id": f"{number}-{event.reason}-{now:.3f}",
         "source": f"/modeldeployments/{deployment}",
-        "type": f"dev.turnout.rollout.{happening.reason.lower()}",
+        "type": f"dev.turnout.rollout.{event.reason.lower()}",
         "time": time(now),
         "datacontenttype": "application/json",
-        "data": data | {"reason": happening.reason, "message": happening.message, "warning": happening.warning},
+        "data": data | {"reason": event.reason, "message": event.message, "warning": event.warning},
     }

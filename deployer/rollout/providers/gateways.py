@@ -36,16 +36,16 @@ class Report:
 class Reports:
     """By the gateways' addresses: what each says, and why one could not be `unread`."""
 
-    said: Mapping[str, Report] = field(default_factory=dict)
+    read: Mapping[str, Report] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, deployment: str) -> tuple[Reading, ...]:
         """The readings of one deployment, `namespace/name`."""
-        return tuple(report.readings[deployment] for report in self.said.values() if deployment in report.readings)
+        return tuple(report.readings[deployment] for report in self.read.values() if deployment in report.readings)
 
     def in_force(self, deployment: str) -> int | None:
         """The least epoch of it on the gateways that take requests; None where one doesn't say, or there is none."""
-        serving = [report for report in self.said.values() if report.ready]
+        serving = [report for report in self.read.values() if report.ready]
         if self.unread or not serving or not all(deployment in report.readings for report in serving):
             return None
         return min(report.readings[deployment].epoch for report in serving)
@@ -105,12 +105,12 @@ def _report(answer: Evidence) -> Report:
     readings = {
         key: Reading(
             answer.source,
-            said.epoch,
-            tuple(Count(**count.model_dump()) for count in said.counts),
-            said.salt,
-            {version: {name: _whole(text) for name, text in of.items()} for version, of in said.buckets.items()},
+            evidence.epoch,
+            tuple(Count(**count.model_dump()) for count in evidence.counts),
+            evidence.salt,
+            {version: {name: _whole(text) for name, text in of.items()} for version, of in evidence.buckets.items()},
         )
-        for key, said in answer.deployments.items()
+        for key, evidence in answer.deployments.items()
     }
     return Report(answer.ready, answer.revision, readings)
 

@@ -151,10 +151,10 @@ def _readings(assigned: Sequence[Sample], failed: Sequence[Sample]) -> Iterator[
             raise Unread(f"a series of bad requests has the signal {signal!r}; there are {', '.join(SIGNALS)}")
         key = _source(sample), _arm(sample), signal
         bad[key] = bad.get(key, 0) + _whole(sample)
-    for source, arms in requests.items():
+    for source, by_arm in requests.items():
         counts = tuple(
             Count(version, epoch, False, number, **{s: bad.get((source, (version, epoch), s), 0) for s in SIGNALS})
-            for (version, epoch), number in arms.items()
+            for (version, epoch), number in by_arm.items()
         )
         yield Reading(source, max(count.epoch for count in counts), counts)
 

@@ -16,7 +16,7 @@ TRIES = 3
 
 
 @dataclass
-class Told:
+class SignatureAnswer:
     """What a server said of its signature, and how often it was asked."""
 
     signature: Signature | None = None

@@ -15,8 +15,8 @@ from math import inf, log
 from deployer.rollout.analysis.verdict import WORSE, Judgement, Look
 from deployer.rollout.simulation.arrivals import Part, Requests, Traffic, Users
 from deployer.rollout.simulation.poisson import Chance
-from deployer.rollout.state import OVER, Phase, Rollout, Route, Seen, Trial
-from deployer.rollout.state_machine import tick
+from deployer.rollout.state import OVER, Phase, Rollout, Route, StepInput, VersionPair
+from deployer.rollout.state_machine import step
 from deployer.rollout.strategy import Plan
 
 LOOK = 5.0
@@ -26,7 +26,7 @@ CHANGE = 1.0
 PATIENCE = 0.1
 """How long a look for the canary may wait, as a part of the time that the weight is in force."""
 _TINY = 1e-300
-_TRIAL = Trial("stable", "canary")
+_TRIAL = VersionPair("stable", "canary")
 _CAPACITY = {"stable": 100.0, "canary": 100.0}
 
 
@@ -60,9 +60,9 @@ def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
     began: float | None = None
     steps, overdue = list[float](), False
     while True:
-        seen = Seen(now, _TRIAL, route, True, _CAPACITY, arrivals.looks())
-        before, ticked = rollout, tick(rollout, plan, seen)
-        rollout = ticked.rollout
+        seen = StepInput(now, _TRIAL, route, True, _CAPACITY, arrivals.looks())
+        before, result = rollout, step(rollout, plan, seen)
+        rollout = result.rollout
         assert rollout is not None  # a plan and a trial begin one
         overdue = overdue or rollout.overdue
         if before is not None and (rollout.phase, rollout.step) != (before.phase, before.step):
@@ -73,8 +73,8 @@ def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
         if rollout.phase in OVER or now > horizon:
             seconds = (decided or now) - (began or now)
             return Run(rollout.phase, seconds, tuple(steps), max(arrivals.bad), overdue, rollout.reason)
-        if ticked.route != route or rollout.since is None:
-            route = ticked.route
+        if result.route != route or rollout.since is None:
+            route = result.route
             now = arrivals.passed(route.weight / 100, now, CHANGE)
             if began is None and route.weight:
                 began = now

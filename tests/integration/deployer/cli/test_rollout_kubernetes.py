@@ -41,7 +41,7 @@ class Server:
             def do_PATCH(self) -> None:
                 assert self.headers["content-type"] == "application/merge-patch+json"
                 patch = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                world.annotate(patch["metadata"]["annotations"]["turnout.dev/order"])
+                world.annotate(patch["metadata"]["annotations"]["turnout.dev/action"])
                 self._say(200, world.resource)
 
             def _say(self, status: int, content: Any) -> None:
@@ -124,7 +124,7 @@ def test_without_an_operator_the_order_waits(
 ) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     server.away = True
-    assert str(turnout("pause").exception).startswith("the operator has not taken the order within")
+    assert str(turnout("pause").exception).startswith("the operator has not taken the action within")
 
 
 def test_options_of_a_cluster_need_one() -> None:

@@ -20,7 +20,7 @@ from deployer.local.poller import Poller
 from deployer.local.replicas import Replica
 from deployer.local.state_folder import Record, StateFolder
 from deployer.rollout.providers.signatures import TRIES
-from deployer.rollout.state import Rollout, Trial
+from deployer.rollout.state import Rollout, VersionPair
 from deployer.rollout.strategy import of
 from tests.fakes.turnout import free_port, until
 
@@ -57,7 +57,7 @@ def document(**rollout: Any) -> ModelDeployment:
 
 def begun(document: ModelDeployment) -> Rollout:
     assert document.spec.rollout is not None
-    return Rollout(Trial("v1", "v2"), of(document.spec.rollout), entered=0.0)
+    return Rollout(VersionPair("v1", "v2"), of(document.spec.rollout), entered=0.0)
 
 
 class Server:

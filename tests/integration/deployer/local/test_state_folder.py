@@ -10,8 +10,8 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
-from deployer.local.state_folder import Ordered, Record, StateFolder, digest, replace
-from deployer.rollout.state import Order
+from deployer.local.state_folder import Record, RequestedAction, StateFolder, digest, replace
+from deployer.rollout.state import Action
 
 
 def document(name: str = "digits", weight: float = 0) -> ModelDeployment:
@@ -142,23 +142,23 @@ def test_orders_and_what_is_kept_of_rollouts_go_with_their_document(tmp_path: Pa
     state = StateFolder(tmp_path)
     state.write_document(document())
     state.write_rollout("vision/digits", "kept")
-    token = state.write_order("vision/digits", Order.PAUSE)
-    again = state.write_order("vision/digits", Order.PAUSE)
+    token = state.write_action("vision/digits", Action.PAUSE)
+    again = state.write_action("vision/digits", Action.PAUSE)
     assert state.rollout("vision/digits") == "kept"
-    assert state.order("vision/digits") == Ordered(token=again, order=Order.PAUSE)
+    assert state.action("vision/digits") == RequestedAction(token=again, action=Action.PAUSE)
     assert token != again  # each is taken once
     state.keep_rollouts({"vision/digits"})
     assert state.rollout("vision/digits") == "kept"
     state.delete_document("vision/digits")
-    assert (state.rollout("vision/digits"), state.order("vision/digits")) == (None, None)
+    assert (state.rollout("vision/digits"), state.action("vision/digits")) == (None, None)
     state.write_rollout("vision/digits", "kept")
-    state.write_order("vision/digits", Order.UNDO)
+    state.write_action("vision/digits", Action.UNDO)
     state.keep_rollouts(set())
-    assert (state.rollout("vision/digits"), state.order("vision/digits")) == (None, None)
+    assert (state.rollout("vision/digits"), state.action("vision/digits")) == (None, None)
 
 
 def test_an_order_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
-    state.write_order("vision/digits", Order.PAUSE)
-    (tmp_path / "orders" / "vision.digits.json").write_text('{"token": "a", "order": "dance"}')
-    assert state.order("vision/digits") is None
+    state.write_action("vision/digits", Action.PAUSE)
+    (tmp_path / "actions" / "vision.digits.json").write_text('{"token": "a", "action": "dance"}')
+    assert state.action("vision/digits") is None

@@ -16,7 +16,7 @@ from deployer.local.processes import Processes, intended
 from deployer.local.replicas import Run
 from deployer.local.state_folder import Record, StateFolder
 from deployer.local.supervisor import Supervisor
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 from gateway.contract import route_table
 from gateway.contract.state import State as GatewayState
 from tests.fakes.turnout import until
@@ -44,7 +44,7 @@ def test_nothing_is_settled_before_its_table_is_in_force(tmp_path: Path, monkeyp
             Record(deployment="default/digits", version="v1", index=0, identity=identity, ports=ports, ready=True)
         )
         gateway = Gateway(state, Options())
-        gateway._heard = GatewayState(ready=True, why="", revision=1)
+        gateway._latest = GatewayState(ready=True, why="", revision=1)
         supervisor = Supervisor(state, gateway, print)
         supervisor.begin()
         observed = supervisor.observe()
@@ -71,7 +71,7 @@ def test_at_rest_only_news_asks_for_a_round(tmp_path: Path, monkeypatch: pytest.
     ours = [processes.start(intended(), argv, {}, tmp_path, tmp_path / "log") for _ in range(2)]
     try:
         gateway = Gateway(state, Options())
-        gateway._heard = GatewayState(ready=True, why="", revision=9)
+        gateway._latest = GatewayState(ready=True, why="", revision=9)
         for (deployment, version, ports), identity in zip(
             (("default/digits", "v1", {"rest": 1, "grpc": 2}), ("", "gateway", gateway.ports)), ours, strict=True
         ):
@@ -93,7 +93,7 @@ def test_at_rest_only_news_asks_for_a_round(tmp_path: Path, monkeypatch: pytest.
         until(rests, "all is at rest")
         assert json.loads(state.status("default/digits") or b"{}")["settled"]
         assert rests()
-        state.write_order("default/digits", Order.PAUSE)
+        state.write_action("default/digits", Action.PAUSE)
         assert wakes()
         until(rests, "all is at rest again")
         state.write_document(document)

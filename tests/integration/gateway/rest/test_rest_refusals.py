@@ -63,7 +63,7 @@ def test_malformed_json_is_the_model_servers_affair(servers: Servers, start_gate
         ),
         (PREDICT, ("x-turnout-deployment: other",), 400, "they must agree", "contradiction"),
         (PREDICT, ("x-turnout-timeout-ms: soon",), 400, "x-turnout-timeout-ms: 'soon' is not", "malformed_header"),
-        ("/v1/models/s:predict", (), 501, "speaks Seldon's dialects", "other_dialect"),
+        ("/v1/models/s:predict", (), 501, "speaks Seldon's protocols", "other_protocol"),
         ("/v1/models/m", (), 400, "Malformed request: POST /v1/models/m", "malformed_request"),
         ("/v1/models/:predict", (), 400, "Malformed request: POST", "malformed_request"),
     ],
@@ -105,7 +105,7 @@ def test_what_seldon_would_refuse(
     ("method", "target", "status", "message", "reason"),
     [
         ("POST", "/v2/models/x/infer", 404, "no deployment x", "unknown_deployment"),
-        ("POST", "/v2/models/m/infer", 501, "speaks TensorFlow Serving's dialects", "other_dialect"),
+        ("POST", "/v2/models/m/infer", 501, "speaks TensorFlow Serving's protocols", "other_protocol"),
         ("GET", "/v2/models/m/infer", 405, "takes POST, not GET", "wrong_method"),
         ("GET", "/v2", 400, "names no deployment: send it to /v2/models/<deployment>/", "no_deployment"),
         ("POST", "/v2/repository/models/m/load", 403, "set in the ModelDeployment", "forbidden_method"),

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.contract.route_table import Endpoint, Match, Sticky
 from gateway.refusal import HTTP_STATUS, Code
-from gateway.routing.sticky import cohort
+from gateway.routing.sticky import position
 from gateway.stats import counters
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS
 from tests.fakes import grpc_client
@@ -230,7 +230,7 @@ def test_a_keys_bucket_is_bad_for_good(servers: Servers, start_gateway: Start, s
     client = gateway.client()
     for _ in range(3):
         assert client.post(PREDICT, b"{}", "x-user: ada").version == "v2"
-    bucket = 1 << cohort(SALT, b"ada").bucket
+    bucket = 1 << position(SALT, b"ada").bucket
     bits = [bucket, 0, 0, 0]
     if signal is not None:
         bits[1 + signal] = bucket
@@ -246,7 +246,7 @@ def test_a_slow_keys_bucket_is_bad_the_moment_it_is_late(servers: Servers, start
     client = gateway.client().send(request("POST", PREDICT, b"{}", "x-user: ada"))
     key = ("default", "m", "v2", SALT)
     bits = eventually(lambda: gateway.evidence_sums().buckets.get(key, [0, 0, 0, 0]), lambda bits: any(bits[1:]))
-    bucket = 1 << cohort(SALT, b"ada").bucket
+    bucket = 1 << position(SALT, b"ada").bucket
     assert bits == [bucket, 0, bucket, 0]
     client.close()
 
@@ -266,7 +266,7 @@ def test_buckets_outlive_a_change_of_weight_and_end_with_their_rollout(servers: 
     gateway.client().post(PREDICT, b"{}", "x-user: ada")
     gateway.swap(routes(bad, bad, 50, epoch=8, revision=2, **sticky))
     bits = gateway.evidence_sums().buckets["default", "m", "v2", SALT]
-    bucket = 1 << cohort(SALT, b"ada").bucket
+    bucket = 1 << position(SALT, b"ada").bucket
     assert bits == [bucket, bucket, 0, 0]
     gateway.swap(routes(bad, bad, 50, epoch=9, revision=3, salt="another", **sticky))
     assert gateway.evidence_sums().buckets == {}

@@ -100,7 +100,7 @@ def test_nothing_is_slow_once_the_first_attempt_is_over(
 ) -> None:
     """Neither a retry's time nor stable's, where it answers instead."""
     buffer = bytearray(counters.SIZE)
-    arm = Counters(buffer).arms.of(routes(None, None).deployments[0])["v2", False]
+    arm = Counters(buffer).evidence.of(routes(None, None).deployments[0])["v2", False]
 
     async def time_passes() -> None:
         later = asyncio.Event()

@@ -14,7 +14,7 @@ from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.policy.status import Condition, DeploymentStatus, VersionStatus
 from deployer.local.state_folder import StateFolder, digest
-from deployer.rollout.state import Order, Phase
+from deployer.rollout.state import Action, Phase
 from deployer.rollout.status import RolloutRecord, RolloutStatus
 
 DOCUMENT = ModelDeployment.model_validate(
@@ -78,7 +78,7 @@ def stands(state: StateFolder, phase: Phase | None, *, order: str | None = None,
         versions=versions,
         rollout=rollout if phase is not None else None,
         rollouts=(RECORD,),
-        order=order,
+        action=order,
     )
     state.write_status(DOCUMENT.key, status)
 
@@ -101,15 +101,15 @@ def test_an_order_waits_until_it_was_taken(state: StateFolder, monkeypatch: pyte
 
     def look(seconds: float) -> None:
         """Of the supervisor, between two of the command's: it takes the order at its second."""
-        ordered = state.order(DOCUMENT.key)
+        ordered = state.action(DOCUMENT.key)
         assert ordered is not None
-        looks.append(ordered.order)
+        looks.append(ordered.action)
         if len(looks) == 2:
             stands(state, Phase.STEP, order=ordered.token, paused="paused by hand")
 
     monkeypatch.setattr("time.sleep", look)
     assert run(state, "rollout", "pause", "digits") == "rollout 3, v1 → v2: step 2 of 2, 25 %; paused by hand\n"
-    assert looks == [Order.PAUSE, Order.PAUSE]
+    assert looks == [Action.PAUSE, Action.PAUSE]
 
 
 def test_orders_without_sense_leave_nothing(state: StateFolder) -> None:
@@ -120,7 +120,7 @@ def test_orders_without_sense_leave_nothing(state: StateFolder) -> None:
     stands(state, None)
     assert "digits has had no rollout" in refused(state, "rollout", "rollback", "digits")
     assert "did you mean digits?" in refused(state, "rollout", "pause", "digit")
-    assert state.order(DOCUMENT.key) is None
+    assert state.action(DOCUMENT.key) is None
 
 
 def test_explain_tells_the_reason_and_what_was_before(state: StateFolder) -> None:

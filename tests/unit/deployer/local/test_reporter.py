@@ -18,7 +18,7 @@ from deployer.local.state_folder import Record, StateFolder, digest
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import Phase as RolloutPhase
-from deployer.rollout.state import Rollout, Trial
+from deployer.rollout.state import Rollout, VersionPair
 from deployer.rollout.strategy import of
 from gateway.contract.route_table import Endpoint, RouteTable
 
@@ -138,7 +138,9 @@ def test_only_traffic_that_moves_is_told() -> None:
 def in_rollout(phase: RolloutPhase, roles: Split, outdated: str = "") -> Facts:
     """The rollout stands so, and the route is as it wants."""
     known = facts("v1", "v2")
-    rollout = Rollout(Trial("v1", "v2"), of(RolloutSpec()), entered=0.0, phase=phase, weight=roles.weight, handled="t")
+    rollout = Rollout(
+        VersionPair("v1", "v2"), of(RolloutSpec()), entered=0.0, phase=phase, weight=roles.weight, handled="t"
+    )
     decision = Decision(Checkpoint(rollout), roles, {}, hold_reasons=("a doubt",), outdated=outdated)
     table = local.routes(RouteTable(revision=1), [DOCUMENT], ENDPOINTS, {KEY: roles})
     return replace(known, table=table, revision=table.revision, decisions={KEY: decision})
@@ -146,7 +148,7 @@ def in_rollout(phase: RolloutPhase, roles: Split, outdated: str = "") -> Facts:
 
 def test_a_rollout_says_what_is_wanted() -> None:
     status = describe(DOCUMENT, in_rollout(RolloutPhase.STEP, Split("v1", "v2", 5.0)))
-    assert (status.routed, status.settled, status.order) == (True, True, "t")
+    assert (status.routed, status.settled, status.action) == (True, True, "t")
     assert [(v.name, v.role, v.share) for v in status.versions] == [("v1", "stable", 95), ("v2", "canary", 5)]
     assert status.rollout is not None
     assert (status.rollout.phase, status.rollout.weight, status.rollout.hold_reasons) == ("step", 5, ("a doubt",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.rollout.actions import refusal
-from deployer.rollout.state import AWAITING, OVER, Order, Phase, is_under_way
+from deployer.rollout.state import AWAITING, OVER, Action, Phase, is_under_way
 from deployer.rollout.status import RolloutStatus
 
 
@@ -33,16 +33,16 @@ def status(phase: Phase, paused: str = "") -> RolloutStatus:
     ],
 )
 def test_orders_without_sense_are_refused(phase: Phase, paused: str, taken: set[str]) -> None:
-    assert {str(order) for order in Order if not refusal(status(phase, paused), order)} == taken
+    assert {str(order) for order in Action if not refusal(status(phase, paused), order)} == taken
 
 
 def test_a_refusal_says_what_can_be_asked() -> None:
-    message = refusal(status(Phase.ROLLED_BACK), Order.PAUSE)
+    message = refusal(status(Phase.ROLLED_BACK), Action.PAUSE)
     assert message.startswith("the rollout of v2 is over, it was rolled back, so there is nothing to pause; ")
     assert message.endswith("what can be asked of it now: retry")
-    assert "that takes `approve`" in refusal(status(Phase.STEP, AWAITING), Order.RESUME)
-    assert "that takes `resume`" in refusal(status(Phase.STEP, "paused by hand"), Order.APPROVE)
-    assert "wait until it is over" in refusal(status(Phase.ROLLING_BACK), Order.PROMOTE)
+    assert "that takes `approve`" in refusal(status(Phase.STEP, AWAITING), Action.RESUME)
+    assert "that takes `resume`" in refusal(status(Phase.STEP, "paused by hand"), Action.APPROVE)
+    assert "wait until it is over" in refusal(status(Phase.ROLLING_BACK), Action.PROMOTE)
 
 
 @pytest.mark.parametrize("phase", Phase)

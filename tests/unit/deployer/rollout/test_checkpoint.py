@@ -9,7 +9,7 @@ import pytest
 from deployer.rollout.analysis.buckets import Buckets
 from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, EvidenceLedger, Source
 from deployer.rollout.checkpoint import HISTORY, Checkpoint, Failures, Record, Strikes, read, write
-from deployer.rollout.state import Order
+from deployer.rollout.state import Action
 from gateway.contract.evidence import BUCKETS, SIGNALS
 from tests.fakes.rollout import RolloutHarness, declared
 
@@ -27,7 +27,7 @@ def full() -> Checkpoint:
     )
     world = RolloutHarness(declared(traffic={"sticky": {"cookie": "User"}}))
     world.until_weight(25)
-    world.ask(Order.PAUSE)
+    world.ask(Action.PAUSE)
     world.look()
     return replace(
         world.known,
@@ -70,7 +70,18 @@ def test_what_nobody_can_read_is_told_to_be_lost(text: str) -> None:
 
 
 def test_what_a_newer_release_adds_is_passed_over() -> None:
-    assert read('{"stable": "v1", "said": "v1", "moon": "full"}') == Checkpoint(stable="v1", said="v1")
+    text = '{"stable": "v1", "declared_stable": "v1", "moon": "full"}'
+    assert read(text) == Checkpoint(stable="v1", declared_stable="v1")
+
+
+def test_what_was_written_under_the_names_of_before_is_read() -> None:
+    checkpoint = Checkpoint(
+        stable="v2", declared_stable="v1", taken=EvidenceLedger(sources={"a": Source(last_read=1_000.0)})
+    )
+    text = write(checkpoint).replace('"declared_stable":', '"said":').replace('"last_read":', '"heard":')
+    assert '"said":"v1"' in text
+    assert '"heard":1000.0' in text
+    assert read(text) == checkpoint
 
 
 def test_the_newest_records_are_kept() -> None:

@@ -10,7 +10,7 @@ import pytest
 from deployer.rollout.analysis.evidence import Reading
 from deployer.rollout.analysis.signature import Signature, Tensor
 from deployer.rollout.controller import Split
-from deployer.rollout.state import Order, Phase
+from deployer.rollout.state import Action, Phase
 from tests.fakes.rollout import ROLLOUT, RolloutHarness, begun, changed, declared, promoted
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}
@@ -273,23 +273,23 @@ def test_a_canary_at_its_most_replicas_is_large_enough() -> None:
 
 def test_orders_are_taken_once() -> None:
     world = begun()
-    world.ask(Order.PAUSE)
+    world.ask(Action.PAUSE)
     world.looks(200)
     assert world.split == ("v1", "v2", 5)
     assert world.rollout.paused == "paused by hand"
-    world.ask(Order.RESUME)
+    world.ask(Action.RESUME)
     world.until_weight(25)
     assert world.reasons[2:4] == ["Paused", "Resumed"]
-    world.ask(Order.ROLLBACK)
+    world.ask(Action.ROLLBACK)
     world.until_phase(Phase.ROLLED_BACK)
     world.looks(5)
-    world.ask(Order.RETRY)
+    world.ask(Action.RETRY)
     world.until_weight(5)
     assert world.rollout.number == 2
     assert world.route is not None
-    world.ask(Order.PROMOTE)
+    world.ask(Action.PROMOTE)
     world.until_phase(Phase.PROMOTED)
-    world.ask(Order.UNDO)
+    world.ask(Action.UNDO)
     world.until_phase(Phase.ROLLED_BACK)
     assert world.split[0] == "v1"
     assert world.reasons[-2:] == ["Undoing", "Undone"]
@@ -300,7 +300,7 @@ def test_orders_are_taken_once() -> None:
 
 def test_an_order_from_before_is_not_taken_by_a_rollout_that_begins() -> None:
     world = RolloutHarness(declared())
-    world.ask(Order.PAUSE)
+    world.ask(Action.PAUSE)
     world.until_weight(5)
     assert world.rollout.paused is None
 
@@ -309,7 +309,7 @@ def test_an_order_that_came_without_a_rollout_is_not_taken_by_the_next() -> None
     world = promoted()
     with_rollout, world.document = world.document, declared(rollout=None, stable="v2", canary=None)
     world.look()
-    world.ask(Order.UNDO)
+    world.ask(Action.UNDO)
     world.look()
     world.document = changed(with_rollout, stable="v2", canary=None)
     world.looks(5)
@@ -322,9 +322,9 @@ def test_each_attempt_has_cohorts_and_evidence_of_its_own() -> None:
     first = world.route.salt
     world.until_weight(25)
     assert world.route.salt == first == "default/digits v1 v2 1"
-    world.ask(Order.ROLLBACK)
+    world.ask(Action.ROLLBACK)
     world.until_phase(Phase.ROLLED_BACK)
-    world.ask(Order.RETRY)
+    world.ask(Action.RETRY)
     world.until_weight(5)
     assert world.route.salt == "default/digits v1 v2 2"
     assert world.rollout.evidence[0].canary_requests < 1000
@@ -352,9 +352,9 @@ def test_the_history_and_the_epochs_are_bounded() -> None:
     world = RolloutHarness(declared())
     for _ in range(12):
         world.until_weight(5)
-        world.ask(Order.ROLLBACK)
+        world.ask(Action.ROLLBACK)
         world.until_phase(Phase.ROLLED_BACK)
-        world.ask(Order.RETRY)
+        world.ask(Action.RETRY)
         world.look()
     assert [record.number for record in world.known.history] == list(range(3, 13))
     assert len(world.known.taken.epochs) <= 2

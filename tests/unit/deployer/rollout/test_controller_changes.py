@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.rollout.state import Order, Phase
+from deployer.rollout.state import Action, Phase
 from tests.fakes.rollout import RolloutHarness, begun, changed, declared, promoted
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}
@@ -30,7 +30,7 @@ def test_a_third_version_that_the_document_makes_stable_is_followed() -> None:
     world.document = declared("v1", "v2", "v3", stable="v3", canary=None)
     world.looks(2)
     assert world.split == ("v3", None, 0)
-    world.ask(Order.UNDO)  # of a promotion that is no longer what there is
+    world.ask(Action.UNDO)  # of a promotion that is no longer what there is
     world.looks(5)
     assert world.split == ("v3", None, 0)
 
@@ -52,7 +52,7 @@ def test_an_undo_stays_until_the_document_changes() -> None:
     world = promoted()
     world.document = changed(world.document, stable="v2", canary=None)
     world.looks(3)
-    world.ask(Order.UNDO)
+    world.ask(Action.UNDO)
     world.until_phase(Phase.ROLLED_BACK)
     world.looks(10)
     assert world.split == ("v1", None, 0)

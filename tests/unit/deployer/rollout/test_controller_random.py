@@ -12,7 +12,7 @@ from deployer.document.model import ModelDeployment
 from deployer.rollout.analysis.verdict import Verdict
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision
-from deployer.rollout.state import OVER, Order, Phase
+from deployer.rollout.state import OVER, Action, Phase
 from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 6}
@@ -36,7 +36,7 @@ _EVENT = st.one_of(
     st.tuples(st.just("look"), st.integers(1, 25)),
     st.tuples(st.just("die"), st.booleans()),
     st.tuples(st.just("document"), st.integers(0, len(DOCUMENTS) - 1)),
-    st.tuples(st.just("order"), st.sampled_from(list(Order))),
+    st.tuples(st.just("order"), st.sampled_from(list(Action))),
     st.tuples(st.just("ready"), st.sampled_from((None, {}, {"v1": 1}, {"v2": 9}, {"v1": 9, "v2": 1, "v3": 9}))),
     st.tuples(st.just("settled"), st.booleans()),
     st.tuples(st.just("unread"), st.booleans()),
@@ -161,7 +161,7 @@ def test_whatever_happens_no_step_is_passed_without_evidence_and_nothing_stops_f
     world.looks(60)
     if world.known.rollout is not None and world.rollout.phase not in OVER:
         assert world.rollout.paused is not None
-        world.ask(Order.ROLLBACK)
+        world.ask(Action.ROLLBACK)
         world.until_phase(Phase.ROLLED_BACK)
     # A new version is tried, and a good one gets through.
     stable, number = world.split[0], world.rollout.number if world.known.rollout is not None else 0

@@ -6,7 +6,7 @@ import pytest
 
 from deployer.document.model import ModelDeployment
 from deployer.rollout import strategy
-from deployer.rollout.state import Order, Phase
+from deployer.rollout.state import Action, Phase
 from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared
 
 SCALED = {"minReplicas": 1, "maxReplicas": 10, "target": {"inFlight": 4}}
@@ -38,8 +38,8 @@ def test_a_canary_that_is_down_when_the_bake_ends_is_not_made_stable() -> None:
     assert world.split[0] == "v2"
 
 
-@pytest.mark.parametrize("order", [Order.ROLLBACK, Order.UNDO])
-def test_of_what_gateways_don_t_know_as_stable_yet_there_is_a_way_back(order: Order) -> None:
+@pytest.mark.parametrize("order", [Action.ROLLBACK, Action.UNDO])
+def test_of_what_gateways_don_t_know_as_stable_yet_there_is_a_way_back(order: Action) -> None:
     world = finishing()
     world.ask(order)
     world.until_phase(Phase.ROLLED_BACK)
@@ -98,13 +98,13 @@ def test_a_promotion_can_be_undone_though_a_version_is_declared_otherwise_since(
     edited["spec"]["versions"][1]["image"] = "team/v2:2"
     world.document = ModelDeployment.model_validate(edited)
     world.looks(3)
-    world.ask(Order.UNDO)
+    world.ask(Action.UNDO)
     world.until_phase(Phase.ROLLED_BACK)
     assert world.split[0] == "v1"
 
 
-@pytest.mark.parametrize("order", [Order.ROLLBACK, None])
-def test_a_document_that_agreed_too_early_is_no_order_to_take_what_was_rolled_back(order: Order | None) -> None:
+@pytest.mark.parametrize("order", [Action.ROLLBACK, None])
+def test_a_document_that_agreed_too_early_is_no_order_to_take_what_was_rolled_back(order: Action | None) -> None:
     world = RolloutHarness(declared())
     world.until_phase(Phase.BAKING)
     world.document = declared(stable="v2", canary=None)

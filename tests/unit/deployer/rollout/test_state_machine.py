@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Verdict
-from deployer.rollout.state import OVER, Order, Phase, Route, Seen, Trial
-from deployer.rollout.state_machine import SETTLING, Step, tick
+from deployer.rollout.state import OVER, Action, Phase, Route, StepInput, VersionPair
+from deployer.rollout.state_machine import SETTLING, Step, step
 from tests.fakes.state_machine import (
     ALL,
     ERRORS,
@@ -59,9 +59,9 @@ def test_nothing_begins_without_a_plan_or_a_trial_or_where_another_is_stable() -
     for world in (
         StateMachineHarness(plan=None),
         StateMachineHarness(trial=None),
-        StateMachineHarness(trial=Trial("v0", "v2")),
+        StateMachineHarness(trial=VersionPair("v0", "v2")),
     ):
-        world.last = tick(None, world.plan, Seen(0, world.trial, world.route, True, ALL))
+        world.last = step(None, world.plan, StepInput(0, world.trial, world.route, True, ALL))
         assert world.last == Step(None, Route("v1"), {"v1": 100})
 
 
@@ -253,7 +253,7 @@ def test_one_that_is_ready_at_the_last_moment_is_not() -> None:
 def test_an_objection_rolls_back_at_once(phase: Phase, step: int, paused: bool) -> None:
     world = StateMachineHarness().at(phase, step)
     if paused:
-        world.step(order=Order.PAUSE)
+        world.step(order=Action.PAUSE)
     rollout = world.step(abort_reasons=("it crashed", "and again"), looks=None, settled=False)
     assert stands(rollout) == (Phase.ROLLING_BACK, 0)
     assert rollout.reason == "it crashed; and again"
@@ -291,9 +291,9 @@ def test_it_stays_rolled_back_until_someone_wants_it_again() -> None:
     world.step(looks=bad(5))
     rolled_back = world.step()
     assert world.step(10**6) is rolled_back
-    for order in set(Order) - {Order.RETRY}:
+    for order in set(Action) - {Action.RETRY}:
         assert world.step(order=order).phase is Phase.ROLLED_BACK
-    rollout = world.step(order=Order.RETRY)
+    rollout = world.step(order=Action.RETRY)
     assert (rollout.number, rollout.phase, rollout.evidence) == (2, Phase.WARMING, (Evidence(),))
     assert world.at(Phase.PROMOTED, 2)
 
@@ -312,7 +312,7 @@ def test_another_trial_of_a_mended_version_begins_by_itself() -> None:
 )
 @pytest.mark.parametrize("trial", [NEXT, replace(TRIAL, identity="changed"), None])
 def test_a_changed_document_rolls_the_old_trial_back_before_a_new_one_begins(
-    phase: Phase, step: int, trial: Trial | None
+    phase: Phase, step: int, trial: VersionPair | None
 ) -> None:
     world = StateMachineHarness().at(phase, step)
     world.trial = trial
@@ -336,8 +336,8 @@ def test_a_plan_that_is_taken_away_rolls_back() -> None:
     assert world.step().phase is Phase.ROLLED_BACK
 
 
-@pytest.mark.parametrize("order", [Order.UNDO, Order.ROLLBACK])
-def test_a_promotion_can_be_undone(order: Order) -> None:
+@pytest.mark.parametrize("order", [Action.UNDO, Action.ROLLBACK])
+def test_a_promotion_can_be_undone(order: Action) -> None:
     world = StateMachineHarness().at(Phase.PROMOTED, 2)
     assert world.route == Route("v2")
     slow = {"v1": 99.0, "v2": 100.0}
@@ -357,13 +357,13 @@ def test_a_promotion_can_be_undone(order: Order) -> None:
 
 def test_an_undo_ends_where_the_document_goes_on() -> None:
     world = StateMachineHarness().at(Phase.PROMOTED, 2)
-    world.step(order=Order.UNDO, capacity={"v2": 100.0})
+    world.step(order=Action.UNDO, capacity={"v2": 100.0})
     world.trial = None
     assert world.step(capacity={"v2": 100.0}).phase is Phase.PROMOTED
-    assert world.step(order=Order.UNDO).phase is Phase.PROMOTED, "nothing says any more what was before"
+    assert world.step(order=Action.UNDO).phase is Phase.PROMOTED, "nothing says any more what was before"
 
 
 def test_of_a_promotion_nothing_but_an_undo_is_done() -> None:
     world = StateMachineHarness().at(Phase.PROMOTED, 2)
-    for order in set(Order) - {Order.UNDO, Order.ROLLBACK}:
+    for order in set(Action) - {Action.UNDO, Action.ROLLBACK}:
         assert world.step(order=order).phase is Phase.PROMOTED

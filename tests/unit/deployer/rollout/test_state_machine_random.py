@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from deployer.rollout.state import OVER, Order, Phase
+from deployer.rollout.state import OVER, Action, Phase
 from tests.fakes.fleet import PENDING, PLANS, TRIALS, VERSIONS, Fleet
 
 READABLE: list[tuple[str, ...] | None] = [("errors", "slow")] * 6 + [("errors",), (), None]
@@ -58,8 +58,8 @@ class Walk(RuleBasedStateMachine):
         else:
             self.fleet.replicas_go(version, left)
 
-    @rule(order=st.sampled_from(Order))
-    def somebody_orders(self, order: Order) -> None:
+    @rule(order=st.sampled_from(Action))
+    def somebody_orders(self, order: Action) -> None:
         self.fleet.ordered(order)
 
     @rule(trial=st.sampled_from([*TRIALS, None]), plan=st.sampled_from([*PLANS, None]))
@@ -96,11 +96,11 @@ def step(fleet: Fleet, chance: random.Random) -> None:
         fleet.replicas_come(chance.choice(VERSIONS))
     if fleet.rollout is not None and fleet.rollout.phase in OVER:
         if chance.random() < 0.1:
-            fleet.ordered(chance.choice((Order.RETRY, Order.UNDO)))
+            fleet.ordered(chance.choice((Action.RETRY, Action.UNDO)))
         elif chance.random() < 0.2:
             fleet.edited(chance.choice(TRIALS), chance.choice(PLANS))
     elif draw < 0.01:
-        fleet.ordered(chance.choice(list(Order)))
+        fleet.ordered(chance.choice(list(Action)))
     elif draw < 0.015:
         fleet.edited(chance.choice([*TRIALS, TRIALS[0], None]), chance.choice([*PLANS, PLANS[0], None]))
     elif draw < 0.02:

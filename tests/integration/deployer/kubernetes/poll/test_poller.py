@@ -78,12 +78,12 @@ def test_gateways_are_heard_and_the_deployment_is_looked_at_again(gateway: Gatew
     store = KnownStore([stepping()])
     with looking(store, KnownSlices({address(gateway): SERVES})) as (found, queue):
         assert queue.take(10) == KEY
-        observation = until(lambda: (seen := found.heard(KEY)).readings and seen, "it is heard")
+        observation = until(lambda: (seen := found.latest(KEY)).readings and seen, "it is heard")
         assert (observation.in_force, observation.unread) == (4, ())
         assert [reading.epoch for reading in observation.readings] == [4]
         # A new epoch is heard of once it is in force.
         gateway.publish(table(epoch=5, revision=2))
-        until(lambda: found.heard(KEY).in_force == 5, "the next epoch is in force")
+        until(lambda: found.latest(KEY).in_force == 5, "the next epoch is in force")
         assert found.silences()[KEY] < 10
 
 
@@ -97,7 +97,7 @@ def test_one_that_does_not_answer_is_waited_for_while_it_serves(
     gone = f"127.0.0.1:{free_port()}"
     store = KnownStore([stepping()])
     with looking(store, KnownSlices({address(gateway): SERVES, gone: conditions})) as (found, _):
-        observation = until(lambda: (seen := found.heard(KEY)).readings and seen, "one is heard")
+        observation = until(lambda: (seen := found.latest(KEY)).readings and seen, "one is heard")
         assert observation.unread == ((f"the gateway {gone}",) if waited else ())
         assert observation.in_force == (None if waited else 4)
 
@@ -106,9 +106,9 @@ def test_what_was_heard_counts_as_unread_once_it_is_old(
     gateway: GatewayProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with looking(KnownStore([stepping()]), KnownSlices({address(gateway): SERVES})) as (found, _):
-        until(lambda: found.heard(KEY).readings, "it is heard")
+        until(lambda: found.latest(KEY).readings, "it is heard")
         monkeypatch.setattr(poller, "STALE", 0.0)
-        observation = found.heard(KEY)
+        observation = found.latest(KEY)
         assert (observation.readings, observation.unread, observation.in_force) == ((), ("the gateways",), None)
 
 
@@ -116,7 +116,7 @@ def test_what_was_heard_counts_as_unread_once_it_is_old(
 def test_without_gateways_a_rollout_holds(slices: KnownSlices | None) -> None:
     with looking(KnownStore([stepping()]), slices) as (found, queue):
         assert queue.take(10) == KEY
-        observation = found.heard(KEY)
+        observation = found.latest(KEY)
         assert observation.in_force is None
         assert len(observation.unread) == 1, observation
 
@@ -188,7 +188,7 @@ def test_signatures_are_asked_of_both_versions_before_the_first_weight(answering
     world = warming()
     servers = [piece(answering, name="rest", service=f"digits-{v}", ready=True) for v in ("v1", "v2")]
     with looking(KnownStore([world.resource], list(world.live.values()), servers), None) as (found, _):
-        observation = until(lambda: (seen := found.heard(KEY)).asked and seen, "both were asked")
+        observation = until(lambda: (seen := found.latest(KEY)).asked and seen, "both were asked")
         assert observation.asked == {"v1", "v2"}
         assert set(observation.signatures["v2"].inputs) == {"images"}
 
@@ -199,7 +199,7 @@ def test_one_that_does_not_tell_its_signature_is_asked_three_times(answering: st
     places = {"v1": answering, "v2": gone}
     servers = [piece(p, name="rest", service=f"digits-{v}", ready=True) for v, p in places.items()]
     with looking(KnownStore([world.resource], list(world.live.values()), servers), None) as (found, _):
-        observation = until(lambda: (seen := found.heard(KEY)).asked and seen, "both were asked")
+        observation = until(lambda: (seen := found.latest(KEY)).asked and seen, "both were asked")
         assert set(observation.signatures) == {"v1"}
 
 
@@ -213,7 +213,7 @@ def test_none_is_asked_while_pods_are_replaced(answering: str) -> None:
     with looking(KnownStore([world.resource], live, servers), None) as (found, queue):
         for _ in range(5):
             assert queue.take(10) == KEY
-        assert found.heard(KEY).asked == frozenset()
+        assert found.latest(KEY).asked == frozenset()
 
 
 def test_prometheus_and_webhooks_are_heard(answering: str) -> None:
@@ -227,12 +227,12 @@ def test_prometheus_and_webhooks_are_heard(answering: str) -> None:
     world.until_weight(5)
     store = KnownStore([world.resource])
     with looking(store, None, prometheus=f"http://{answering}") as (found, _):
-        observation = until(lambda: (seen := found.heard(KEY)).metrics and seen, "the webhook is heard")
+        observation = until(lambda: (seen := found.latest(KEY)).metrics and seen, "the webhook is heard")
         assert observation.metrics == {"mine": 5.0}
         (count,) = observation.readings[0].counts
         assert (count.version, count.epoch, count.requests, count.errors) == ("v2", 4, 40, 2)
         assert observation.unread == ()
     with looking(store, None, prometheus=f"http://127.0.0.1:{free_port()}") as (found, _):
-        observation = until(lambda: (seen := found.heard(KEY)).metrics and seen, "the webhook is heard")
+        observation = until(lambda: (seen := found.latest(KEY)).metrics and seen, "the webhook is heard")
         assert observation.readings == ()
         assert observation.unread[0].startswith("Prometheus (Prometheus does not answer")

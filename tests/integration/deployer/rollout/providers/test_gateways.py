@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout.analysis.evidence import Arms, Count, EvidenceLedger, taken
+from deployer.rollout.analysis.evidence import Comparison, Count, EvidenceLedger, taken
 from deployer.rollout.providers import gateways
 from deployer.rollout.providers.gateways import Gateways
 from gateway.contract.route_table import RouteTable, Sticky
@@ -132,7 +132,7 @@ async def drip(peer: Peer) -> None:
 def test_nonsense_is_unread(reader: Gateways, servers: Callable[[Script], Server], script: Script, why: str) -> None:
     address = at(servers(script))
     reports = reader.read([address], [KEY])
-    assert reports.said == {}
+    assert reports.read == {}
     assert why in reports.unread[address]
 
 
@@ -145,7 +145,7 @@ def test_one_that_hangs_or_is_gone_keeps_no_other_from_being_heard(
     with closing(Gateways()) as hasty:
         reports = hasty.read([at(slow), at(hanging), gone, wrong, at(good)], [KEY])
     slow.open_gate()
-    assert set(reports.said) == {at(good)}
+    assert set(reports.read) == {at(good)}
     assert reports.unread[at(slow)] == "its answer is not there within 0.2 s"
     assert reports.unread[at(hanging)] == "it does not answer within 0.2 s"
     assert reports.unread[gone].startswith("it does not answer (")
@@ -163,7 +163,7 @@ def test_an_answer_without_end_is_not_read_to_it(
 
 def test_nobody_is_asked_for_nothing(reader: Gateways, servers: Callable[[Script], Server]) -> None:
     server = servers(reporting(GOOD))
-    assert reader.read([at(server)], []).said == {}
+    assert reader.read([at(server)], []).read == {}
     assert server.requests == []
 
 
@@ -186,7 +186,7 @@ def test_a_gateway_of_real_processes(reader: Gateways, servers: Callable[[Script
                 reports = reader.read([address], [KEY])
                 assert reports.unread == {}
                 assert reports.in_force(KEY) == 7
-                before, looks = taken(before, Arms("v1", "v2", SALT, 7), reports.of(KEY), 0.0)
+                before, looks = taken(before, Comparison("v1", "v2", SALT, 7), reports.of(KEY), 0.0)
                 total[0] += sum(look.canary_requests for look in looks["errors"])
                 total[1] += sum(look.canary_bad for look in looks["errors"])
                 total[2] += sum(look.fresh.canary for look in looks["errors"] if look.fresh is not None)

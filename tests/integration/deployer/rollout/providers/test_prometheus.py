@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.analysis.evidence import Arms, Count, EvidenceLedger, Reading, taken
+from deployer.rollout.analysis.evidence import Comparison, Count, EvidenceLedger, Reading, taken
 from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
 from tests.fakes.prometheus import Exporter, prometheus
 from tests.fakes.rest_servers import Peer, Server, always, answer, silent
@@ -137,7 +137,7 @@ def test_a_series_that_is_stale_is_missing_and_no_reset(ask: Callable[..., Prome
     )
     before, requests = EvidenceLedger(after=6).knowing(7, 0.05), []
     for _ in range(3):
-        before, looks = taken(before, Arms("v1", "v2", "", None), asked.counts(DOCUMENT, "v1", "v2"), 0.0)
+        before, looks = taken(before, Comparison("v1", "v2", "", None), asked.counts(DOCUMENT, "v1", "v2"), 0.0)
         requests.append(sum(look.canary_requests for look in looks["errors"]))
     assert requests == [30, 5, 30]
 
@@ -212,7 +212,7 @@ def test_a_real_one(tmp_path: Path) -> None:
 
     def look(document: ModelDeployment = DOCUMENT) -> list[int]:
         nonlocal before
-        before, looks = taken(before, Arms("v1", "v2", "", None), asked.counts(document, "v1", "v2"), 0.0)
+        before, looks = taken(before, Comparison("v1", "v2", "", None), asked.counts(document, "v1", "v2"), 0.0)
         total[0] += sum(one.canary_requests for one in looks["errors"])
         total[1] += sum(one.canary_bad for one in looks["errors"])
         return total

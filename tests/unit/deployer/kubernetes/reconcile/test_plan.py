@@ -38,9 +38,7 @@ def split(world: FakeCluster) -> tuple[str, str | None, float]:
 
 
 def events(world: FakeCluster) -> list[str]:
-    return [
-        f"{action.happening.reason}: {action.happening.message}" for action in world.plan() if isinstance(action, Tell)
-    ]
+    return [f"{action.event.reason}: {action.event.message}" for action in world.plan() if isinstance(action, Tell)]
 
 
 def test_all_is_made_before_it_is_said_and_told_before_that() -> None:

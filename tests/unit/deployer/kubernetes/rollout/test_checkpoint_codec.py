@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.kubernetes.rollout.checkpoint_codec import packed, unpacked
+from deployer.kubernetes.rollout.checkpoint_codec import decoded, encoded
 from deployer.kubernetes.status.model import MAX_KEPT
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.analysis.buckets import Buckets
@@ -18,12 +18,12 @@ from gateway.contract.evidence import BUCKETS, SIGNALS
 
 @given(st.text())
 def test_what_is_packed_comes_back(text: str) -> None:
-    assert unpacked(packed(text)) == text
+    assert decoded(encoded(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "?", "AAAA", '{"rollout": null}', packed("x")[:-5], "é"])
+@pytest.mark.parametrize("text", ["", "?", "AAAA", '{"rollout": null}', encoded("x")[:-5], "é"])
 def test_what_is_something_else_is_nothing(text: str) -> None:
-    assert unpacked(text) == ""
+    assert decoded(text) == ""
 
 
 def test_the_most_that_is_kept_has_room() -> None:
@@ -41,4 +41,4 @@ def test_the_most_that_is_kept_has_room() -> None:
     sources = {f"{draw.getrandbits(64):016x}": Source(draw.random(), counts()) for _ in range(SOURCES)}
     buckets = {signal: Buckets(draw.getrandbits(BUCKETS), draw.getrandbits(BUCKETS)) for signal in SIGNALS}
     taken = replace(EvidenceLedger(), epochs={epoch: 0.1 for epoch in range(8)}, sources=sources, buckets=buckets)
-    assert len(packed(keeping.write(Checkpoint(taken=taken)))) < MAX_KEPT
+    assert len(encoded(keeping.write(Checkpoint(taken=taken)))) < MAX_KEPT

@@ -120,7 +120,7 @@ def test_evidence_alone_is_written_now_and_then() -> None:
     assert world.status_writes == writes
     world.look(seconds=4)
     assert (world.status_writes, world.split[2]) == (writes + 1, weight)
-    assert world.rollout.told is not None
+    assert world.rollout.evidence_time is not None
 
 
 def test_weight_waits_until_the_signatures_were_asked_for() -> None:
@@ -202,9 +202,9 @@ def test_orders_are_taken_once_and_refused_where_the_spec_has_changed() -> None:
     world.until_weight(5)
     world.annotate("pause:1:a")
     world.look()
-    assert world.status.order is not None
-    assert world.status.order.refused.startswith("pause was meant for generation 1 of the spec, which is at 2 now")
-    assert (world.events[-1].warning, world.events[-1].reason) == (True, "OrderRefused")
+    assert world.status.action is not None
+    assert world.status.action.refused.startswith("pause was meant for generation 1 of the spec, which is at 2 now")
+    assert (world.events[-1].warning, world.events[-1].reason) == (True, "ActionRefused")
     assert world.rollout.paused == ""
     world.annotate("pause:2:b")
     world.look()
@@ -216,7 +216,7 @@ def test_orders_are_taken_once_and_refused_where_the_spec_has_changed() -> None:
     before = len(world.events)
     for _ in range(3):
         world.look()
-    assert "OrderRefused" not in world.reasons[before:]
+    assert "ActionRefused" not in world.reasons[before:]
     assert world.rollout.paused == ""
     world.annotate("rollback:2")
     world.until_phase(Phase.ROLLED_BACK)
@@ -231,7 +231,7 @@ def test_what_is_no_order_is_refused_with_what_is(text: str) -> None:
     world.until_weight(5)
     world.annotate(text)
     world.look()
-    assert world.events[-1].reason == "OrderRefused"
+    assert world.events[-1].reason == "ActionRefused"
     assert "pause, resume, approve, promote, rollback, retry, undo" in world.events[-1].message
 
 
@@ -241,7 +241,7 @@ def test_an_order_without_a_rollout_is_refused() -> None:
     world.settle()
     world.annotate("promote:1")
     world.settle()
-    assert world.events[-1] == Event("OrderRefused", "there is no rollout to promote", True)
+    assert world.events[-1] == Event("ActionRefused", "there is no rollout to promote", True)
 
 
 def test_after_a_promotion_the_document_has_to_agree_before_a_new_canary() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.kubernetes.status.events import event
+from deployer.kubernetes.status.events import as_object
 from deployer.rollout.events import Event
 from tests.fakes.cluster import resource
 
@@ -15,12 +15,12 @@ NOW = "2026-01-02T03:04:05Z"
 def name(announced: Event, **metadata: str) -> str:
     found = resource()
     found["metadata"] |= metadata
-    made: str = event(announced, found, NOW)["metadata"]["name"]
+    made: str = as_object(announced, found, NOW)["metadata"]["name"]
     return made
 
 
 def test_the_same_of_the_same_status_is_one_event() -> None:
-    assert name(READY) == event(READY, resource(), "2027-01-01T00:00:00Z")["metadata"]["name"]
+    assert name(READY) == as_object(READY, resource(), "2027-01-01T00:00:00Z")["metadata"]["name"]
     assert name(READY).startswith("digits.")
 
 
@@ -34,4 +34,4 @@ def test_what_else_happens_is_another() -> None:
 
 
 def test_an_event_says_no_more_than_the_api_server_takes() -> None:
-    assert len(event(replace(READY, message="x" * 5000), resource(), NOW)["message"]) == 1024
+    assert len(as_object(replace(READY, message="x" * 5000), resource(), NOW)["message"]) == 1024

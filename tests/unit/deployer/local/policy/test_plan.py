@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.local.policy.plan import Action, End, Leave, Need, Phase, Seen, Start, plan
+from deployer.local.policy.plan import Action, End, Leave, Need, ObservedReplica, Phase, Start, plan
 
 D = "default/digits"
 
@@ -18,8 +18,8 @@ def need(replicas: int = 1, version: str = "v1", not_before: float = 0.0, in_pla
     return Need(D, version, replicas, not_before, in_place)
 
 
-def seen(index: int, phase: Phase = Phase.READY, version: str = "v1", **facts: bool) -> Seen:
-    return Seen(f"{version}.{index}", D, version, index, phase, **facts)
+def seen(index: int, phase: Phase = Phase.READY, version: str = "v1", **facts: bool) -> ObservedReplica:
+    return ObservedReplica(f"{version}.{index}", D, version, index, phase, **facts)
 
 
 def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
@@ -80,7 +80,7 @@ def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
         ),
     ],
 )
-def test_actions(needs: Sequence[Need], replicas: Sequence[Seen], actions: Sequence[Action]) -> None:
+def test_actions(needs: Sequence[Need], replicas: Sequence[ObservedReplica], actions: Sequence[Action]) -> None:
     assert plan(needs, [], replicas, now=1) == actions
 
 
@@ -111,7 +111,7 @@ def test_versions_do_not_disturb_each_other() -> None:
     wanted=st.integers(1, 6),
 )
 def test_it_comes_to_rest_at_what_is_wanted_and_never_gives_up_a_ready_replica_too_many(
-    replicas: list[Seen], wanted: int
+    replicas: list[ObservedReplica], wanted: int
 ) -> None:
     """Do what is planned, as the machine would, until there is no more to do."""
     running = {replica.name: replica for replica in replicas}

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.rollout.analysis import evidence
-from deployer.rollout.analysis.evidence import GONE, SOURCES, Arms, Count, EvidenceLedger, Reading, taken
+from deployer.rollout.analysis.evidence import GONE, SOURCES, Comparison, Count, EvidenceLedger, Reading, taken
 from deployer.rollout.analysis.verdict import Look
 
-ARMS = Arms("v1", "v2", "vision/digits v1 v2 1", steady=None)
+ARMS = Comparison("v1", "v2", "vision/digits v1 v2 1", steady=None)
 NOW = 1000.0
 
 
@@ -33,7 +33,7 @@ def reading(*counts: Count, source: str = "a", epoch: int = 2, **more: object) -
 
 
 def look(
-    before: EvidenceLedger, *readings: Reading, now: float = NOW, arms: Arms = ARMS
+    before: EvidenceLedger, *readings: Reading, now: float = NOW, arms: Comparison = ARMS
 ) -> tuple[EvidenceLedger, list[Look]]:
     after, looks = taken(before, arms, readings, now)
     return after, looks["errors"]

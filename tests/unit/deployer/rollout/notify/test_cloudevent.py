@@ -6,19 +6,19 @@ import json
 import re
 
 from deployer.rollout.events import Event
-from deployer.rollout.notify.cloudevent import CONTENT_TYPE, event
-from deployer.rollout.state import Phase, Rollout, Trial
+from deployer.rollout.notify.cloudevent import CONTENT_TYPE, cloud_event
+from deployer.rollout.state import Phase, Rollout, VersionPair
 from deployer.rollout.strategy import Plan
 
 NOW = 1_800_000_000.25
 PLAN = Plan((5.0,), 60.0, 3600.0, 600.0, ())
-ROLLOUT = Rollout(Trial("v1", "v2"), PLAN, NOW, number=3, phase=Phase.ROLLING_BACK, weight=5.0)
+ROLLOUT = Rollout(VersionPair("v1", "v2"), PLAN, NOW, number=3, phase=Phase.ROLLING_BACK, weight=5.0)
 BACK = Event("RollingBack", "v2 loses its traffic to v1: errors", True)
 
 
 def test_what_is_told() -> None:
     assert CONTENT_TYPE == "application/cloudevents+json; charset=utf-8"
-    made = event("vision/digits", ROLLOUT, BACK, NOW)
+    made = cloud_event("vision/digits", ROLLOUT, BACK, NOW)
     assert made == {
         "specversion": "1.0",
         "id": "3-RollingBack-1800000000.250",
@@ -42,7 +42,7 @@ def test_what_is_told() -> None:
 
 
 def test_names_of_attributes_and_what_must_be_there() -> None:
-    made = event("vision/digits", None, BACK, NOW)
+    made = cloud_event("vision/digits", None, BACK, NOW)
     assert made.keys() >= {"specversion", "id", "source", "type"}
     assert all(re.fullmatch("[a-z0-9]{1,20}", name) for name in made), "by the specification's naming conventions"
     assert made["data"]["rollout"] == 0
@@ -50,9 +50,9 @@ def test_names_of_attributes_and_what_must_be_there() -> None:
 
 def test_each_has_an_id_of_its_own() -> None:
     others = [
-        event("vision/digits", ROLLOUT, BACK, NOW + 0.001),
-        event("vision/digits", ROLLOUT, Event("RolledBack", "x"), NOW),
-        event("vision/digits", None, BACK, NOW),
+        cloud_event("vision/digits", ROLLOUT, BACK, NOW + 0.001),
+        cloud_event("vision/digits", ROLLOUT, Event("RolledBack", "x"), NOW),
+        cloud_event("vision/digits", None, BACK, NOW),
     ]
-    ids = {made["id"] for made in [event("vision/digits", ROLLOUT, BACK, NOW), *others]}
+    ids = {made["id"] for made in [cloud_event("vision/digits", ROLLOUT, BACK, NOW), *others]}
     assert len(ids) == 4
