@@ -93,7 +93,7 @@ def main() -> int:
             running.state.write_document(document(number, models))
         began = time.monotonic()
         up = running.up()
-        until(lambda: "all is as declared" in running.said(), "all are ready", _PATIENCE)
+        until(lambda: "all is as declared" in running.output(), "all are ready", _PATIENCE)
         print(f"{chosen.versions} versions in deployments of 2, all ready after: {time.monotonic() - began:.0f} s")
         commands = Turnout(Path(folder))
         print(_summary("status", [took(commands, "status") for _ in range(chosen.times)]))

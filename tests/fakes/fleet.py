@@ -49,8 +49,8 @@ class Fleet:
         self.wanted = {"v1": 100.0}
         self.ready = dict.fromkeys(VERSIONS, 0.0) | {"v1": 100.0}
         self.counts: list[tuple[int, float]] = []  # rollout, and the share of each batch of requests
-        self.order: tuple[str, Action] | None = None
-        self.orders = 0
+        self.action: tuple[str, Action] | None = None
+        self.actions = 0
         self.abort_reasons: tuple[str, ...] = ()
         self.forced: set[int] = set()  # rollouts that somebody asked to promote
         self.tested: dict[tuple[int, float], int] = {}  # requests of the canary that were told, by rollout and share
@@ -82,9 +82,9 @@ class Fleet:
     def canary_crashes(self) -> None:
         self.abort_reasons = ("its server ended with exit code 1",)
 
-    def ordered(self, order: Action) -> None:
-        self.orders += 1
-        self.order = (f"order {self.orders}", order)
+    def ordered(self, action: Action) -> None:
+        self.actions += 1
+        self.action = (f"action {self.actions}", action)
 
     def edited(self, trial: VersionPair | None, plan: Plan | None) -> None:
         self.trial, self.plan = trial, plan
@@ -108,7 +108,7 @@ class Fleet:
             self._looks(readable),
             self.abort_reasons,
             ("a gateway is silent",) if doubt else (),
-            self.order,
+            self.action,
         )
         made = step(before, self.plan, seen)
         self.ticks += 1

@@ -81,7 +81,7 @@ class RollingCluster(FakeCluster):
 
     def do(self, action: Action) -> None:
         if isinstance(action, Tell):
-            self.events.append(action.happening)
+            self.events.append(action.event)
         elif isinstance(action, Notify):
             self.notices.append(action)
         else:
@@ -102,9 +102,9 @@ class RollingCluster(FakeCluster):
         """Until the weight is in force."""
         self.until(lambda: self.split[2] == weight and self.rollout.since is not None)
 
-    def annotate(self, order: str) -> None:
+    def annotate(self, action: str) -> None:
         metadata = self.resource["metadata"]
-        self.resource = {**self.resource, "metadata": {**metadata, "annotations": {"turnout.dev/order": order}}}
+        self.resource = {**self.resource, "metadata": {**metadata, "annotations": {"turnout.dev/action": action}}}
 
     def replicas_of(self, version: str, kind: str = "Deployment") -> int:
         """The least replicas that it has, or is given by its autoscaler."""

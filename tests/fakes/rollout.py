@@ -49,7 +49,7 @@ class RolloutHarness:
         """What is seen besides, or instead."""
         self.base: dict[str, int] = {}
         """Replicas that an autoscaler asks for."""
-        self.order: tuple[str, Action] | None = None
+        self.action: tuple[str, Action] | None = None
         self.last: Decision | None = None
 
     @property
@@ -87,7 +87,7 @@ class RolloutHarness:
             ready=desired if self.ready is None else self.ready,
             desired=desired,
             readings=(Reading(self.source, epoch, counts),),
-            action=self.order,
+            action=self.action,
         )
         return replace(observation, **self.more)
 
@@ -129,8 +129,8 @@ class RolloutHarness:
         """Until the weight is in force."""
         self.until(lambda: self.split[2] == weight and self.rollout.since is not None)
 
-    def ask(self, order: Action) -> None:
-        self.order = (f"{order}:{self.now}", order)
+    def ask(self, action: Action) -> None:
+        self.action = (f"{action}:{self.now}", action)
 
     def _serve(self) -> None:
         if self.route is None:

@@ -46,13 +46,13 @@ class StateMachineHarness:
         self.route = Route("v1")
         self.rollout: Rollout | None = None
         self.last = Step(None, self.route, {})
-        self.orders = 0
+        self.actions = 0
 
-    def step(self, seconds: float = 1, *, order: Action | None = None, obeys: bool = True, **seen: Any) -> Rollout:
+    def step(self, seconds: float = 1, *, action: Action | None = None, obeys: bool = True, **seen: Any) -> Rollout:
         self.now += seconds
-        if order is not None:
-            self.orders += 1
-            seen["action"] = (f"order {self.orders}", order)
+        if action is not None:
+            self.actions += 1
+            seen["action"] = (f"action {self.actions}", action)
         defaults = {"settled": True, "capacity": ALL, "looks": SILENCE}
         observed: dict[str, Any] = {"now": self.now, "trial": self.trial, "route": self.route, **defaults, **seen}
         self.last = step(self.rollout, self.plan, StepInput(**observed))

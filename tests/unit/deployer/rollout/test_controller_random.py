@@ -144,7 +144,7 @@ def _happens(world: _Checked, what: str, detail: Any) -> None:
 def _calm(world: _Checked) -> None:
     """All is well from now on."""
     world.rates, world.ready, world.more = {}, None, {}
-    world.order = None
+    world.action = None
 
 
 @pytest.mark.slow

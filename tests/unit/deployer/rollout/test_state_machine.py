@@ -253,7 +253,7 @@ def test_one_that_is_ready_at_the_last_moment_is_not() -> None:
 def test_an_objection_rolls_back_at_once(phase: Phase, step: int, paused: bool) -> None:
     world = StateMachineHarness().at(phase, step)
     if paused:
-        world.step(order=Action.PAUSE)
+        world.step(action=Action.PAUSE)
     rollout = world.step(abort_reasons=("it crashed", "and again"), looks=None, settled=False)
     assert stands(rollout) == (Phase.ROLLING_BACK, 0)
     assert rollout.reason == "it crashed; and again"
@@ -293,7 +293,7 @@ def test_it_stays_rolled_back_until_someone_wants_it_again() -> None:
     assert world.step(10**6) is rolled_back
     for order in set(Action) - {Action.RETRY}:
         assert world.step(order=order).phase is Phase.ROLLED_BACK
-    rollout = world.step(order=Action.RETRY)
+    rollout = world.step(action=Action.RETRY)
     assert (rollout.number, rollout.phase, rollout.evidence) == (2, Phase.WARMING, (Evidence(),))
     assert world.at(Phase.PROMOTED, 2)
 
@@ -357,10 +357,10 @@ def test_a_promotion_can_be_undone(order: Action) -> None:
 
 def test_an_undo_ends_where_the_document_goes_on() -> None:
     world = StateMachineHarness().at(Phase.PROMOTED, 2)
-    world.step(order=Action.UNDO, capacity={"v2": 100.0})
+    world.step(action=Action.UNDO, capacity={"v2": 100.0})
     world.trial = None
     assert world.step(capacity={"v2": 100.0}).phase is Phase.PROMOTED
-    assert world.step(order=Action.UNDO).phase is Phase.PROMOTED, "nothing says any more what was before"
+    assert world.step(action=Action.UNDO).phase is Phase.PROMOTED, "nothing says any more what was before"
 
 
 def test_of_a_promotion_nothing_but_an_undo_is_done() -> None:

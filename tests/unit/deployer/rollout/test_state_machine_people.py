@@ -27,45 +27,47 @@ from tests.fakes.state_machine import (
 # People.
 
 
-def test_an_order_is_taken_once() -> None:
+def test_an_action_is_taken_once() -> None:
     world = StateMachineHarness().at(Phase.STEP)
-    order = ("a token", Action.PAUSE)
-    assert world.step(order=None, **{}).paused is None
-    rollout = step(world.rollout, PLAN, StepInput(world.now, TRIAL, world.route, True, ALL, SILENCE, action=order)).rollout
+    action = ("a token", Action.PAUSE)
+    assert world.step().paused is None
+    rollout = step(
+        world.rollout, PLAN, StepInput(world.now, TRIAL, world.route, True, ALL, SILENCE, action=action)
+    ).rollout
     assert rollout is not None
     assert (rollout.paused, rollout.handled) == ("paused by hand", "a token")
     resumed = replace(rollout, paused=None)
     assert (
-        step(resumed, PLAN, StepInput(world.now, TRIAL, world.route, True, ALL, SILENCE, action=order)).rollout
+        step(resumed, PLAN, StepInput(world.now, TRIAL, world.route, True, ALL, SILENCE, action=action)).rollout
         == resumed
     )
 
 
 def test_an_order_from_before_the_first_rollout_is_void() -> None:
     world = StateMachineHarness()
-    assert world.step(order=Action.PROMOTE).handled == "order 1"
-    world.orders = 0
-    assert not world.step(order=Action.PROMOTE).forced
+    assert world.step(action=Action.PROMOTE).handled == "order 1"
+    world.actions = 0
+    assert not world.step(action=Action.PROMOTE).forced
 
 
 @pytest.mark.parametrize("phase", [Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING])
 def test_what_is_paused_stays_until_it_is_resumed(phase: Phase) -> None:
     steps = {Phase.PROMOTING: 2, Phase.BAKING: 2}
     world = StateMachineHarness().at(phase, steps.get(phase, 0))
-    paused = world.step(order=Action.PAUSE)
+    paused = world.step(action=Action.PAUSE)
     assert paused.paused == "paused by hand"
     for _ in range(10):
         rollout = world.step(10_000, looks=good(world.route.weight))
         assert (stands(rollout), rollout.overdue) == (stands(paused), False)
-    assert world.step(order=Action.APPROVE).paused == "paused by hand"
-    rollout = world.step(order=Action.RESUME)
+    assert world.step(action=Action.APPROVE).paused == "paused by hand"
+    rollout = world.step(action=Action.RESUME)
     assert (rollout.paused, rollout.overdue) == (None, False)
     assert world.at(Phase.PROMOTED, 2)
 
 
 def test_what_is_paused_still_rolls_back() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
-    world.step(order=Action.PAUSE)
+    world.step(action=Action.PAUSE)
     assert world.step(looks=bad(25)).phase is Phase.ROLLING_BACK
 
 
@@ -80,29 +82,29 @@ def test_a_timed_pause_ends_by_itself() -> None:
 def test_a_timed_pause_is_cut_short_by_resuming() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
     world.step(60, looks=good(25))
-    assert world.step(order=Action.APPROVE).step == 1
-    assert world.step(order=Action.RESUME).step == 2
+    assert world.step(action=Action.APPROVE).step == 1
+    assert world.step(action=Action.RESUME).step == 2
 
 
 def test_a_pause_by_hand_takes_the_place_of_a_timed_one() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(25, 300),))).at(Phase.STEP, 1)
     world.step(60, looks=good(25))
-    assert world.step(order=Action.PAUSE).until is None
+    assert world.step(action=Action.PAUSE).until is None
     assert world.step(10_000).step == 1
-    assert world.step(order=Action.RESUME).paused == "pauses for 300 s"
+    assert world.step(action=Action.RESUME).paused == "pauses for 300 s"
 
 
 def test_a_pause_without_an_end_waits_for_approval() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(50),))).at(Phase.STEP, 2)
     assert world.step(60, looks=good(50)).paused == AWAITING
     assert stands(world.step(10**6)) == (Phase.STEP, 50)
-    assert world.step(order=Action.RESUME).paused == AWAITING
-    assert world.step(order=Action.APPROVE).phase is Phase.PROMOTING
+    assert world.step(action=Action.RESUME).paused == AWAITING
+    assert world.step(action=Action.APPROVE).phase is Phase.PROMOTING
 
 
 def test_approval_may_come_early_for_the_step_that_is_under_way() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(5), Pause(25)))).at(Phase.STEP)
-    assert world.step(order=Action.APPROVE).step == 0
+    assert world.step(action=Action.APPROVE).step == 0
     assert world.step(60, looks=good(5)).step == 1
     world.step()
     world.step()
@@ -111,7 +113,7 @@ def test_approval_may_come_early_for_the_step_that_is_under_way() -> None:
 
 def test_a_pause_does_not_stand_in_for_evidence() -> None:
     world = StateMachineHarness(replace(PLAN, pauses=(Pause(5),))).at(Phase.STEP)
-    world.step(order=Action.APPROVE)
+    world.step(action=Action.APPROVE)
     assert world.step(10_000, looks=counts(5, 1, 20)).step == 0
 
 
@@ -120,8 +122,8 @@ def test_a_pause_does_not_stand_in_for_evidence() -> None:
 def test_a_person_may_promote_without_evidence_and_it_says_so(phase: Phase, step: int, paused: bool) -> None:
     world = StateMachineHarness().at(phase, step)
     if paused:
-        world.step(order=Action.PAUSE)
-    world.step(order=Action.PROMOTE, looks=None)
+        world.step(action=Action.PAUSE)
+    world.step(action=Action.PROMOTE, looks=None)
     for _ in range(3):
         rollout = world.step(looks=None)
     assert stands(rollout) == (Phase.BAKING, 100)
@@ -134,7 +136,7 @@ def test_a_person_may_promote_without_evidence_and_it_says_so(phase: Phase, step
 def test_even_so_it_waits_for_the_capacity_and_a_bad_one_is_rolled_back() -> None:
     world = StateMachineHarness().at(Phase.STEP)
     small = {"v1": 100.0, "v2": 99.0}
-    world.step(order=Action.PROMOTE, capacity=small)
+    world.step(action=Action.PROMOTE, capacity=small)
     assert stands(world.step(capacity=small)) == (Phase.PROMOTING, 5)
     assert world.last.capacity == {"v1": 100, "v2": 100}
     assert world.step(looks=bad(5)).phase is Phase.ROLLING_BACK
@@ -171,7 +173,7 @@ def test_a_weight_moved_by_hand_stays_and_pauses(weight: float) -> None:
     assert world.route == Route("v1", "v2", weight)
     assert world.last.capacity == {"v1": 100, "v2": max(25, weight)}
     assert stands(world.step(10_000, looks=good(weight))) == (Phase.STEP, weight)
-    world.step(order=Action.RESUME)
+    world.step(action=Action.RESUME)
     assert world.route == Route("v1", "v2", 25)
     assert world.at(Phase.PROMOTED, 2)
 
@@ -188,13 +190,13 @@ def test_back_at_the_steps_weight_requests_are_counted_anew() -> None:
     assert world.step(looks=good(25)).requests > 0
     world.route = Route("v1", "v2", 40)
     world.step()
-    assert world.step(order=Action.RESUME).requests == 0
+    assert world.step(action=Action.RESUME).requests == 0
 
 
 def test_resuming_what_is_not_paused_changes_nothing() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
     before = world.step()
-    assert world.step(order=Action.RESUME) == replace(before, handled="order 1")
+    assert world.step(action=Action.RESUME) == replace(before, handled="order 1")
 
 
 def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
@@ -274,7 +276,7 @@ def test_a_pause_that_the_plan_no_longer_has_is_over() -> None:
 
 def test_one_by_hand_is_not() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
-    world.step(order=Action.PAUSE)
+    world.step(action=Action.PAUSE)
     world.plan = replace(PLAN, interval=10.0)
     assert world.step(1_000, looks=good(25)).paused == "paused by hand"
 
