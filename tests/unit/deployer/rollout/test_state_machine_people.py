@@ -45,7 +45,7 @@ def test_an_action_is_taken_once() -> None:
 
 def test_an_order_from_before_the_first_rollout_is_void() -> None:
     world = StateMachineHarness()
-    assert world.step(action=Action.PROMOTE).handled == "order 1"
+    assert world.step(action=Action.PROMOTE).handled == "action 1"
     world.actions = 0
     assert not world.step(action=Action.PROMOTE).forced
 
@@ -196,7 +196,7 @@ def test_back_at_the_steps_weight_requests_are_counted_anew() -> None:
 def test_resuming_what_is_not_paused_changes_nothing() -> None:
     world = StateMachineHarness().at(Phase.STEP, 1)
     before = world.step()
-    assert world.step(action=Action.RESUME) == replace(before, handled="order 1")
+    assert world.step(action=Action.RESUME) == replace(before, handled="action 1")
 
 
 def test_a_weight_from_before_the_rollout_is_taken_back_first() -> None:
