@@ -86,6 +86,8 @@ class KubernetesTarget:
             return None
         if self.moved > self._resync_at:
             self._resync_at = self.moved + RESYNC
+            for known in self._memories.values():  # the definition may be another now, which holds all of it
+                known.written = None
             self._store.look_again()
         key = self._queue.take(IDLE)
         resource = self._store.resource(key) if key is not None else None
@@ -99,7 +101,7 @@ class KubernetesTarget:
             memory = self._memories[key] = _Memory(resource["metadata"]["uid"])
         self._round = _Round(key, resource, memory)
         return Observed(
-            resource=resource,
+            resource=memory.whole(resource),
             live=self._store.made(key),
             slices=self._store.slices(key),
             pods=self._store.pods(key),
@@ -144,7 +146,7 @@ class KubernetesTarget:
                     self._notices.send(url, notice)
                 case Say(status):
                     content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-                    self._say({**_head(this.resource), "status": content})
+                    self._say({**_head(this.resource), "status": content}, this)
                 case Delete():
                     self._delete(action, this)
         except Unreachable as error:
@@ -204,9 +206,12 @@ class KubernetesTarget:
             if error.status != 409:  # then it has been told before
                 log.warning("an Event is refused", extra={"deployment": this.name, "error": error})
 
-    def _say(self, resource: Object) -> None:
+    def _say(self, resource: Object, this: _Round) -> None:
         """With the resource version that the status was derived from: else the route could fall back."""
-        self._store.put(self._client.replace(MODEL_DEPLOYMENT, resource, "status"))
+        answer = self._client.replace(MODEL_DEPLOYMENT, resource, "status")
+        self._store.put(answer)
+        written, held = resource["status"], answer.get("status")
+        this.memory.written, this.memory.held = (written, held) if written != held else (None, None)
 
     def _delete(self, action: Delete, this: _Round) -> None:
         """Only with the API server's own word that the version has no traffic: caches may be behind."""
@@ -245,12 +250,23 @@ class KubernetesTarget:
 
 @dataclass
 class _Memory:
-    """What the API server said last to what we wrote for one ModelDeployment; `pause` before the next try."""
+    """What the API server said last to what we wrote for one ModelDeployment; `pause` before the next try.
+
+    Of the status that was `written` it may have `held` less: a definition of another release, which somebody else is to
+    upgrade, lacks some of the fields. They would be written again and again.
+    """
 
     uid: str
+    written: Object | None = None
+    held: Object | None = None
     refusals: dict[Id, Refusal] = field(default_factory=dict)
     answers: dict[Id, Answer] = field(default_factory=dict)
     pause: float = RETRY[0]
+
+    def whole(self, resource: Object) -> Object:
+        """The resource, with the status as it was written if nobody has changed it since."""
+        unchanged = self.written is not None and resource.get("status") == self.held
+        return {**resource, "status": self.written} if unchanged else resource
 
 
 class _Round:

@@ -158,11 +158,16 @@ def document(
     }
 
 
+def define(cluster: Cluster, definition: dict[str, Any]) -> None:
+    """Make the resource's definition this one."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", input=json.dumps(definition))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}", "--timeout=60s")
+
+
 @contextmanager
 def operable(cluster: Cluster, folder: Path) -> Iterator[None]:
     """The cluster with the definition, with the node, and with no other operator that would do what ours should."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", input=json.dumps(crd()))
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd()['metadata']['name']}", "--timeout=60s")
+    define(cluster, crd())
     others = ("--all-namespaces", "--selector", "app.kubernetes.io/component=operator")
     found = json.loads(cluster.kubectl("get", "deployments", *others, "--output", "json"))["items"]
     for other in found:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.operators import Operator, Space, document, operable
+from deployer.kubernetes.crd.definition import crd
+from tests.cluster.operators import Operator, Space, define, document, operable
 from tests.cluster.rig.cluster import Cluster
 from tests.fakes.turnout import until
 
@@ -72,7 +73,27 @@ def test_what_is_declared_is_made_and_routed(space: Space, operator: Operator) -
 def test_at_rest_nothing_is_asked_but_watches_and_the_lease(space: Space, operator: Operator) -> None:
     space.apply(document())
     space.settled()
+    rests(operator)
 
+
+def test_it_rests_where_the_definition_lacks_a_field(space: Space, operator: Operator) -> None:
+    """As that of the release before does, where somebody else is to upgrade it. The API server drops the field."""
+    older = crd()
+    status = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    del status["properties"]["ready"], status["properties"]["route"]["properties"]["weight"]
+    define(space.cluster, older)
+    try:
+        space.apply(document())
+        until(lambda: "ready" not in space.settled(), "the definition is in force")
+        rests(operator)
+        space.apply(document(["v1"], canary=None))
+        until(lambda: space.names("deployments.apps") == {"digits-v1"}, "v2 is gone")
+        rests(operator)
+    finally:
+        define(space.cluster, crd())
+
+
+def rests(operator: Operator) -> None:
     def asked() -> dict[str, float]:
         lines = operator.says("/metrics")[1].splitlines()
         pairs = [line.rpartition(" ") for line in lines if line.startswith("turnout_operator_api_requests_total")]
