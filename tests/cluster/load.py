@@ -1,4 +1,7 @@
-"""An open load on a gateway of the rig: predictions leave by the clock, over REST and gRPC in turn; each is checked."""
+"""An open load on a gateway of the rig: predictions leave by the clock, over REST and gRPC in turn; each is checked.
+
+A version always says the same of the same image, over both protocols: one that doesn't was answered by another.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ class Load:
         self.failures: list[Failure] = []
         self.answered: Counter[str] = Counter()
         """By version, as the gateway says."""
+        self.digits: dict[tuple[str, int], object] = {}
+        """What each version saw in each image."""
         self.latencies: list[float] = []
         """Of those that were answered, in seconds."""
         self._address = address
@@ -71,33 +76,34 @@ class Load:
             number = 0
             while not self._stop.is_set():
                 await asyncio.sleep(self._started + number / self._rate - time.monotonic())
-                image = self._images[number % len(self._images)]
+                image = number // 2 % len(self._images)  # each over both protocols
                 tasks.create_task(self._grpc(predict, image) if number % 2 else self._rest(rest, image))
                 number += 1
 
-    async def _rest(self, client: httpx.AsyncClient, image: list[float]) -> None:
+    async def _rest(self, client: httpx.AsyncClient, image: int) -> None:
         began = time.monotonic()
+        body = {"instances": [self._images[image]]}
         try:
-            answer = await client.post(f"/v1/models/{self._name}:predict", json={"instances": [image]})
+            answer = await client.post(f"/v1/models/{self._name}:predict", json=body)
         except httpx.TransportError as error:
             return self._failed("rest", repr(error))
         if not answer.is_success:
             return self._failed("rest", f"{answer.status_code} {answer.text}")
         digit = answer.json()["predictions"][0]["classes"]
-        self._answered("rest", began, answer.headers.get("x-turnout-version"), digit)
+        self._answered("rest", began, answer.headers.get("x-turnout-version"), image, digit)
 
     async def _grpc(
         self,
         predict: grpc.aio.UnaryUnaryMultiCallable[Message, tfs_pb2.PredictResponse],
-        image: list[float],
+        image: int,
     ) -> None:
         request = tfs_pb2.PredictRequest()
         request.model_spec.name = self._name
         images = request.inputs["images"]
         images.dtype = tfs_pb2.DT_FLOAT
-        for size in (1, len(image)):
+        for size in (1, len(self._images[image])):
             images.tensor_shape.dim.add(size=size)
-        images.float_val.extend(image)
+        images.float_val.extend(self._images[image])
         began = time.monotonic()
         call = predict(request, timeout=30)
         try:
@@ -106,11 +112,11 @@ class Load:
             return self._failed("grpc", f"{error.code()} {error.details()}")
         head = {str(key): str(value) for key, value in await call.initial_metadata() or ()}
         (digit,) = answer.outputs["classes"].int64_val
-        self._answered("grpc", began, head.get("x-turnout-version"), digit)
+        self._answered("grpc", began, head.get("x-turnout-version"), image, digit)
 
-    def _answered(self, protocol: str, began: float, version: str | None, digit: object) -> None:
-        if version is None or digit not in range(10):
-            return self._failed(protocol, f"version {version} answered {digit!r}")
+    def _answered(self, protocol: str, began: float, version: str | None, image: int, digit: object) -> None:
+        if version is None or digit not in range(10) or self.digits.setdefault((version, image), digit) != digit:
+            return self._failed(protocol, f"version {version} answered {digit!r} for image {image}")
         self.latencies.append(time.monotonic() - began)
         self.answered[version] += 1
 

@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 EXAMPLES = CHECKOUT / "examples"
 FAULTY = CHECKOUT / "tests" / "e2e" / "programs" / "faulty"
 HTTP_SERVER = Path(__file__).resolve().parent / "http_server.py"
+NEXT_RELEASE = Path(__file__).resolve().parent / "next_release"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -123,14 +124,18 @@ def _mlserver(tag: str) -> Image:
 
 
 def _turnout(tag: str) -> Image:
-    """This checkout, with its Python."""
+    """This checkout, with its Python; `next`: the release after it."""
     programs = {"turnout": " -m deployer.cli.main", "turnout-gateway": " -m gateway.cli", "python3": ""}
     return Image(
         scripts={
             f"/usr/local/bin/{program}": f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n'
             for program, module in programs.items()
         },
-        env={"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},
+        env={
+            "PYTHONPATH": f"{NEXT_RELEASE}:{CHECKOUT}" if tag == "next" else str(CHECKOUT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         user=65532,
     )
 
