@@ -17,7 +17,7 @@ ALL = [value for value in vars(methods).values() if isinstance(value, Method)]
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda method: method.path)
-def test_each_belongs_to_a_dialect(method: Method[PredictRequest, PredictResponse]) -> None:
+def test_each_belongs_to_a_protocol(method: Method[PredictRequest, PredictResponse]) -> None:
     path = method.path.encode()
     protocol = registry.grpc(path)
     message = PredictRequest(model_spec=ModelSpec(name="digits")).SerializeToString()

@@ -161,7 +161,7 @@ def test_names_follow_the_conventions(view: View) -> None:
     assert len(seen) > 15
 
 
-def test_the_number_of_series_is_bounded_by_what_the_table_and_the_dialects_can_name(view: View) -> None:
+def test_the_number_of_series_is_bounded_by_what_the_table_and_the_protocols_can_name(view: View) -> None:
     labels = {label for family in families(view) for sample in family.samples for label in sample.labels}
     assert labels == {
         *("namespace", "deployment", "version", "protocol", "assignment", "outcome", "cause", "endpoint", "le"),

@@ -125,7 +125,7 @@ def test_half_an_answer_is_never_passed_off_as_a_whole_one(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nGARBAGE",
     ],
 )
-def test_garbage_is_an_error_in_the_callers_dialect(servers: Servers, start_gateway: Start, garbage: bytes) -> None:
+def test_garbage_is_an_error_in_the_callers_protocol(servers: Servers, start_gateway: Start, garbage: bytes) -> None:
     gateway = start_gateway(table(v1=[servers(always(garbage))]))
     client = gateway.client()
     for target in (PREDICT, SELDON):

@@ -260,7 +260,7 @@ def test_a_canarys_own_errors_are_its_answers(servers: Servers, start_gateway: S
 
 
 @pytest.mark.parametrize("target", [PREDICT, SELDON])
-def test_a_late_answer_is_an_error_in_the_callers_dialect(servers: Servers, start_gateway: Start, target: str) -> None:
+def test_a_late_answer_is_an_error_in_the_callers_protocol(servers: Servers, start_gateway: Start, target: str) -> None:
     server = servers(silent)
     gateway = start_gateway(table(v1=[server]))
     client = gateway.client()

@@ -10,7 +10,7 @@ from deployer.kubernetes import target
 from deployer.kubernetes.api.queue import Queue
 from deployer.kubernetes.metrics import Metrics
 from deployer.kubernetes.objects.kinds import Key, Kind, Object
-from deployer.kubernetes.reconcile.observed import Heard
+from deployer.kubernetes.reconcile.observed import PollResult
 from tests.fakes.cluster import resource
 
 KEY = Key("default", "digits")
@@ -30,8 +30,8 @@ class Cluster:
     def held(self) -> bool:
         return True
 
-    def heard(self, key: Key) -> Heard:
-        return Heard()
+    def latest(self, key: Key) -> PollResult:
+        return PollResult()
 
     def look_again(self) -> None:
         self._queue.add(KEY, urgent=False)

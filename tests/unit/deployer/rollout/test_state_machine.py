@@ -292,7 +292,7 @@ def test_it_stays_rolled_back_until_someone_wants_it_again() -> None:
     rolled_back = world.step()
     assert world.step(10**6) is rolled_back
     for order in set(Action) - {Action.RETRY}:
-        assert world.step(order=order).phase is Phase.ROLLED_BACK
+        assert world.step(action=order).phase is Phase.ROLLED_BACK
     rollout = world.step(action=Action.RETRY)
     assert (rollout.number, rollout.phase, rollout.evidence) == (2, Phase.WARMING, (Evidence(),))
     assert world.at(Phase.PROMOTED, 2)
@@ -341,7 +341,7 @@ def test_a_promotion_can_be_undone(order: Action) -> None:
     world = StateMachineHarness().at(Phase.PROMOTED, 2)
     assert world.route == Route("v2")
     slow = {"v1": 99.0, "v2": 100.0}
-    rollout = world.step(order=order, capacity=slow)
+    rollout = world.step(action=order, capacity=slow)
     assert (rollout.phase, rollout.reason) == (Phase.RESTORING, "undone by hand")
     for _ in range(3):
         world.step(capacity=slow)
@@ -366,4 +366,4 @@ def test_an_undo_ends_where_the_document_goes_on() -> None:
 def test_of_a_promotion_nothing_but_an_undo_is_done() -> None:
     world = StateMachineHarness().at(Phase.PROMOTED, 2)
     for order in set(Action) - {Action.UNDO, Action.ROLLBACK}:
-        assert world.step(order=order).phase is Phase.PROMOTED
+        assert world.step(action=order).phase is Phase.PROMOTED

@@ -148,7 +148,7 @@ def test_even_so_it_waits_for_the_capacity_and_a_bad_one_is_rolled_back() -> Non
 )
 def test_a_person_may_roll_back(order: Action, phase: Phase, step: int) -> None:
     world = StateMachineHarness().at(phase, step)
-    rollout = world.step(order=order)
+    rollout = world.step(action=order)
     assert (stands(rollout), rollout.reason) == ((Phase.ROLLING_BACK, 0), "rolled back by hand")
 
 

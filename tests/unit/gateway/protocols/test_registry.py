@@ -1,4 +1,4 @@
-"""What the headers add to an address, and which dialect a path belongs to."""
+"""What the headers add to an address, and which protocol a path belongs to."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ def test_nothing_but_a_refusal_is_raised(address: Address, deployment: bytes | N
         (b"/metrics", "unknown"),
     ],
 )
-def test_dialect_of_a_target(target: bytes, name: str) -> None:
+def test_protocol_of_a_target(target: bytes, name: str) -> None:
     assert registry.rest(target).name == name
     assert name in registry.NAMES
 
 
-def test_a_path_of_no_dialect_is_told_the_known_ones() -> None:
+def test_a_path_of_no_protocol_is_told_the_known_ones() -> None:
     protocol = registry.rest(b"/nowhere")
     with pytest.raises(Refusal) as caught:
         protocol.address(b"GET", b"/nowhere")
@@ -135,12 +135,12 @@ def test_a_path_of_no_dialect_is_told_the_known_ones() -> None:
         (b"", "unknown"),
     ],
 )
-def test_dialect_of_a_grpc_path(path: bytes, name: str) -> None:
+def test_protocol_of_a_grpc_path(path: bytes, name: str) -> None:
     assert registry.grpc(path).name == name
     assert name in registry.NAMES
 
 
-def test_a_grpc_path_of_no_dialect_is_told_the_known_services() -> None:
+def test_a_grpc_path_of_no_protocol_is_told_the_known_services() -> None:
     protocol = registry.grpc(b"/a.B/C")
     assert not protocol.needs_message(b"/a.B/C")
     with pytest.raises(
