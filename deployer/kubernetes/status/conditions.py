@@ -109,9 +109,8 @@ def _at(status: DeploymentStatus, evidence_time: str) -> DeploymentStatus:
 
 
 def _without_evidence(status: DeploymentStatus) -> DeploymentStatus:
-    rollout = status.rollout
-    if rollout is not None:
-        rollout = rollout.model_copy(update={"evidence": (), "hold_reasons": (), "evidence_time": None})
+    assert status.rollout is not None
+    rollout = status.rollout.model_copy(update={"evidence": (), "hold_reasons": (), "evidence_time": None})
     return status.model_copy(update={"rollout": rollout, "rollout_checkpoint": None})
 
 

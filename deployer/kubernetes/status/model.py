@@ -129,16 +129,12 @@ def read(found: Object) -> DeploymentStatus:
             return DeploymentStatus.model_validate(rest)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            _drop(rest, first["loc"], first["type"] == "extra_forbidden")
+            _drop(rest, first["loc"])
 
 
-def _drop(found: Any, place: tuple[str | int, ...], unknown: bool) -> None:
-    """Take what can't be read out: an unknown field, an item of a list of ours, else the whole field."""
-    if unknown:
-        for part in place[:-1]:
-            found = found[part]
-        del found[place[-1]]
-    elif len(place) > 1 and isinstance(place[1], int):
+def _drop(found: Any, place: tuple[str | int, ...]) -> None:
+    """Take what can't be read out: an item of a list of ours, else the whole field."""
+    if len(place) > 1 and isinstance(place[1], int):
         del found[place[0]][place[1]]
     else:
         del found[place[0]]
