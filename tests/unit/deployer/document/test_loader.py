@@ -225,3 +225,15 @@ def test_no_bytes_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, 
     file.write_bytes(raw)
     with pytest.raises(DocumentError):
         read([str(file)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("Service", "1: kind: this is a Service, not a ModelDeployment"),
+        ("ModelDeploymnet", "1: kind: 'ModelDeploymnet' is not ModelDeployment"),
+    ],
+)
+def test_without_an_api_version_the_kind_says_what_it_is(kind: str, problem: str, tmp_path: Path) -> None:
+    text = VALID.replace("apiVersion: turnout.dev/v1alpha1\n", "").replace("kind: ModelDeployment", f"kind: {kind}")
+    assert problem in [found.partition(" (")[0] for found in problems(text, tmp_path)]

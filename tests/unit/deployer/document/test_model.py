@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from deployer.document import units
-from deployer.document.model import ModelDeployment
+from deployer.document.model import ModelDeployment, Version
 from deployer.document.model_uri import absolute, checked, folder_number, is_local, local_path
 from deployer.document.rules import broken
 
@@ -371,3 +371,9 @@ def test_no_model_path(model: str, message: str) -> None:
 def test_models_elsewhere_have_no_path_here() -> None:
     with pytest.raises(ValueError, match="can be fetched on Kubernetes only"):
         local_path("s3://b/1")
+
+
+def test_a_version_without_a_model_has_no_path_on_this_machine() -> None:
+    version = Version(name="v1", image="team/digits:1")
+    with pytest.raises(ValueError, match="version v1 has no model, but an image: that runs on Kubernetes"):
+        _ = version.path

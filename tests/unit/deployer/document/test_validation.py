@@ -293,3 +293,17 @@ def _one_mistake(valid: str, old: str, new: str, problem: str, tmp_path: Path) -
         read([str(file)], models=False)
     (found,) = caught.value.problems
     assert f"{found.line}: {found.path}: {found.message} ({found.hint})" == problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('OMP_NUM_THREADS: "1"', "OMP_NUM_THREADS: true",
+         '16: spec.versions[1].env.OMP_NUM_THREADS: true is not text of at most 4096 characters'
+         ' (put it in quotes: "true")'),
+        ("      env:", "      args: {verbose: 1}\n      env:",
+         '16: spec.versions[1].args: a mapping is not a list of 0 to 64 items (begin each item with "- ")'),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_told_how_to_write_it(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    _one_mistake(VALID, old, new, problem, tmp_path)

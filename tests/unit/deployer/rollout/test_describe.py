@@ -249,3 +249,8 @@ def test_no_line_is_wider_than_it_may_be(status: RolloutStatus, width: int) -> N
     for row in (*drawn(status, NOW, width), *explain(status, [], NOW, width)):
         assert len(row) <= width
         assert "\n" not in row
+
+
+def test_a_rollout_without_a_reason_gives_none() -> None:
+    assert any(line.lstrip().startswith("because: ") for line in explain(rollout(reason="why"), [], NOW))
+    assert not any("because" in line for line in explain(rollout(reason=""), [], NOW))

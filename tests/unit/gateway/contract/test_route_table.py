@@ -146,3 +146,17 @@ def test_what_is_written_is_read_again(revision: int, made: list[Deployment]) ->
 def test_any_bytes_are_a_table_or_a_table_error(data: bytes) -> None:
     with contextlib.suppress(TableError):
         read(data)
+
+
+@pytest.mark.parametrize(
+    ("values", "mistake"),
+    [
+        ({"match": [{"header": {"x-a": "b"}, "version": "v3"}]}, "a match names 'v3', but the versions are v1, v2"),
+        ({"sticky": {}}, "a key stands in a header or in a cookie: name one of them"),
+        ({"sticky": {"header": "x-a", "cookie": "a"}}, "a key stands in a header or in a cookie: name one of them"),
+    ],
+)
+def test_who_gets_a_version_is_said_without_contradiction(values: dict[str, Any], mistake: str) -> None:
+    (why,) = read(json.dumps(document(**values)).encode()).refused.values()
+    assert mistake in why
+    assert read(json.dumps(document(sticky={"header": "x-a"})).encode()).refused == {}

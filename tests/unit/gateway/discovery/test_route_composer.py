@@ -227,3 +227,27 @@ def test_events_one_by_one_come_to_what_a_list_comes_to(events: list[tuple[dict[
     composer.deployments([object for (is_piece, _), object in living.items() if not is_piece])
     composer.slices([object for (is_piece, _), object in living.items() if is_piece])
     assert composer.compose() is None
+
+
+def test_pieces_that_a_list_has_no_more_are_gone() -> None:
+    composer = Composer(None)
+    composer.deployment(resource("m", "v1"))
+    composer.slices([piece("a", "m-v1", "10.0.0.1"), piece("b", "m-v1", "10.0.0.2")])
+    assert endpoints(composed(composer)) == at("10.0.0.1", "10.0.0.2")
+    composer.slices([piece("b", "m-v1", "10.0.0.2")])
+    assert endpoints(composed(composer)) == at("10.0.0.2")
+
+
+def test_a_service_that_two_deployments_share_stays_for_the_other() -> None:
+    composer = Composer(None)
+    shared = [{"name": "v1", "service": "both"}]
+    composer.deployment(resource("m", "v1", versions=shared))
+    composer.deployment(resource("n", "v1", versions=shared))
+    composer.slice(piece("a", "both", "10.0.0.1"))
+    table = composed(composer)
+    assert endpoints(table, "m") == endpoints(table, "n") == at("10.0.0.1")
+    composer.deployment(resource("m", "v1", versions=shared), deleted=True)
+    composer.slice(piece("a", "both", "10.0.0.2"))
+    table = composed(composer)
+    assert [one.name for one in table.deployments] == ["n"]
+    assert endpoints(table, "n") == at("10.0.0.2")

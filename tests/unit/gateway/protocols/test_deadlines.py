@@ -58,3 +58,19 @@ def test_to_grpc_is_legal_and_never_longer_than_what_is_left(seconds: float) -> 
         parsed = deadlines.from_grpc(value)
         assert parsed <= seconds * (1 + 1e-9)
         assert parsed >= seconds * 0.999 - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("seconds", "value"),
+    [
+        (-1, b"1u"),
+        (1e-7, b"1u"),
+        (98.9999999, b"98999999u"),
+        (99, b"99000m"),
+        (99_998.9999, b"99998999m"),
+        (99_999, b"99999S"),
+        (1e12, b"99999999S"),
+    ],
+)
+def test_to_grpc_takes_the_finest_unit_of_eight_digits(seconds: float, value: bytes) -> None:
+    assert deadlines.to_grpc(seconds) == value

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocols.grpc_message import ACCEPT_ENCODING, frame, payload
+from gateway.protocols.grpc_message import _COPIED_BYTES, ACCEPT_ENCODING, frame, payload
 from gateway.refusal import Code, Refusal
 
 LIMIT = 1 << 20
@@ -85,3 +85,13 @@ def test_nothing_but_a_refusal_is_raised(body: bytes, encoding: bytes | None) ->
         except Refusal as refusal:
             message = refusal.message
         assert message.isprintable()
+
+
+def test_a_large_message_is_not_copied() -> None:
+    message = bytes(_COPIED_BYTES + 1)
+    body = frame(message)
+    found = payload(body, None, LIMIT)
+    assert isinstance(found, memoryview)
+    assert found.obj is body
+    assert found == message
+    assert isinstance(payload(frame(message[1:]), None, LIMIT), bytes)

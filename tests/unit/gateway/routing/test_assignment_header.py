@@ -57,3 +57,14 @@ def test_whatever_is_sent_can_be_written(value: bytes) -> None:
     written = write(read(value))
     assert read(written) == read(value)
     assert all(0x20 <= byte < 0x7F for byte in written)
+
+
+def test_what_does_not_fit_is_left_out_whole() -> None:
+    entries = {f"lab/m{number:04}": "v1" for number in range(1000)}
+    value = write(entries)
+    assert MAX_BYTES - len("lab/m0000=v1, ") <= len(value) <= MAX_BYTES
+    assert list(read(value).items()) == list(entries.items())[: len(read(value))]
+    exact = {"lab/a": "v" * (MAX_BYTES - len("lab/a=, lab/b=v")), "lab/b": "v"}
+    assert write(exact).endswith(b", lab/b=v")
+    assert len(write(exact)) == MAX_BYTES
+    assert write({**exact, "lab/b": "vv"}) == b"lab/a=" + exact["lab/a"].encode()

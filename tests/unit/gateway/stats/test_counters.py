@@ -1,6 +1,7 @@
 """Counting and reading, and the sums over workers that live and die."""
 
 import mmap
+import os
 import tracemalloc
 from collections import Counter
 
@@ -282,3 +283,42 @@ def test_the_states_of_versions_are_summed_over_dialects_and_workers() -> None:
         ),
         VersionState(deployment="vision/digits", version="left", in_flight={"127.0.0.1:8501": 2}),
     )
+
+
+def test_memory_is_of_all_who_attach_to_it() -> None:
+    descriptor = counters.allocate()
+    try:
+        writer, reader = counters.attach(descriptor), counters.attach(descriptor)
+    finally:
+        os.close(descriptor)
+    assert len(reader) == counters.SIZE
+    Counters(writer).refusal("tfserving-rest", "unknown_deployment").refused()
+    assert totals.read(reader, 0).refusals == {("tfserving-rest", "unknown_deployment"): [1]}
+
+
+def test_a_death_keeps_refusals_and_forgets_what_had_left_the_table() -> None:
+    total, buffer = Totals(), memory()
+    total.follow(route_table("v1"))
+    made = Counters(buffer)
+    made.refusal("tfserving-rest", "unknown_deployment").refused()
+    left = ("vision", "digits", "v0", "tfserving-rest", "split")
+    made.request(*left).started(0)
+    made.endpoint("vision", "digits", "v0", ADDRESS).ejected()
+    total.fold(totals.read(buffer, 0))
+    present = summed(total, memory()).present
+    assert present.refusals == {("tfserving-rest", "unknown_deployment"): [1]}
+    assert summed(total, buffer).present.refusals == {("tfserving-rest", "unknown_deployment"): [2]}
+    total.follow(route_table("v0", "v1"))
+    assert (present.requests, present.endpoints) == ({}, {})
+    assert summed(total).present.requests == summed(total).present.endpoints == {}
+
+
+def test_a_dead_workers_ejections_go_with_the_endpoint() -> None:
+    total, buffer = Totals(), memory()
+    total.follow(route_table("v1"))
+    Counters(buffer).endpoint(*KEY[:3], ADDRESS).ejected()
+    total.fold(totals.read(buffer, 0))
+    assert summed(total).present.endpoints == {(*KEY[:3], "127.0.0.1:8501"): [0, 0, 0, 0, 1]}
+    total.follow(route_table("v1", endpoints=()))
+    total.follow(route_table("v1"))
+    assert summed(total).present.endpoints == {}

@@ -105,3 +105,9 @@ def with_rollout() -> ModelDeployment:
 )
 def test_differences(before: ModelDeployment | None, after: ModelDeployment, lines: list[str]) -> None:
     assert list(differences(before, after)) == lines
+
+
+def test_another_runtime_is_a_difference() -> None:
+    before = document()
+    after = before.model_copy(update={"spec": before.spec.model_copy(update={"runtime": "triton"})})
+    assert list(differences(before, after)) == ["runtime tfserving → triton"]

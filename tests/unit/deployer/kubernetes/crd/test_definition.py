@@ -6,11 +6,14 @@ What the API server makes of it is in `tests/cluster/test_documents.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from deployer.document.json_schema import schema, written_out
+from deployer.kubernetes.crd import definition
 from deployer.kubernetes.crd.cel import RULES
 from deployer.kubernetes.crd.definition import FILE, crd, template
 from deployer.kubernetes.status.model import DeploymentStatus
@@ -122,3 +125,9 @@ def test_each_rule_is_of_a_node_and_about_a_field_of_it() -> None:
             rule.message for rule in rules
         ]
         assert {rule.field for rule in rules} - {""} <= set(fields(node))
+
+
+def test_the_charts_template_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(definition, "FILE", tmp_path / "crd.yaml")
+    definition.main()
+    assert (tmp_path / "crd.yaml").read_text() == FILE.read_text()

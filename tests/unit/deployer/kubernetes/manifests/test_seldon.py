@@ -209,3 +209,8 @@ def test_what_cant_be_had_is_refused_with_what_to_do(
 def test_operator_false_is_a_plain_deployment_though_the_operator_is_there() -> None:
     document, options = CASES["seldon without its operator, though it is there"]
     assert [item["kind"] for item in manifests(document, options)] == ["Deployment", "Service"]
+
+
+def test_a_class_in_a_place_that_is_none_is_named_to_seldons_operator_too() -> None:
+    with pytest.raises(CannotRender, match=r"^spec\.versions\.0\.model: .*is no claim's name"):
+        list(manifests(deployment("seldon", {"image": "team/base:1", "model": "pvc://Claim/1"}), SELDON))

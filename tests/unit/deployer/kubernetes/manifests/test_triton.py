@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes.manifests import Object, manifests
+from deployer.kubernetes.manifests import CannotRender, Object, manifests
 from tests.fakes.deployments import PLAIN, deployment
 
 
@@ -48,3 +48,8 @@ def test_a_claim_is_mounted_into_the_repository() -> None:
     spec = pod({"model": "pvc://claim/onnx/7"})
     mount = {"name": "model", "mountPath": "/mnt/models/digits/7", "readOnly": True, "subPath": "onnx/7"}
     assert mount in spec["containers"][0]["volumeMounts"]
+
+
+def test_a_place_that_is_none_is_named() -> None:
+    with pytest.raises(CannotRender, match=r"^spec\.versions\.0\.model: .*is no claim's name"):
+        pod({"model": "pvc://Claim/1"})

@@ -41,3 +41,9 @@ def test_what_is_read_is_not_changed() -> None:
     found = {"conditions": [LATER], "route": {**ROUTE, "mirror": 1}}
     read(found)
     assert found == {"conditions": [LATER], "route": {**ROUTE, "mirror": 1}}
+
+
+def test_a_field_that_a_later_release_adds_deep_inside_costs_nothing_beside_it() -> None:
+    later = {**GOOD, "severity": {"level": 3}}
+    found = {"conditions": [later, GOOD], "order": {"text": "pause:1", "by": "alice"}, "later": 1}
+    assert read(found) == read({"conditions": [GOOD, GOOD], "order": {"text": "pause:1"}})

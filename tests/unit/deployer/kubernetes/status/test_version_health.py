@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from deployer.kubernetes.status.version_health import Trouble, VersionFacts, look, ready_endpoints
+from deployer.kubernetes.status.version_health import (
+    Trouble,
+    VersionFacts,
+    look,
+    ready_endpoints,
+    rest_address,
+)
 
 LABELS = {"turnout.dev/version": "v1"}
 
@@ -162,3 +168,41 @@ def test_seldons_word_is_taken(state: str, settled: bool) -> None:
     found = facts(seldon)
     assert (found.desired, found.settled) == (2, settled)
     assert found.trouble == (Trouble("SeldonFailed", "no such image") if state == "Failed" else None)
+
+
+def with_ports(piece: dict[str, Any], **ports: int) -> dict[str, Any]:
+    return {**piece, "ports": [{"name": name, "port": port} for name, port in ports.items()]}
+
+
+@pytest.mark.parametrize(
+    ("slices", "address"),
+    [
+        ([], None),
+        ([piece("10.0.0.1")], None),
+        ([{**piece("10.0.0.1"), "ports": None}], None),
+        ([with_ports(piece("10.0.0.1"), grpc=8500)], None),
+        ([with_ports(piece("10.0.0.1", ready=False), rest=8501)], None),
+        ([with_ports(piece("10.0.0.1", service="digits-v2"), rest=8501)], None),
+        ([with_ports(piece("10.0.0.2", "10.0.0.1"), grpc=8500, rest=8501)], ("10.0.0.1", 8501)),
+        (
+            [with_ports(piece("10.0.0.1", ready=False), rest=1), with_ports(piece("10.0.0.2"), rest=2)],
+            ("10.0.0.2", 2),
+        ),
+    ],
+)
+def test_a_server_behind_a_service_is_found(slices: list[dict[str, Any]], address: tuple[str, int] | None) -> None:
+    assert rest_address("digits-v1", slices) == address
+
+
+def test_conditions_that_are_no_trouble_are_none() -> None:
+    conditions = [
+        {"type": "Progressing", "status": "True"},
+        {"type": "Available", "status": "False"},
+        {"type": "ReplicaFailure", "status": "False"},
+    ]
+    assert facts(workload(conditions=conditions)).trouble is None
+
+
+def test_a_pod_that_has_its_node_is_not_unschedulable() -> None:
+    others = [{"type": "Ready", "status": "False"}, {"type": "PodScheduled", "status": "True"}]
+    assert facts(pods=[pod(conditions=others)]).unschedulable is None

@@ -86,3 +86,8 @@ def test_equal_last_values_that_are_written_once() -> None:
 def test_values_that_fit_no_tensor(value: Any, dtype: DataType.ValueType, message: str) -> None:
     with pytest.raises(TurnoutError, match=message):
         tensor(value, dtype, "x")
+
+
+def test_a_type_that_is_for_programs_is_not_read() -> None:
+    with pytest.raises(TurnoutError, match="the answer is of type DT_HALF, which is for programs; use REST"):
+        nested(TensorProto(dtype=tfs_pb2.DT_HALF))

@@ -391,3 +391,26 @@ def test_a_request_that_is_forwarded_is_the_one_that_came(body: bytes, method: b
     again = forwarded.heads[0]
     assert (again.method, again.target, again.lines, again.chunked) == (method, b"/a?b", head.lines, False)
     assert again.length == (len(body) if body or method == b"POST" else None)
+
+
+def test_between_two_messages_a_reader_is_idle() -> None:
+    reader = RequestReader(Recorder(), LIMIT)
+    assert reader.idle
+    reader.receive(CHUNKED)
+    assert not reader.idle
+    reader.receive(chunk(b"x") + b"0\r\n\r\n")
+    assert reader.idle
+
+
+def test_a_head_that_is_known_may_come_with_half_its_body() -> None:
+    message = POST + b"Content-Length: 4\r\nX-Half: 1\r\n\r\nbody"
+    whole = requests([message]).events
+    assert requests([message, message[:-2], message[-2:]]).events == whole * 2
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_an_answer_that_never_has_a_body_is_read_alike_again(status: bytes) -> None:
+    message = b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\n"
+    first = answers([message]).events
+    assert first[-1][0] == "end"
+    assert answers([message]).events == first

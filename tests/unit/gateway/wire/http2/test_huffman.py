@@ -27,3 +27,9 @@ def test_agrees_with_hpack_on_any_bytes(text: bytes) -> None:
             decode(text)
     else:
         assert decode(text) == expected
+
+
+def test_the_end_of_string_symbol_is_no_symbol() -> None:
+    """RFC 7541, 5.2: thirty ones, which pad a string but may not stand in it."""
+    with pytest.raises(HPACKDecodingError, match="no such symbol"):
+        decode(b"\xff\xff\xff\xff")

@@ -7,8 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.fields import encode, encode_all
-from tests.fakes.http2_peer import Side, client, server
+from gateway.wire.http2.frames import ErrorCode
+from tests.fakes.http2_peer import Side, client, data, head, rst, server
 
 REQUEST = encode_all(
     (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/s/m"), (b"content-type", b"application/grpc")
@@ -118,3 +120,87 @@ def test_sending_whole_messages(size: int) -> None:
         connection.data(5, b"n" * 65_000, True)
         answers.append((connection.take(), connection.active, connection.buffered(5)))
     assert answers[0] == answers[1]
+
+
+def served(**options: object) -> Side:
+    """A server after its first call, in which the peer said that it keeps no table: only then is one taken whole."""
+    side = server(**options)
+    side.give(head(1, TABLE_OFF + REQUEST, end=True))
+    side.connection.headers(1, ANSWER, True)
+    side.out()
+    return side
+
+
+def asked(**options: object) -> Side:
+    """The same of a client."""
+    side = client(**options)
+    side.connection.request(REQUEST, b"x")
+    side.give(head(1, TABLE_OFF + ANSWER), head(1, TRAILERS, end=True))
+    side.out()
+    return side
+
+
+def test_a_request_that_lacks_a_field_is_reset_though_it_comes_whole() -> None:
+    side = served()
+    block = encode_all((b":method", b"POST"), (b":path", b"/s/m"))
+    assert side.told(head(3, block) + data(3, b"hello", end=True)) == []
+    assert side.out() == [rst(3, ErrorCode.PROTOCOL_ERROR)]
+
+
+def test_who_drains_takes_no_whole_request_of_a_later_stream() -> None:
+    side = served()
+    side.connection.goaway(True)
+    side.out()
+    assert side.told(head(3, REQUEST) + data(3, b"hello", end=True)) == []
+    assert side.connection.active == 0
+
+
+def test_more_streams_than_are_allowed_are_refused_though_they_come_whole() -> None:
+    side = served(limits=Limits(max_streams=1))
+    side.give(head(3, REQUEST))
+    assert side.told(head(5, REQUEST) + data(5, b"hello", end=True)) == []
+    assert side.out() == [rst(5, ErrorCode.REFUSED_STREAM)]
+
+
+def test_whole_messages_are_given_credit_for() -> None:
+    """Else a connection would stand still after its window's worth of them."""
+    window, size, count = 100_000, 16_000, 40
+    limits = Limits(connection_window=window)
+    server, client = served(limits=limits), asked(limits=limits)
+    for stream_id in range(3, 2 * count + 3, 2):
+        request = head(stream_id, REQUEST) + data(stream_id, bytes(size), end=True)
+        assert server.told(request)[-1] == ("data", stream_id, bytes(size), True)
+        assert client.connection.request(REQUEST, b"x") == stream_id
+        answer = head(stream_id, ANSWER) + data(stream_id, bytes(size)) + head(stream_id, TRAILERS, end=True)
+        assert client.told(answer)[-1] == ("trailers", stream_id, [(b"grpc-status", b"0")])
+    for side in (server, client):
+        updates = [frame for frame in side.out() if frame.kind == frames.WINDOW_UPDATE]
+        assert {frame.stream_id for frame in updates} == {0}
+        left = window - size * count + sum(int.from_bytes(frame.payload, "big") for frame in updates)
+        assert window / 2 < left <= window
+
+
+def test_an_empty_request_ends_with_its_head() -> None:
+    side = asked()
+    assert side.connection.request(REQUEST, b"") == 3
+    (frame,) = side.out()
+    assert (frame.kind, frame.flags) == (frames.HEADERS, frames.END_HEADERS | frames.END_STREAM)
+
+
+def test_a_stream_that_is_gone_is_not_answered() -> None:
+    side = served()
+    side.give(head(3, REQUEST) + data(3, b"hello", end=True))
+    side.connection.reset(3, ErrorCode.CANCEL)
+    assert side.out() == [rst(3, ErrorCode.CANCEL)]
+    side.connection.answer(3, ANSWER, b"late", TRAILERS)
+    side.connection.data(3, b"late", True)
+    assert side.out() == []
+
+
+def test_an_answer_that_lacks_its_status_is_an_error_though_it_comes_whole() -> None:
+    side = asked()
+    side.connection.request(REQUEST, b"x")
+    side.out()
+    block = encode(b"content-type", b"application/grpc")
+    answer = head(3, block) + data(3, b"x") + head(3, TRAILERS, end=True)
+    assert side.told(answer) == [("reset", 3, ErrorCode.PROTOCOL_ERROR, False)]
