@@ -2,19 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster test test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench protos docs locks
+.PHONY: help demo cluster unit test coverage test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench protos docs locks
 
 # Files in their order: those with processes, which take long, come before those without.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 # Tests start some hundred interpreters, each of which would compile all of Turnout again.
 unexport PYTHONDONTWRITEBYTECODE
+QUICK := -m "not slow and not tools and not cluster and not prove"
 
 help:
 	@echo "make demo     serve two versions of a model while traffic moves between them  (ARGS=--once: end by itself)"
 	@echo "make cluster  run a Kubernetes cluster as processes, to try things on; needs root and Go"
+	@echo "make unit     the tests of pure code, which open no socket and start no process"
 	@echo "make test     lint, then all tests that need nothing but Python               (ARGS=-x: options of pytest)"
 	@echo "make test-all the same and all others, in parts: test-slow (model servers of all runtimes),"
 	@echo "              test-tools (Go, wrk, Prometheus), test-cluster (Kubernetes; root, Go)"
+	@echo "make coverage say how much of the code the tests of make test reach, in their own process"
 	@echo "make prove    play 10,000 rollouts a case, and write what came of it to docs/"
 	@echo "make lint     ruff, mypy, the import contracts and codespell"
 	@echo "make fix      let ruff mend what it can"
@@ -30,11 +33,20 @@ demo: .venv/.ready
 cluster: .venv/.ready
 	@$(BIN)/python -m tests.cluster.rig
 
-# What fails fast comes first.
+unit: .venv/.ready
+	$(PYTEST) $(QUICK) $(ARGS) tests/unit
+
+# What fails fast comes first. Only what reaches the pure code runs under coverage, which makes it twice as slow.
 test: lint
-	$(PYTEST) -m "not slow and not tools and not cluster and not prove" $(ARGS)
+	$(PYTEST) $(QUICK) --cov --cov-report= $(ARGS) tests/unit
+	$(BIN)/python -m tests.coverage
+	$(PYTEST) $(QUICK) --ignore tests/unit $(ARGS)
 	@echo "Left out: model servers but Seldon's and long runs (make test-slow); what needs Go, wrk or Prometheus (make" \
 	  "test-tools); Kubernetes (make test-cluster); 10,000 rollouts a case (make prove). make test-all: all but the last."
+
+coverage: .venv/.ready
+	$(PYTEST) $(QUICK) --cov --cov-report= $(ARGS)
+	$(BIN)/python -m tests.coverage
 
 test-all: test test-rest
 
