@@ -36,11 +36,9 @@ cluster: .venv/.ready
 unit: .venv/.ready
 	$(PYTEST) $(QUICK) $(ARGS) tests/unit
 
-# What fails fast comes first. Only what reaches the pure code runs under coverage, which makes it twice as slow.
+# What fails fast comes first.
 test: lint
-	$(PYTEST) $(QUICK) --cov --cov-report= $(ARGS) tests/unit
-	$(BIN)/python -m tests.coverage
-	$(PYTEST) $(QUICK) --ignore tests/unit $(ARGS)
+	$(PYTEST) $(QUICK) $(ARGS)
 	@echo "Left out: model servers but Seldon's and long runs (make test-slow); what needs Go, wrk or Prometheus (make" \
 	  "test-tools); Kubernetes (make test-cluster); 10,000 rollouts a case (make prove). make test-all: all but the last."
 

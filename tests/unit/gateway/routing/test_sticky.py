@@ -11,7 +11,7 @@ from scipy import stats
 
 from gateway.contract.evidence import BUCKETS
 from gateway.contract.route_table import Sticky
-from gateway.routing.sticky import cohort, key
+from gateway.routing.sticky import position, key
 
 SALT = "lab/digits v1 v2 1"
 
@@ -27,14 +27,14 @@ DIGESTS = [
 
 @pytest.mark.parametrize(("salt", "value", "digest"), DIGESTS)
 def test_a_cohort_is_two_halves_of_a_digest(salt: str, value: bytes, digest: str) -> None:
-    share, bucket = cohort(salt, value)
+    share, bucket = position(salt, value)
     assert share == pytest.approx(int(digest[:16], 16) / 2**64, abs=2**-53)
     assert bucket == int(digest[16:], 16) % 10_000
 
 
 @given(st.text(), st.binary())
 def test_every_key_has_a_share_below_1(salt: str, value: bytes) -> None:
-    share, bucket = cohort(salt, value)
+    share, bucket = position(salt, value)
     assert 0 <= share < 1
     assert 0 <= bucket < BUCKETS
 
@@ -50,12 +50,12 @@ def test_the_largest_digest_is_below_1(monkeypatch: pytest.MonkeyPatch) -> None:
             return b"\xff" * self.size
 
     monkeypatch.setattr("gateway.routing.sticky.blake2b", Largest)
-    assert cohort("", b"x").share * 100 < 100
+    assert position("", b"x").share * 100 < 100
 
 
 def test_shares_are_uniform_and_tell_nothing_of_buckets_or_of_other_rollouts() -> None:
-    first = [cohort("one", b"%d" % number) for number in range(50_000)]
-    second = [cohort("two", b"%d" % number) for number in range(50_000)]
+    first = [position("one", b"%d" % number) for number in range(50_000)]
+    second = [position("two", b"%d" % number) for number in range(50_000)]
     assert stats.kstest([each.share for each in first], "uniform").pvalue > 1e-4
     assert stats.chisquare(list(Counter(each.bucket for each in first).values())).pvalue > 1e-4
     for others in ([each.bucket / BUCKETS for each in first], [each.share for each in second]):

@@ -45,7 +45,7 @@ class Recording:
         self._memory = bytearray(counters.SIZE)
         routed = deployment("m", {"v1": [], "v2": []}, weight=5, epoch=7, salt=SALT, sticky=Sticky(header="x-user"))
         self._keyed = bucket is not None
-        arm = Counters(self._memory).arms.of(routed)["v2", self._keyed]
+        arm = Counters(self._memory).evidence.of(routed)["v2", self._keyed]
         self.evidence = Evidence(arm, bucket, slow)
 
     @property

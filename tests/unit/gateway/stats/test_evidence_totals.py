@@ -212,13 +212,13 @@ def test_a_deployment_that_has_gone_is_held_no_longer() -> None:
 def test_evidence_of_deployments_that_were_not_asked_about_is_left_out() -> None:
     worker = Worker(digits())
     worker.count("v2", ERRORS, bucket=10)
-    reports = evidence_totals.reports(worker.tally, [(digits(name="other"), 1)])
+    reports = evidence_totals.reports(worker.sums, [(digits(name="other"), 1)])
     assert reports == {"default/other": DeploymentEvidence(epoch=1, counts=(), salt=SALT, buckets={})}
 
 
 def test_a_deployment_without_sticky_keys_has_no_buckets() -> None:
     worker = Worker(digits(sticky=None, salt=""))
-    assert worker.counters.arms.of(worker.deployment).keys() == {("v1", False), ("v2", False)}
+    assert worker.counters.evidence.of(worker.deployment).keys() == {("v1", False), ("v2", False)}
     worker.count("v2", SLOW)
-    assert worker.tally.counts[key("v2")] == [1, 0, 1, 0]
-    assert worker.tally.buckets == {}
+    assert worker.sums.counts[key("v2")] == [1, 0, 1, 0]
+    assert worker.sums.buckets == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.routing.assignment_header import NONE
-from gateway.upstream.assignment_fields import AssignmentFields, Marked
+from gateway.upstream.assignment_fields import AssignmentFields, HeadWithFields
 from gateway.wire.http2.fields import encode
 
 
@@ -23,8 +23,8 @@ def test_without_an_assignment_only_the_answer_says_its_version() -> None:
     assert fields.answer_fields == encode(b"x-turnout-version", b"v1")
 
 
-def test_a_head_is_known_by_the_mark_that_it_was_made_with() -> None:
+def test_a_head_is_known_by_the_fields_that_it_was_made_with() -> None:
     fields = AssignmentFields("v1", NONE)
-    marked = Marked(fields, b"HTTP/1.1 200 OK\r\n")
-    assert marked.mark is fields
-    assert marked.head == b"HTTP/1.1 200 OK\r\n"
+    head = HeadWithFields(fields, b"HTTP/1.1 200 OK\r\n")
+    assert head.fields is fields
+    assert head.head == b"HTTP/1.1 200 OK\r\n"

@@ -6,7 +6,7 @@ import pytest
 
 from deployer.kubernetes.rollout.action_annotation import ANNOTATION, taken, written
 from deployer.kubernetes.status.model import DeploymentStatus
-from deployer.rollout.state import Order, Phase
+from deployer.rollout.state import Action, Phase
 from deployer.rollout.status import RolloutStatus
 
 UNDER_WAY = RolloutStatus(
@@ -14,8 +14,8 @@ UNDER_WAY = RolloutStatus(
 )
 
 
-@pytest.mark.parametrize("order", [Order.PAUSE, Order.PROMOTE, Order.ROLLBACK])
-def test_an_order_is_read_as_it_was_written(order: Order) -> None:
+@pytest.mark.parametrize("order", [Action.PAUSE, Action.PROMOTE, Action.ROLLBACK])
+def test_an_order_is_read_as_it_was_written(order: Action) -> None:
     text = written(order, 7, "a1")
     assert text == f"{order}:7:a1"
     resource = {"metadata": {"generation": 7, "annotations": {ANNOTATION: text}}}

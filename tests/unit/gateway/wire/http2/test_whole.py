@@ -143,7 +143,7 @@ def asked(**options: object) -> Side:
 def test_a_request_that_lacks_a_field_is_reset_though_it_comes_whole() -> None:
     side = served()
     block = encode_all((b":method", b"POST"), (b":path", b"/s/m"))
-    assert side.told(head(3, block) + data(3, b"hello", end=True)) == []
+    assert side.events(head(3, block) + data(3, b"hello", end=True)) == []
     assert side.out() == [rst(3, ErrorCode.PROTOCOL_ERROR)]
 
 
@@ -151,14 +151,14 @@ def test_who_drains_takes_no_whole_request_of_a_later_stream() -> None:
     side = served()
     side.connection.goaway(True)
     side.out()
-    assert side.told(head(3, REQUEST) + data(3, b"hello", end=True)) == []
+    assert side.events(head(3, REQUEST) + data(3, b"hello", end=True)) == []
     assert side.connection.active == 0
 
 
 def test_more_streams_than_are_allowed_are_refused_though_they_come_whole() -> None:
     side = served(limits=Limits(max_streams=1))
     side.give(head(3, REQUEST))
-    assert side.told(head(5, REQUEST) + data(5, b"hello", end=True)) == []
+    assert side.events(head(5, REQUEST) + data(5, b"hello", end=True)) == []
     assert side.out() == [rst(5, ErrorCode.REFUSED_STREAM)]
 
 
@@ -169,10 +169,10 @@ def test_whole_messages_are_given_credit_for() -> None:
     server, client = served(limits=limits), asked(limits=limits)
     for stream_id in range(3, 2 * count + 3, 2):
         request = head(stream_id, REQUEST) + data(stream_id, bytes(size), end=True)
-        assert server.told(request)[-1] == ("data", stream_id, bytes(size), True)
+        assert server.events(request)[-1] == ("data", stream_id, bytes(size), True)
         assert client.connection.request(REQUEST, b"x") == stream_id
         answer = head(stream_id, ANSWER) + data(stream_id, bytes(size)) + head(stream_id, TRAILERS, end=True)
-        assert client.told(answer)[-1] == ("trailers", stream_id, [(b"grpc-status", b"0")])
+        assert client.events(answer)[-1] == ("trailers", stream_id, [(b"grpc-status", b"0")])
     for side in (server, client):
         updates = [frame for frame in side.out() if frame.kind == frames.WINDOW_UPDATE]
         assert {frame.stream_id for frame in updates} == {0}
@@ -203,4 +203,4 @@ def test_an_answer_that_lacks_its_status_is_an_error_though_it_comes_whole() -> 
     side.out()
     block = encode(b"content-type", b"application/grpc")
     answer = head(3, block) + data(3, b"x") + head(3, TRAILERS, end=True)
-    assert side.told(answer) == [("reset", 3, ErrorCode.PROTOCOL_ERROR, False)]
+    assert side.events(answer) == [("reset", 3, ErrorCode.PROTOCOL_ERROR, False)]
