@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+from gateway.contract.headers import MAX_FIELDS
 from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
@@ -25,6 +26,7 @@ class GrpcConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._calls: dict[int, GrpcCall] = {}
         self._flushing = False
+        self._behind = False  # what the wire has yet to take is under way
         self.now = monotonic()  # when the client was last heard
         self.paused = False  # the client does not read
         self._leave_by: float | None = None  # it has been asked to go
@@ -39,8 +41,22 @@ class GrpcConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.now = now = monotonic()
+        self._receive(data, now)
+
+    def _receive(self, data: bytes, now: float) -> None:
         self.wire.receive(data, now)
+        if self.wire.behind and not self._behind:
+            self._behind = True
+            self._transport.pause_reading()
+            self.loop.call_soon(self._catch_up)
         self.touch()
+
+    def _catch_up(self) -> None:
+        """Take what one turn left over. A client that does not read waits with it."""
+        self._behind = False
+        if not self.paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._receive(b"", self.now)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.remove(self)
@@ -55,7 +71,10 @@ class GrpcConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        self._transport.resume_reading()
+        if self.wire.behind:
+            self.loop.call_soon(self._catch_up)
+        else:
+            self._transport.resume_reading()
         for call in self._calls.values():
             call.on_writable()
 
@@ -114,9 +133,9 @@ class GrpcConnection(asyncio.Protocol):
             call.gather(end_stream)
 
     def on_oversize(self, stream_id: int) -> None:
-        limit = self.forwarder.settings.max_head_bytes
+        limit = f"{self.forwarder.settings.max_head_bytes} bytes or {MAX_FIELDS} fields"
         call = self._calls[stream_id] = GrpcCall(self, stream_id)
-        call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit} bytes"))
+        call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit}"))
 
     def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
         call = self._calls[stream_id] = GrpcCall(self, stream_id)

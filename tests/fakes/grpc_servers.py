@@ -111,6 +111,8 @@ class GrpcPeer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.wire.receive(data, monotonic())  # by a clock that stands, the guard against floods forgives nothing
+        while self.wire.behind:
+            self.wire.receive(b"", monotonic())
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -107,6 +107,8 @@ class Side:
     def give(self, *parts: bytes, now: float = 0.0) -> list[Event]:
         """Receive these bytes; what the handler was told since last asked is in `handler`."""
         self.connection.receive(b"".join(parts), now)
+        while self.connection.behind:  # a turn takes no more than so much
+            self.connection.receive(b"", now)
         return self.handler.events
 
     def events(self, *parts: bytes, now: float = 0.0) -> list[Event]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import httptools
 
-from gateway.contract.headers import OWN, SECRET
+from gateway.contract.headers import MAX_FIELDS, OWN, SECRET
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import Head, origin_form
 
@@ -67,7 +67,7 @@ class _Reader:
         self._first: Head | None = None  # that began in this read
         self._head = Head()
         self._in_message = self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = self._fields = 0
         self._hidden_bytes = 0  # fed since the parser last told anything
         self._closed = False  # nothing that comes counts any more
         self._nominated: set[bytes] = set()
@@ -95,13 +95,16 @@ class _Reader:
         self._head = Head()
         if self._first is None:
             self._first = self._head
-        self._head_bytes = self._hidden_bytes = 0
+        self._head_bytes = self._hidden_bytes = self._fields = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._hidden_bytes = 0
         if not self._in_head:
             return  # a trailer: no model server needs one, and merging it into the head is a known hole
         self._head_bytes += len(name) + len(value) + 4
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            return self._refuse_size()
         key = name.lower()
         if key in SECRET:
             self._head.secret = True
@@ -146,7 +149,12 @@ class _Reader:
 
     def _refuse_size(self) -> None:
         limit = self._max_head_bytes
-        self._refuse(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the message head is over {limit} bytes", 431)
+        self._refuse(
+            Code.RESOURCE_EXHAUSTED,
+            "head_too_large",
+            f"the message head is over {limit} bytes or {MAX_FIELDS} fields",
+            431,
+        )
 
     def _start_line(self, part: bytes) -> None:
         self._hidden_bytes = 0

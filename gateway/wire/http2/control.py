@@ -16,12 +16,15 @@ costs 1 (peers that measure their bandwidth ping once a round trip); SETTINGS, a
 FLOOD_PER_SECOND = 10_000
 FLOOD_DEAR = 10
 """A request that is read and then reset (CVE-2023-44487) has cost that much more than a PING."""
+FEW_RESETS = 500
+"""So many of its requests a client may give up whatever it does, above that two of three: a model server begins each,
+and it costs the client nothing. Who asks twice and takes the faster answer gives up half; Envoy's limit is there."""
 
 
 class Control(Sending):
     """See http2.Connection, a part of which this is."""
 
-    __slots__ = ("_charged_at", "_debt", "_decoder", "_expect", "_now")
+    __slots__ = ("_charged_at", "_debt", "_decoder", "_expect", "_now", "_resets", "_updates")
 
     def __init__(self, handler: Handler, *, client: bool, limits: Limits) -> None:
         super().__init__(handler, client=client, limits=limits)
@@ -29,6 +32,8 @@ class Control(Sending):
         self._expect: int | None = frames.SETTINGS  # the one type of frame that may come now
         self._now = self._charged_at = 0.0
         self._debt = 0.0
+        self._resets = 0  # streams that the peer has reset before they were over
+        self._updates = 0  # WINDOW_UPDATEs that answered what was written
 
     def _priority(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not stream_id:
@@ -53,6 +58,9 @@ class Control(Sending):
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._abandon(stream, RESET_THERE)
+            self._resets += 1
+            if not self._client and self._resets > FEW_RESETS and self._resets * 3 > self._over * 2:
+                self._fail(ErrorCode.ENHANCE_YOUR_CALM, f"{self._resets} of {self._over} requests were reset")
             code = frames.read_number(payload)
             if not stream.mute:
                 self._handler.on_reset(stream_id, code, code == ErrorCode.REFUSED_STREAM)
@@ -72,9 +80,15 @@ class Control(Sending):
         if self._expect is not None:
             self._expect = None
             self._peer_streams = MAX_STREAM_ID  # no limit, unless these SETTINGS name one
-        self._charge(FLOOD_DEAR)
+        self._charge(FLOOD_DEAR + len(payload) // 60)
+        window = self._peer_window
         for setting, value in frames.read_settings(payload):
-            self._apply(setting, value)
+            if setting == frames.INITIAL_WINDOW_SIZE:
+                window = value
+            else:
+                self._apply(setting, value)
+        if window != self._peer_window:
+            self._move_windows(window)
         if self.closed:
             return
         self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
@@ -83,19 +97,24 @@ class Control(Sending):
 
     def _apply(self, setting: int, value: int) -> None:
         """One of the peer's settings. HEADER_TABLE_SIZE asks nothing of us: what we send uses no table."""
-        if setting == frames.INITIAL_WINDOW_SIZE:
-            change = value - self._peer_window
-            self._peer_window = value
-            for stream in self._streams.values():
-                stream.window += change
-            if value > MAX_WINDOW or any(stream.window > MAX_WINDOW for stream in self._streams.values()):
-                self._fail(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {value} makes a window too large")
-        elif setting == frames.MAX_CONCURRENT_STREAMS:
+        if setting == frames.MAX_CONCURRENT_STREAMS:
             self._peer_streams = value
         elif setting == frames.ENABLE_PUSH and value > (0 if self._client else 1):
             self._fail(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {value}")
         elif setting == frames.MAX_FRAME_SIZE and not MAX_PAYLOAD <= value < 1 << 24:
             self._fail(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE {value}")
+
+    def _move_windows(self, initial: int) -> None:
+        """INITIAL_WINDOW_SIZE, which moves the windows of all open streams (RFC 9113, 6.9.2): once for a frame, however
+        often it names one."""
+        self._charge(len(self._streams) // 10)
+        change = initial - self._peer_window
+        self._peer_window = initial
+        for stream in self._streams.values():
+            stream.window += change
+        if initial > MAX_WINDOW or any(stream.window > MAX_WINDOW for stream in self._streams.values()):
+            self._fail(ErrorCode.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE {initial} makes a window too large")
+        self._ready.update((stream.id, stream) for stream in self._blocked.values() if stream.window > 0)
 
     def _push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._fail(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, which our SETTINGS forbid or which a client sent")
@@ -132,13 +151,19 @@ class Control(Sending):
         if len(payload) != 4:
             return self._fail(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes")
         more = frames.read_number(payload) & MAX_WINDOW
+        if self._updates < self._written:
+            self._updates += 1  # the peer has taken what was written
+        else:
+            self._charge(1)
+            if self.closed:
+                return
         if not stream_id:
             self._window += more
             if not more:
                 self._fail(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
             elif self._window > MAX_WINDOW:
                 self._fail(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is above 2^31 - 1")
-            elif self._blocked:
+            else:
                 self._pump()
             return
         stream = self._streams.get(stream_id)
@@ -151,7 +176,8 @@ class Control(Sending):
             self._mistake(stream, ErrorCode.PROTOCOL_ERROR)
         elif stream.window > MAX_WINDOW:
             self._mistake(stream, ErrorCode.FLOW_CONTROL_ERROR)
-        elif stream.queue:
+        elif stream.queue and stream.window > 0:
+            self._ready[stream.id] = stream
             self._pump()
 
     def _mistake(self, stream: Stream, code: ErrorCode) -> None:
@@ -177,6 +203,7 @@ class Control(Sending):
         self.reason = f"{code.name}: {reason}"
         self._streams.clear()
         self._blocked.clear()
+        self._ready.clear()
         self._late.clear()
         self._out.append(frames.goaway(self._last_id, code, reason.encode()))
 

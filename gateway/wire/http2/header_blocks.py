@@ -12,15 +12,18 @@ from hpack.hpack import Decoder as TableDecoder
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
-from gateway.contract.headers import SECRET
+from gateway.contract.headers import MAX_FIELDS, SECRET
 from gateway.wire.http2 import huffman
 from gateway.wire.http2.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
 
 OVERSIZE = 0x100
-"""A bit of a block's shape beside those of its fields: they were more than the limit, and are dropped."""
+"""A bit of a block's shape beside those of its fields: they were more than a limit, and are dropped."""
 
 FIELD_OVERHEAD = 32
 """What each field counts beside its bytes in the size of a header list (RFC 9113, 6.5.2)."""
+
+FOLLOWED_FIELDS = 4 * MAX_FIELDS
+"""Of a head that has too many, while the peer keeps a table: more break the connection, since to follow is dear."""
 
 NEVER_INDEXED = 0x10
 """How a literal begins, but for its four low bits, whose sender wants it kept nowhere (RFC 7541, 6.2.3)."""
@@ -96,7 +99,9 @@ class Decoder:
         if len(block) * MAX_EXPANSION > self._limit:
             fields, _ = self._decode_by_field(block, 0)
             size = sum(len(field.name) + len(field.value) + FIELD_OVERHEAD for field in fields)
-            return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
+            if size > self._limit or len(fields) > MAX_FIELDS:
+                return Fields(), OVERSIZE
+            return Fields(fields), shape(fields)
         found = _known_blocks.get(block)
         if found is not None:
             return found
@@ -107,12 +112,15 @@ class Decoder:
             fields += more
             fields.base = base
             found = (fields, shape(more, base.shape))
-            if known > len(self._base_bytes):
-                self._keep_base(block, known, fields)
         else:
             more, known = self._decode_by_field(block, 0)
-            found = (Fields(more), shape(more))
-            self._keep_base(block, known, more)
+            fields = Fields(more)
+            found = (fields, shape(more))
+            base = None
+        if len(fields) > MAX_FIELDS:
+            return Fields(), OVERSIZE
+        if base is None or known > len(self._base_bytes):
+            self._keep_base(block, known, fields)
         if known == len(block) <= MAX_KNOWN_BYTES:
             if len(_known_blocks) >= MAX_KNOWN_BLOCKS:
                 _known_blocks.clear()
@@ -133,7 +141,6 @@ class Decoder:
     def _decode_by_table(self, block: bytes, table: TableDecoder) -> Block:
         fields: list[Field] = []
         position = size = count = 0
-        most = self._limit // FIELD_OVERHEAD
         while position < len(block):
             end = _end(block, position)
             if block[position] & 0xE0 == 0x20:
@@ -150,16 +157,16 @@ class Decoder:
                 name, value = header
                 count += 1
                 size += len(name) + len(value) + FIELD_OVERHEAD
-                if size <= self._limit:
+                if size <= self._limit and count <= MAX_FIELDS:
                     never_index = isinstance(header, HeaderTuple) and not header.indexable
                     raw = encode(name, value, never_index=never_index)
                     fields.append(Field(name, value, raw, kind(name, value)))
-            if count > most:  # to follow the table is slow, so an oversized list is followed no longer than a legal one
-                raise FieldError(f"more than {most} fields in one block")
+            if count > FOLLOWED_FIELDS:
+                raise FieldError(f"more than {FOLLOWED_FIELDS} fields in one block")
         if self._table_off and table.header_table_size == 0:
             self._table = None
             self.stateless = True
-        return (Fields(), OVERSIZE) if size > self._limit else (Fields(fields), shape(fields))
+        return (Fields(), OVERSIZE) if size > self._limit or count > MAX_FIELDS else (Fields(fields), shape(fields))
 
     @staticmethod
     def _decode_by_field(block: bytes, begin: int) -> tuple[list[Field], int]:
@@ -169,7 +176,7 @@ class Decoder:
         length = known_to = len(block)
         known, indexed, forms = _known_fields.get, _INDEXED, _FORM
         try:
-            while position < length:
+            while position < length and len(fields) <= MAX_FIELDS:
                 first = block[position]
                 field = indexed[first]
                 if field is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from gateway.wire.http2 import fields as kinds
 from gateway.wire.http2 import frames
-from gateway.wire.http2.control import Control
+from gateway.wire.http2.control import FLOOD_DEAR, Control
 from gateway.wire.http2.fields import Field, Fields
 from gateway.wire.http2.frames import HEAD_SIZE, MAX_PAYLOAD, MAX_STREAM_ID, ErrorCode
 from gateway.wire.http2.handler import Handler, Limits
@@ -18,6 +19,14 @@ from gateway.wire.http2.stream import Stream
 BLOCK_FACTOR = 4
 """A header block this many times the limit of a header list is not even followed to its end: a connection error."""
 
+LARGE_BLOCK = 16_384
+"""Bytes of a header block that takes some milliseconds to decode, where ordinary ones take some microseconds."""
+
+FRAMES_A_TURN = 500
+REQUEST_FRAMES = 50
+"""A client's frames that are taken in one turn, and what a request counts among them: some two milliseconds, then other
+connections have theirs."""
+
 _BARE_REQUEST = kinds.METHOD | kinds.SCHEME | kinds.PATH
 REQUESTS = (_BARE_REQUEST, _BARE_REQUEST | kinds.AUTHORITY)
 
@@ -25,12 +34,15 @@ REQUESTS = (_BARE_REQUEST, _BARE_REQUEST | kinds.AUTHORITY)
 class Receiving(Control):
     """See http2.Connection, a part of which this is."""
 
-    __slots__ = ("_block", "_block_stream", "_preface", "_rest")
+    __slots__ = ("_block", "_block_stream", "_frames_a_turn", "_preface", "_rest", "behind")
 
     def __init__(self, handler: Handler, *, client: bool, limits: Limits | None = None) -> None:
         """Raises ValueError where a window in `limits` is below the protocol's default."""
         super().__init__(handler, client=client, limits=limits or Limits())
         self._preface = b"" if client else frames.PREFACE
+        self._frames_a_turn = sys.maxsize if client else FRAMES_A_TURN
+        self.behind = False
+        """There is more to take than one turn does: call `receive` in the next, if need be with nothing."""
         self._rest = b""
         self._block = bytearray()
         self._block_stream = (0, 0)  # id and flags of HEADERS that CONTINUATION follows
@@ -39,6 +51,7 @@ class Receiving(Control):
         """Take what came from the peer, cut anywhere. `now`: seconds of any monotonic clock, for the flood guard."""
         if self.closed:
             return
+        self.behind = False
         self._now = now
         if self._preface:
             data = self._after_preface(data)
@@ -48,7 +61,11 @@ class Receiving(Control):
         position = 0
         end = len(data)
         read_head, types = frames.read_head, self._TYPES
+        turn = self._frames_a_turn
         while end - position >= HEAD_SIZE:
+            if turn <= 0:
+                self.behind = True
+                break
             head, flags, stream_id = read_head(data, position)
             kind = head & 0xFF
             stop = position + HEAD_SIZE + (head >> 8)
@@ -58,6 +75,7 @@ class Receiving(Control):
                 break
             if self._expect is not None and kind != self._expect:
                 return self._fail(ErrorCode.PROTOCOL_ERROR, f"frame type {kind} where {self._expect} has to come")
+            turn -= REQUEST_FRAMES if kind == frames.HEADERS else 1
             if kind == frames.HEADERS and flags == frames.END_HEADERS:
                 stop = self._message(stream_id & MAX_STREAM_ID, data, position + HEAD_SIZE, stop)
             elif kind < len(types):
@@ -167,6 +185,10 @@ class Receiving(Control):
             fields, shape = self._decoder.decode(block)
         except FieldError as error:
             return self._fail(ErrorCode.COMPRESSION_ERROR, str(error))
+        if shape == OVERSIZE or len(block) > LARGE_BLOCK:
+            self._charge(FLOOD_DEAR * FLOOD_DEAR)
+            if self.closed:
+                return
         end = flags & frames.END_STREAM
         stream = self._streams.get(stream_id)
         if stream is None:

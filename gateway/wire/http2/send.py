@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from gateway.wire.http2 import frames
 from gateway.wire.http2.frames import MAX_PAYLOAD, ErrorCode, write_head
@@ -41,13 +41,16 @@ class Sending:
         "_limits",
         "_next_id",
         "_out",
+        "_over",
         "_peer_gone",
         "_peer_streams",
         "_peer_window",
+        "_ready",
         "_streams",
         "_table_off_said",
         "_unconsumed",
         "_window",
+        "_written",
         "closed",
         "let_go",
         "reason",
@@ -65,6 +68,7 @@ class Sending:
         self._out: list[bytes | memoryview] = []
         self._streams: dict[int, Stream] = {}
         self._blocked: dict[int, Stream] = {}  # those with a queue
+        self._ready: OrderedDict[int, Stream] = OrderedDict()  # of those, the ones that their own window lets send
         self._gone: dict[int, int] = {}
         self._gone_before: dict[int, int] = {}
         self._late: dict[int, int] = {}  # unconsumed bytes of streams that have ended
@@ -75,6 +79,8 @@ class Sending:
         self._half_credit = limits.connection_window // 2
         self._half_stream_credit = limits.stream_window // 2
         self._unconsumed = 0
+        self._written = 0  # frames, or parts of them
+        self._over = 0  # streams that have ended
         self._next_id = 1  # a client's next stream
         self._last_id = 0  # a server's latest
         self._peer_gone = False  # GOAWAY came
@@ -104,6 +110,7 @@ class Sending:
         if not out:
             return b""
         data = b"".join(out)
+        self._written += len(out)
         out.clear()
         return data
 
@@ -156,6 +163,9 @@ class Sending:
         if stream is None or stream.finishing or not stream.sending:
             return
         size = len(data)
+        if not size and stream.queue:  # nothing to send but perhaps the end, which the last of the queue then bears
+            stream.finishing = end_stream
+            return
         if size <= MAX_PAYLOAD and size <= stream.window and size <= self._window and not stream.queue:
             stream.window -= size
             self._window -= size
@@ -171,8 +181,11 @@ class Sending:
         stream.queued += size
         stream.finishing = end_stream
         self._blocked[stream_id] = stream
-        while self._push(stream):
-            pass
+        if stream_id not in self._ready:
+            while (more := self._push(stream)) and self._window > 0:
+                pass
+            if more:
+                self._ready[stream_id] = stream
         stream.over_mark = stream.queued > LOW_MARK
 
     def buffered(self, stream_id: int) -> int:
@@ -238,7 +251,7 @@ class Sending:
         self._out.append(frames.header_frames(stream_id, block, end_stream))
 
     def _push(self, stream: Stream) -> bool:
-        """Send one frame of what is queued; whether more may follow at once."""
+        """Send one frame of what is queued; whether the stream's own window lets more follow."""
         queue = stream.queue
         if not queue:
             return False
@@ -250,7 +263,7 @@ class Sending:
             queue[0] = chunk[room:]
             chunk = chunk[:room]
         else:
-            return False
+            return stream.window > 0
         size = len(chunk)
         stream.window -= size
         self._window -= size
@@ -260,7 +273,7 @@ class Sending:
         self._out.append(write_head(size << 8, end, stream.id))
         self._out.append(chunk)
         if queue:
-            return True
+            return stream.window > 0
         del self._blocked[stream.id]
         if stream.trailers is not None:
             self._write_block(stream.id, stream.trailers, True)
@@ -269,20 +282,23 @@ class Sending:
         return False
 
     def _pump(self) -> None:
-        """After a window has grown: one frame from each stream in turn, as long as any can go."""
-        waiting = list(self._blocked.values())
-        while waiting:
-            waiting = [stream for stream in waiting if stream.id in self._blocked and self._push_round(stream)]
+        """One frame from each stream in turn, of those that only the connection's window holds back, while it lasts.
 
-    def _push_round(self, stream: Stream) -> bool:
+        What a frame of the peer's makes this do is bounded by what the frame grants, however many streams wait.
+        """
+        ready = self._ready
+        while ready and self._window > 0:
+            self._push_ready(ready.popitem(last=False)[1])
+
+    def _push_ready(self, stream: Stream) -> None:
+        """Send one frame of a stream whose own window has room; if it has more, it goes to the end of the line."""
         more = self._push(stream)
-        if more:  # to the end of the line, for when the connection's window is used up
-            self._blocked[stream.id] = self._blocked.pop(stream.id)
         if stream.over_mark and stream.queued <= LOW_MARK:
             stream.over_mark = False
             if stream.id in self._streams:
                 self._handler.on_writable(stream.id)
-        return more
+        if more and stream.id in self._blocked:  # the handler may have reset it
+            self._ready[stream.id] = stream
 
     def _finished(self, stream: Stream) -> None:
         """Our END_STREAM is sent."""
@@ -308,12 +324,14 @@ class Sending:
         del self._streams[stream_id]
         if stream.queue:
             self._blocked.pop(stream_id, None)
+            self._ready.pop(stream_id, None)
         if stream.unconsumed:
             self._late[stream_id] = stream.unconsumed
         stream.sending = stream.receiving = False
         self._remember(stream_id, how)
 
     def _remember(self, stream_id: int, how: int) -> None:
+        self._over += 1
         self._gone[stream_id] = how
         if len(self._gone) >= MAX_GONE:
             self._gone_before, self._gone = self._gone, {}

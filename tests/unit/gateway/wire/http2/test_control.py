@@ -8,9 +8,10 @@ import pytest
 
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
-from gateway.wire.http2.control import FLOOD_BURST, FLOOD_DEAR, FLOOD_PER_SECOND
+from gateway.wire.http2.control import FEW_RESETS, FLOOD_BURST, FLOOD_DEAR, FLOOD_PER_SECOND
 from gateway.wire.http2.fields import encode
 from gateway.wire.http2.frames import ErrorCode
+from gateway.wire.http2.receive import FRAMES_A_TURN, REQUEST_FRAMES
 from tests.fakes.http2_peer import ANSWER, REQUEST, Frame, Side, client, data, head, server
 
 PING = frames.frame(frames.PING, 0, 0, b"12345678")
@@ -164,12 +165,8 @@ def test_a_connection_error_names_the_last_stream() -> None:
 # Floods. What each of them costs, and that no fewer than a burst is let through.
 
 
-def rapid_reset(number: int) -> bytes:
-    return head(2 * number + 1, end=True) + frames.rst_stream(2 * number + 1, ErrorCode.CANCEL)
-
-
 def malformed(number: int) -> bytes:
-    return head(2 * number + 1, b"")
+    return head(2 * number + 3, b"")
 
 
 FLOODS: dict[str, tuple[Callable[[int], bytes], int]] = {
@@ -180,7 +177,9 @@ FLOODS: dict[str, tuple[Callable[[int], bytes], int]] = {
     "priority": (lambda _: frames.frame(frames.PRIORITY, 0, 1, bytes(5)), 1),
     "unknown": (lambda _: frames.frame(0xFA, 0, 1, b""), 1),
     "goaway": (lambda _: frames.goaway(0, 0), 1),
-    "rapid-reset": (rapid_reset, FLOOD_DEAR),
+    "window-update": (lambda _: frames.window_update(0, 1), 1),
+    "window-update-of-a-gone-stream": (lambda _: frames.window_update(1, 1), 1),
+    "settings-of-many-entries": (lambda _: frames.settings(*[(0xFA, 0)] * 100), FLOOD_DEAR + 10),
     "malformed": (malformed, FLOOD_DEAR),
 }
 
@@ -189,10 +188,12 @@ FLOODS: dict[str, tuple[Callable[[int], bytes], int]] = {
 def test_a_flood_is_told_to_calm_down(name: str) -> None:
     make, cost = FLOODS[name]
     side = server()
-    burst = (FLOOD_BURST - 2 * FLOOD_DEAR) // cost  # the handshake has cost some
+    side.give(head(1), frames.rst_stream(1, ErrorCode.CANCEL))
+    side.connection.take()
+    burst = (FLOOD_BURST - 4 * FLOOD_DEAR) // cost  # the handshake and the reset have cost some
     side.give(*[make(number) for number in range(burst)])
     assert not side.connection.closed
-    side.give(*[make(burst + number) for number in range(2 * FLOOD_DEAR)])
+    side.give(*[make(burst + number) for number in range(4 * FLOOD_DEAR)])
     assert side.connection.reason.startswith("ENHANCE_YOUR_CALM")
     assert side.out()[-1].kind == frames.GOAWAY
 
@@ -201,10 +202,64 @@ def test_a_flood_is_told_to_calm_down(name: str) -> None:
 def test_the_same_at_a_pace_is_no_flood(name: str) -> None:
     make, cost = FLOODS[name]
     side = server()
+    side.give(head(1), frames.rst_stream(1, ErrorCode.CANCEL))
     for number in range(3 * FLOOD_BURST // cost // 100):
         side.give(*[make(100 * number + n) for n in range(100)], now=number * 100 * cost / FLOOD_PER_SECOND)
         side.connection.take()
     assert not side.connection.closed
+
+
+def given_up(numbers: range, *, answered: bool, now: float = 0.0) -> Side:
+    """A server whose client has reset each of so many requests, but for every other one if some are answered."""
+    side = server()
+    for number in numbers:
+        stream_id = 2 * number + 1
+        side.give(head(stream_id, end=True), now=now + number)
+        if answered and number % 2:
+            side.connection.headers(stream_id, ANSWER, True)
+        else:
+            side.give(frames.rst_stream(stream_id, ErrorCode.CANCEL), now=now + number)
+        side.connection.take()
+    return side
+
+
+def test_a_client_that_gives_up_most_of_its_requests() -> None:
+    """At whatever pace: each has a model server begin what nobody waits for (CVE-2023-44487)."""
+    assert not given_up(range(FEW_RESETS), answered=False).connection.closed
+    assert given_up(range(FEW_RESETS + 1), answered=False).connection.reason.startswith("ENHANCE_YOUR_CALM")
+
+
+def test_a_client_that_takes_the_faster_of_two_answers() -> None:
+    assert not given_up(range(6 * FEW_RESETS), answered=True).connection.closed
+
+
+def test_a_turn_takes_some_of_what_is_there_and_the_next_the_rest() -> None:
+    side = server()
+    requests = 2 * FRAMES_A_TURN // REQUEST_FRAMES
+    connection = side.connection
+    connection.receive(b"".join(head(2 * number + 1, end=True) for number in range(requests)), 0.0)
+    assert connection.behind
+    assert connection.active == requests / 2
+    connection.receive(PING, 0.0)
+    assert connection.active == requests
+    assert connection.behind
+    assert [frame.kind for frame in side.out()] == []
+    connection.receive(b"", 0.0)
+    assert not connection.behind
+    assert [frame.kind for frame in side.out()] == [frames.PING]
+
+
+def test_what_windows_of_many_streams_cost() -> None:
+    """Moved once for each frame of SETTINGS, which is charged by the streams that it moves."""
+    side = server(settings=frames.settings((frames.INITIAL_WINDOW_SIZE, 0))[9:])
+    side.give(*[head(2 * number + 1, end=True) for number in range(1000)])
+    for number in range(1000):
+        side.connection.headers(2 * number + 1, ANSWER, False)
+        side.connection.data(2 * number + 1, bytes(100), False)
+    side.connection.take()
+    moves = [frames.settings(*[(frames.INITIAL_WINDOW_SIZE, n % 2)] * 10) for n in range(FLOOD_BURST // 100 + 1)]
+    side.give(*moves)
+    assert side.connection.reason.startswith("ENHANCE_YOUR_CALM")
 
 
 def test_a_flood_of_empty_data() -> None:

@@ -72,6 +72,35 @@ def test_data_keeps_its_order_and_trailers_wait_for_it() -> None:
     assert side.connection.active == 0
 
 
+def test_an_end_after_data_that_waits_is_told_with_its_last_byte() -> None:
+    side = client(settings=window(2)[9:])
+    side.connection.open(REQUEST, False)
+    side.connection.data(1, b"abc", False)
+    side.connection.data(1, b"", False)
+    side.connection.data(1, b"", True)
+    assert sizes(side) == [(1, 2)]
+    side.give(frames.window_update(1, 1))
+    assert side.out() == [Frame(frames.DATA, frames.END_STREAM, 1, b"c")]
+
+
+def test_a_grant_is_for_the_streams_that_only_the_connection_holds_back() -> None:
+    side = client(settings=window(10)[9:])
+    for _ in range(3):
+        side.connection.open(REQUEST, False)
+    side.give(frames.window_update(1, WINDOW))
+    side.connection.data(1, b"a" * WINDOW, False)  # the connection's window is used up
+    side.out()
+    side.connection.data(3, b"b" * 20, True)
+    side.connection.data(5, b"c" * 20, True)
+    side.give(window(0))  # the streams' windows are, too
+    side.give(frames.window_update(0, 100))
+    assert sizes(side) == []
+    side.give(frames.window_update(5, 20))
+    assert sizes(side) == [(5, 20)]
+    side.give(window(20))
+    assert sizes(side) == [(3, 20)]
+
+
 def test_an_end_without_data_needs_no_window() -> None:
     side = client(settings=window(0)[9:])
     side.connection.open(REQUEST, False)
