@@ -11,7 +11,7 @@ from scipy import stats
 
 from gateway.contract.evidence import BUCKETS
 from gateway.contract.route_table import Sticky
-from gateway.routing.sticky import position, key
+from gateway.routing.sticky import key, position
 
 SALT = "lab/digits v1 v2 1"
 
