@@ -102,6 +102,14 @@ class RestPool:
             if self._waiting:
                 self._waiting.popleft().failed(Failure.CONNECT, sent=False)
 
+    def made(self, connection: _Connection) -> None:
+        """Where the caller that it was made for has gone meanwhile, it is closed: a server of one thread would wait for
+        a request on it, and for nobody else."""
+        if self._waiting:
+            connection.send(self._waiting.popleft())
+        else:
+            connection.close()
+
     def idle(self, connection: _Connection) -> None:
         """A connection has nothing to do."""
         if self._waiting:
@@ -138,7 +146,7 @@ class _Connection(asyncio.Protocol):
         self.made = True
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
         self._pool.slot.connected()
-        self._pool.idle(self)
+        self._pool.made(self)
 
     def send(self, requester: RestRequester) -> None:
         self._requester = requester

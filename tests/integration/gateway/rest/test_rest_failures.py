@@ -48,13 +48,14 @@ class Unaccepting:
             one.connect_ex(("127.0.0.1", port))
 
     def accept(self) -> socket.socket:
-        """The first connection that sends something."""
+        """The connection of somebody else."""
+        filling = {one.getsockname() for one in self._filling}
         for one in self._filling:
             one.close()
         while True:
-            connection, _ = self._listener.accept()
-            connection.settimeout(30)
-            if connection.recv(1, socket.MSG_PEEK):
+            connection, address = self._listener.accept()
+            if address not in filling:
+                connection.settimeout(30)
                 return connection
             connection.close()
 
@@ -319,6 +320,14 @@ def test_the_deadline_comes_while_a_connection_is_awaited(start_gateway: Start) 
         gateway.rests()
         assert client.post(PREDICT).status == 503
     assert gateway.outcomes("v1") == {"deadline": 1, "cancelled": 1, "unavailable": 1}
+
+
+def test_a_connection_made_for_a_caller_who_has_gone_is_closed(start_gateway: Start) -> None:
+    with Unaccepting() as server:
+        gateway = start_gateway(table(v1=[server.endpoint]), connect_timeout=20)
+        assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 30").status == 504
+        with server.accept() as connection:
+            assert connection.recv(1) == b""
 
 
 # Tables that change.
