@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from deployer.local import probes
 from deployer.local.background import Background
 from deployer.local.policy.plan import Phase
 from deployer.local.probes import Failed, NotYet, Ready
 from deployer.local.replicas import Replica
+from deployer.runtimes.base import Process
 
 START_EVERY = 0.25
 """Seconds between questions to a replica that is starting: people wait for it."""
@@ -24,12 +26,39 @@ MISSES = 3
 """Looks in a row at which a ready replica's ports accept no connection, before it counts as dead."""
 
 
+_ALIVE: Final = "alive"
+
+Key = tuple[str, int]
+"""A replica's name and its process."""
+
+
 class Prober:
-    """The questions under way to all replicas."""
+    """The questions under way to all replicas. One round is `collect`, then a `look` at each, then `ask`."""
 
     def __init__(self) -> None:
         self._starting: Background[Ready | NotYet | Failed] = Background()
-        self._alive: Background[bool] = Background()
+        self._alive: Background[dict[Key, bool]] = Background()
+        self._answers: dict[Key, bool] = {}
+        self._due: dict[Key, Process] = {}
+        self._asked = False
+
+    def collect(self) -> None:
+        """What those that are ready answered since the last round."""
+        self._answers.clear()
+        try:
+            answers = self._alive.answer(_ALIVE)
+        except OSError:  # for want of descriptors, which says nothing of them
+            answers = {}
+        if answers is not None:
+            self._answers.update(answers)
+            self._asked = False
+
+    def ask(self) -> None:
+        """Ask all that are due whether they live: at once, since a thread for each costs more than the question."""
+        if self._due and not self._asked:
+            self._alive.ask(_ALIVE, partial(_alive, self._due))
+            self._due = {}
+            self._asked = True
 
     def look(self, replica: Replica, now: float) -> Ready | Failed | None:
         """What is new about a replica that is starting or ready: Ready once, Failed, or None for nothing."""
@@ -38,11 +67,11 @@ class Prober:
         if process is None:
             return None
         if not starting:
-            if (alive := self._alive.answer(key)) is not None:
+            if (alive := self._answers.pop(key, None)) is not None:
                 replica.missed = 0 if alive else replica.missed + 1
             if now >= replica.ask_at:
                 replica.ask_at = now + ALIVE_EVERY
-                self._alive.ask(key, partial(probes.alive, process, ALIVE_TIMEOUT))
+                self._due[key] = process
             return Failed("its ports accept no connections") if replica.missed >= MISSES else None
         if now >= replica.ask_at:
             replica.ask_at = now + START_EVERY
@@ -55,3 +84,7 @@ class Prober:
         if now - replica.since > START_LIMIT:
             return Failed(f"not ready after {START_LIMIT:.0f} s: {replica.reason or 'no answer'}")
         return None
+
+
+def _alive(processes: dict[Key, Process]) -> dict[Key, bool]:
+    return dict(zip(processes, probes.alive(list(processes.values()), ALIVE_TIMEOUT), strict=True))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
 
 from deployer.runtimes.base import HOST, GrpcCall, Process, RestCall
+
+AT_ONCE = 100
+"""Processes that are asked at once whether they accept connections: two descriptors for each."""
 
 _MOST_TEXT = 500
 """Characters of a server's answer that are shown in a reason."""
@@ -63,16 +69,38 @@ def check(process: Process, timeout: float) -> Ready | NotYet | Failed:
     return Ready(note)
 
 
-def alive(process: Process, timeout: float) -> bool:
-    """Whether both ports accept connections: no more, since a busy server is not a dead one
+def alive(processes: Sequence[Process], timeout: float) -> list[bool]:
+    """Of each, whether both ports accept connections: no more, since a busy server is not a dead one
     (0017-probes-that-tell-the-truth).
+
+    Blocks for `timeout` seconds for each AT_ONCE that don't accept, and hardly for others.
+
+    Raises:
+        OSError: none can be asked: this process has no more descriptors.
     """
-    for port in (process.rest, process.grpc):
-        try:
-            socket.create_connection((HOST, port), timeout).close()
-        except OSError:
-            return False
-    return True
+    accepting: set[int] = set()
+    for first in range(0, len(processes), AT_ONCE):
+        chunk = processes[first : first + AT_ONCE]
+        accepting |= _accepting([port for process in chunk for port in (process.rest, process.grpc)], timeout)
+    return [process.rest in accepting and process.grpc in accepting for process in processes]
+
+
+def _accepting(ports: Iterable[int], timeout: float) -> set[int]:
+    """Those that accept a connection."""
+    found: set[int] = set()
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector, ExitStack() as connections:
+        for port in ports:
+            connection = connections.enter_context(socket.socket())
+            connection.setblocking(False)
+            connection.connect_ex((HOST, port))
+            selector.register(connection, selectors.EVENT_WRITE, port)
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                selector.unregister(key.fileobj)
+                if not cast(socket.socket, key.fileobj).getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    found.add(key.data)
+    return found
 
 
 def _available(client: httpx.Client, process: Process, deadline: float) -> Any:

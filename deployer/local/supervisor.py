@@ -64,7 +64,7 @@ class Supervisor:
         self._desired = Desired(folder)
         self._replicas = Replicas(folder)
         self._launches = Launcher(folder.work)
-        self._watch = Prober()
+        self._prober = Prober()
         self._table = RouteTable(revision=0)
         self._reporter = reporter.Reporter(folder)
         self._rollouts = Rollouts(folder, gateway, say)
@@ -204,8 +204,10 @@ class Supervisor:
 
     def _look_at_all(self, now: float) -> None:
         self._looked = now
+        self._prober.collect()
         for replica in list(self._replicas.by_name.values()):
             self._look(replica, now)
+        self._prober.ask()
 
     def _look(self, replica: Replica, now: float) -> None:
         """Bring what is known of one process up to date."""
@@ -226,7 +228,7 @@ class Supervisor:
             verdict = self._gateway.verdict(replica, now)
         else:
             self._describe(replica)
-            verdict = self._watch.look(replica, now)
+            verdict = self._prober.look(replica, now)
         match verdict:
             case Ready(note):
                 self._replicas.ready(replica, now)
