@@ -5,6 +5,7 @@ Everything else is as it is: processes, ports, the gateway, the state folder.
 
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -48,9 +49,14 @@ def check(process: Process, timeout: float) -> probes.Ready | probes.NotYet | pr
         return probes.NotYet(str(error))
 
 
-def alive(process: Process, timeout: float) -> bool:
+def alive(processes: Sequence[Process], timeout: float) -> list[bool]:
+    """By one port: the fake server has no other."""
+    return [_accepts(process.rest, timeout) for process in processes]
+
+
+def _accepts(port: int, timeout: float) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", process.rest), timeout).close()
+        socket.create_connection(("127.0.0.1", port), timeout).close()
     except OSError:
         return False
     return True
