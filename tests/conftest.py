@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fakes.shared import made_once
 
 # A shell's background job ignores SIGINT, and so would all that the tests start, and then send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What takes long on a busy machine is not wrong for it.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 
