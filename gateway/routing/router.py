@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from gateway.contract.route_table import Deployment, RouteTable, Version
@@ -13,8 +11,8 @@ from gateway.routing import assignment_header
 from gateway.routing.assignment_header import Assignments
 from gateway.routing.sticky import Values, key, position
 
-_MOST_COMPARED = 50
-"""Names that a wrong one is compared with: each costs up to 0.1 ms."""
+_MOST_NAMED = 5
+"""Versions that are named to a caller who asked for another."""
 
 Assigned = Literal["pin", "match", "inherited", "split"]
 
@@ -41,15 +39,14 @@ class Assignment(NamedTuple):
 
 
 def find(table: RouteTable, name: str, namespace: str | None) -> Deployment:
-    """Raises Refusal (NOT_FOUND, with the nearest known names) where the table has no such deployment."""
+    """Raises Refusal (NOT_FOUND) where the table has no such deployment: which others it has is no caller's affair."""
     deployment = table.find(name, namespace)
     if deployment is None:
         asked = name if namespace is None else f"{namespace}/{name}"
-        known = table.by_bare_name if namespace is None else list(table.keys)
         raise Refusal(
             Code.NOT_FOUND,
             "unknown_deployment",
-            f"Servable not found for request: no deployment {_shown(asked)}; {_known(asked, known)}",
+            f"Servable not found for request: no deployment {_shown(asked)}",
         )
     return deployment
 
@@ -101,17 +98,17 @@ def _pinned(deployment: Deployment, pin: Pin) -> Version:
         return deployment.by_name[role]
     if pin.kind == "servable":
         version = deployment.by_servable.get(int(pin.value)) if len(pin.value) < 20 else None
-        known: Iterable[str] = map(str, deployment.by_servable)
+        known = [str(servable) for servable in deployment.by_servable]
     else:
         version = deployment.by_name.get(pin.value)
-        known = deployment.by_name
+        known = list(deployment.by_name)
         if pin.kind == "version" and version is None:
             version = next((v for v in deployment.versions if str(v.servable) == pin.value), None)
     if version is None:
         raise Refusal(
             Code.NOT_FOUND,
             "unknown_version",
-            f"Could not find version {_shown(pin.value)} of model {deployment.name}; {_known(pin.value, known)}",
+            f"Could not find version {_shown(pin.value)} of model {deployment.name}; {_known(known)}",
         )
     return version
 
@@ -121,16 +118,7 @@ def _shown(text: str) -> str:
     return ascii(text if len(text) <= 80 else text[:77] + "...")[1:-1]
 
 
-def _known(asked: str, names: Iterable[str]) -> str:
-    names = list(names)
-    if not names:
-        return "none is served now"
-    near = _near(asked[:80], tuple(names[:_MOST_COMPARED])) or names[:5]
-    more = f" and {len(names) - len(near)} more" if len(names) > len(near) else ""
-    return f"known: {', '.join(near)}{more}"
-
-
-@lru_cache(maxsize=64)
-def _near(asked: str, names: tuple[str, ...]) -> list[str]:
-    # Remembered, since a client that asks for what is gone does so again and again, and this runs in a data loop.
-    return difflib.get_close_matches(asked, names, n=5)
+def _known(names: Sequence[str]) -> str:
+    """The first few: to look for the nearest would cost the data loop more than the request costs its caller."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"known: {', '.join(names[:_MOST_NAMED])}{more}"

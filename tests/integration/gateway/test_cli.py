@@ -64,7 +64,7 @@ def test_it_serves_counts_survives_a_worker_and_ends(
     for refusals in (1, 2):
         answer = data.get("/v1/models/digit")
         assert answer.status_code == 404
-        assert "known: digits" in answer.json()["error"]
+        assert "no deployment" in answer.json()["error"]
         refused = 'turnout_refusals_total{protocol="tfserving-rest",reason="unknown_deployment"}'
         assert f"{refused} {refusals}.0" in admin.get("/metrics").text
         worker = admin.get("/table").json()["workers"][0]
