@@ -139,7 +139,7 @@ class Call(ABC):
         self.table = table
         self.deployment = deployment
         self._enter(version)
-        forwarder.budget.request()
+        self.upstream.budget.request()
         if deployment.salt and self.how == "split":
             arm = forwarder.counters.evidence.of(deployment)[version.name, bucket is not None]
             self.evidence = Evidence(arm, bucket, deployment.slow)
@@ -203,7 +203,7 @@ class Call(ABC):
         """Whether there is another attempt, at this version or at stable."""
         self._renew()
         now = monotonic()
-        if self.attempts >= MAX_ATTEMPTS or not self.forwarder.budget.take(now):
+        if self.attempts >= MAX_ATTEMPTS or not self.upstream.budget.take(now):
             return self._fall_back()
         assert self.slot is not None
         self.slot.retried(_CAUSES[failure])

@@ -13,7 +13,6 @@ from gateway.settings import Settings
 from gateway.stats.counters import Counters
 from gateway.stats.log_sampler import Sampler
 from gateway.upstream.endpoint import Upstreams
-from gateway.upstream.policy.retry_budget import RetryBudget
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,6 @@ class Forwarder:
         self.random = random
         self.table: RouteTable | None = None
         self.upstreams = Upstreams(counts, settings)
-        self.budget = RetryBudget(monotonic())
         self.gathered = 0
         self.draining = False
         self._failures = Sampler(settings.log_failures_per_second)

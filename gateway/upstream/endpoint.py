@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from gateway import table_delta
 from gateway.contract import route_table
 from gateway.routing.assignment_header import Assignments
@@ -10,6 +12,7 @@ from gateway.stats.counters import Counters, EndpointSlot, RequestSlot
 from gateway.upstream.assignment_fields import AssignmentFields
 from gateway.upstream.grpc_pool import GrpcPool
 from gateway.upstream.policy.outlier_detection import OutlierDetection
+from gateway.upstream.policy.retry_budget import RetryBudget
 from gateway.upstream.rest_pool import RestPool
 
 
@@ -65,9 +68,12 @@ class Upstream:
         version: route_table.Version,
         endpoints: tuple[Endpoint, ...],
         counters: Counters,
+        budget: RetryBudget,
     ) -> None:
         self.version = version
         self.endpoints = endpoints
+        self.budget = budget
+        """Its deployment's: the retries of one are at nobody else's expense."""
         self._deployment = deployment
         # Where there is no choice, there is nothing that others could do otherwise.
         assigned = {} if deployment.canary is None else {deployment.key: version.name}
@@ -102,6 +108,7 @@ class Upstreams:
         self._endpoints: dict[tuple[str, str, str, route_table.Endpoint], Endpoint] = {}
         self._upstreams: dict[int, Upstream] = {}
         self._table = route_table.RouteTable(revision=0)
+        self._budgets: dict[tuple[str, str], RetryBudget] = {}
         self._strays: list[route_table.Deployment] = []
         """Deployments that had departed when a call that began before was sent on."""
 
@@ -113,6 +120,8 @@ class Upstreams:
         departed = table_delta.departed((*self._table.deployments, *self._strays), new)
         for deployment in departed:
             after = new.by_key.get((deployment.namespace, deployment.name))
+            if after is None:
+                self._budgets.pop((deployment.namespace, deployment.name), None)
             for version in deployment.versions:
                 self._upstreams.pop(id(version), None)
                 stays = None if after is None else after.by_name.get(version.name)
@@ -129,7 +138,9 @@ class Upstreams:
         upstream = self._upstreams.get(id(version))
         if upstream is None:
             endpoints = tuple(self._endpoint(deployment, version, address) for address in version.endpoints)
-            upstream = Upstream(deployment, version, endpoints, self._counters)
+            name = (deployment.namespace, deployment.name)
+            budget = self._budgets.get(name) or self._budgets.setdefault(name, RetryBudget(monotonic()))
+            upstream = Upstream(deployment, version, endpoints, self._counters, budget)
             self._upstreams[id(version)] = upstream
             if self._table.by_key.get((deployment.namespace, deployment.name)) is not deployment:
                 self._strays.append(deployment)
