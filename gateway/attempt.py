@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import Protocol
 
 from gateway.contract.headers import OWN
-from gateway.protocols import deadlines
+from gateway.protocols import deadlines, grpc_status
 from gateway.refusal import HTTP_STATUS, Code
 from gateway.stats.evidence_recorder import PATIENCE
 from gateway.upstream.endpoint import Endpoint
@@ -17,7 +18,8 @@ from gateway.upstream.failure import Failure
 from gateway.upstream.grpc_pool import GrpcExchange
 from gateway.upstream.rest_pool import RestExchange
 from gateway.wire.http1.heads import Head
-from gateway.wire.http2.fields import Field, Fields, encode
+from gateway.wire.http2.fields import Field, Fields, encode, kind
+from gateway.wire.http2.frames import ErrorCode
 from gateway.wire.note import Note
 
 _TIMEOUT = encode(b"grpc-timeout", b"")[:-1]
@@ -280,6 +282,16 @@ class GrpcAttempt(Attempt):
         self._answered(trailers.status)
         self.sink.on_trailers(trailers)
 
+    def on_reset(self, code: int) -> None:
+        """An answer, as gRPC has it: the server is there, and it may be the request that it can't stand."""
+        trailers = _reset(code, self.begun)
+        self._answered(trailers.status)
+        if self.begun:
+            self.sink.on_trailers(trailers)
+        else:
+            self.begun = True
+            self.sink.on_trailers_only(trailers)
+
 
 class Trailers(Note):
     """What an answer ends with, or all there is of one. Blocks that are alike share it."""
@@ -318,6 +330,29 @@ def _code(fields: Sequence[Field]) -> Code | None:
             except ValueError:
                 return None
     return None
+
+
+_RESET_CODES: dict[int, Code] = {
+    ErrorCode.CANCEL: Code.CANCELLED,
+    ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
+    ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
+}
+"""What gRPC's own clients make of a stream's reset: INTERNAL but for these.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Errors
+"""
+
+
+@lru_cache(maxsize=64)
+def _reset(number: int, begun: bool) -> Trailers:
+    """What a stream's reset ends its answer with, or all there is of one that had not begun."""
+    name = ErrorCode(number).name if number in ErrorCode.__members__.values() else str(number)
+    head = () if begun else ((b":status", b"200"), (b"content-type", b"application/grpc"))
+    status = (
+        (b"grpc-status", b"%d" % _RESET_CODES.get(number, Code.INTERNAL)),
+        (b"grpc-message", grpc_status.message(f"the stream was reset: {name}")),
+    )
+    return Trailers([Field(name, value, encode(name, value), kind(name, value)) for name, value in (*head, *status)])
 
 
 _NO_TRAILERS = Trailers(())

@@ -79,7 +79,11 @@ class Settings:
 
     max_endpoint_grpc_connections: int = 8
     """gRPC connections to one endpoint, per worker: a second is opened only where the first has all the streams that
-    the server allows (100 or more); what comes on top waits for a free stream until its deadline."""
+    the server allows (100 or more); what comes on top waits for a free stream."""
+
+    max_endpoint_waiting: int = 1024
+    """gRPC requests that wait for a free stream of one endpoint, per worker: those above are sent elsewhere or refused
+    at once, as REST's are above the connections."""
 
     read_timeout: float = 10.0
     """For the head of a request to arrive whole. The body has until `timeout`."""

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, OWN, SECRET, VERSION
 from gateway.protocols import health, registry
 from gateway.routing import assignment_header
-from gateway.wire.http2.fields import Field, Fields
+from gateway.wire.http2.fields import Field, Fields, encode
 from gateway.wire.http2.header_blocks import NEVER_INDEXED
 from gateway.wire.note import Note
 
-_NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect"))
+_NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect", b"te"))
+
+_TE = encode(b"te", b"trailers")
+"""What gRPC's servers ask for, some by resetting a stream without it: whether or not the client has said it."""
 
 _MAX_KNOWN_RESTS = 16
 """Of blocks that begin alike: what may follow `grpc-timeout` in them, and is remembered."""
@@ -25,7 +28,8 @@ class RequestHead:
         """The first value of each field; all cookies as one."""
         if b"cookie" in meta:
             meta[b"cookie"] = b"; ".join([field[1] for field in fields if field[0] == b"cookie"])
-        self.onward = b"".join([raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != OWN])
+        onward = [raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != OWN]
+        self.onward = b"".join((*onward, _TE))
         """The block that goes to the model server."""
         self.path = meta[b":path"]
         self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
+from collections import OrderedDict
 from time import monotonic
 from typing import Protocol, cast
 
@@ -58,6 +58,10 @@ class GrpcRequester(Protocol):
         ...
 
     def on_trailers(self, fields: Fields) -> None: ...
+    def on_reset(self, code: int) -> None:
+        """The stream has ended, with this code of HTTP/2's, and the connection goes on."""
+        ...
+
     def failed(self, failure: Failure, *, sent: bool) -> None:
         """`sent`: the server may have seen the request."""
         ...
@@ -76,7 +80,7 @@ class GrpcPool:
         self.settings = settings
         self._connections: list[_Connection] = []
         self._connecting = False
-        self.waiting: deque[GrpcRequester] = deque()
+        self.waiting: OrderedDict[GrpcRequester, None] = OrderedDict()
         self.closed = False
 
     def send(self, requester: GrpcRequester) -> None:
@@ -84,13 +88,15 @@ class GrpcPool:
             if connection.wire.can_open:
                 connection.send(requester)
                 return
-        self.waiting.append(requester)
+        if len(self.waiting) >= self.settings.max_endpoint_waiting:
+            requester.failed(Failure.FULL, sent=False)
+            return
+        self.waiting[requester] = None
         self._connect_if_needed()
 
     def cancel(self, requester: GrpcRequester) -> None:
         """Forget one that waits for a connection."""
-        if requester in self.waiting:
-            self.waiting.remove(requester)
+        self.waiting.pop(requester, None)
 
     def sweep(self, now: float) -> None:
         for connection in self._connections[:]:
@@ -118,7 +124,7 @@ class GrpcPool:
             connection.give_up(error)
             self._connecting = False
             if not self._connections:
-                waiting, self.waiting = self.waiting, deque()
+                waiting, self.waiting = self.waiting, OrderedDict()
                 for requester in waiting:
                     requester.failed(Failure.CONNECT, sent=False)
 
@@ -130,7 +136,7 @@ class GrpcPool:
     def serve(self, connection: _Connection) -> None:
         """A connection may have room for what waits."""
         while self.waiting and connection.wire.can_open:
-            connection.send(self.waiting.popleft())
+            connection.send(self.waiting.popitem(last=False)[0])
         if self.waiting:
             self._connect_if_needed()
         elif self.closed:
@@ -300,7 +306,10 @@ class _Connection(asyncio.Protocol):
         requester = self._requesters.pop(stream_id, None)
         if requester is not None:
             self._ended()
-            requester.failed(Failure.REFUSED if refused else Failure.RESET, sent=not refused)
+            if refused:
+                requester.failed(Failure.REFUSED, sent=False)
+            else:
+                requester.on_reset(code)
 
     def on_writable(self, stream_id: int) -> None:
         """Requests are gathered whole before they are sent: nothing waits for room."""

@@ -84,14 +84,21 @@ def half_then_reset(call: ServerCall) -> None:
     call.reset(ErrorCode.INTERNAL_ERROR)
 
 
-@pytest.mark.parametrize("script", [half_then_dead, half_then_reset])
-def test_half_an_answer(start_gateway: StartGateway, grpc_servers: GrpcServers, script: Script) -> None:
+@pytest.mark.parametrize(
+    ("script", "code", "error"),
+    [
+        (half_then_dead, Code.UNAVAILABLE, "default/m version v1: the connection ended before the answer did"),
+        (half_then_reset, Code.INTERNAL, "the stream was reset: INTERNAL_ERROR"),
+    ],
+)
+def test_half_an_answer(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, script: Script, code: Code, error: str
+) -> None:
     server = grpc_servers(script)
     gateway = start_gateway(table(v1=[server]))
     answer = gateway.grpc_client().call(PREDICT, predict())
     assert answer.data == frame(b"half of it")[:8]
-    assert answer.code == Code.UNAVAILABLE
-    assert answer.error == "default/m version v1: the connection ended before the answer did"
+    assert (answer.code, answer.error) == (code, error)
     assert answer.version == "v1"
     assert len(server.calls) == 1, "what has begun is not asked for again"
     assert gateway.outcomes("v1") == {"server_error": 1}
@@ -257,7 +264,7 @@ def test_malformed_answer_ends_its_stream_alone(start_gateway: StartGateway, grp
     client = gateway.grpc_client()
     good = client.start(PREDICT, predict())
     server.received()
-    assert client.call(PREDICT, predict()).code == Code.UNAVAILABLE
+    assert client.call(PREDICT, predict()).code == Code.INTERNAL
     server.call(lambda: waiting[0].answer(b"well"))
     assert client.answer(good).message == b"well"
     assert server.connections == 1
@@ -266,7 +273,7 @@ def test_malformed_answer_ends_its_stream_alone(start_gateway: StartGateway, grp
 def test_oversized_metadata_of_an_answer(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
     server = grpc_servers(lambda call: call.head({"x-large": "x" * 10_000}))
     gateway = start_gateway(table(v1=[server]), max_head_bytes=4096)
-    assert gateway.grpc_client().call(PREDICT, predict()).code == Code.UNAVAILABLE
+    assert gateway.grpc_client().call(PREDICT, predict()).code == Code.INTERNAL
     assert gateway.endpoints(totals.ENDPOINT_IN_FLIGHT) == {f"127.0.0.1:{server.port}": 0}
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from gateway.contract.route_table import Endpoint
+from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.stats import totals
 from gateway.upstream import grpc_pool
@@ -31,10 +32,6 @@ def refusing(call: ServerCall) -> None:
     call.reset(ErrorCode.REFUSED_STREAM)
 
 
-def resetting(call: ServerCall) -> None:
-    call.reset(ErrorCode.INTERNAL_ERROR)
-
-
 def leaving_out(call: ServerCall) -> None:
     call.peer.goaway(max(call.stream - 2, 0))
     call.peer.transport.close()
@@ -53,7 +50,7 @@ def nowhere() -> Endpoint:
 
 @pytest.mark.parametrize(
     ("fault", "cause"),
-    [(refusing, "refused_stream"), (resetting, "reset"), (dying, "reset"), (leaving_out, "refused_stream")],
+    [(refusing, "refused_stream"), (dying, "reset"), (leaving_out, "refused_stream")],
 )
 def test_predict_is_tried_again(
     start_gateway: StartGateway, grpc_servers: GrpcServers, fault: Script, cause: str
@@ -65,9 +62,7 @@ def test_predict_is_tried_again(
     assert gateway.retries("v1", "s") == {cause: 1}
 
 
-@pytest.mark.parametrize(
-    ("fault", "again"), [(refusing, True), (leaving_out, True), (resetting, False), (dying, False)]
-)
+@pytest.mark.parametrize(("fault", "again"), [(refusing, True), (leaving_out, True), (dying, False)])
 @pytest.mark.parametrize("weight", [0, 100])
 def test_feedback_is_sent_again_only_where_no_server_has_begun(
     start_gateway: StartGateway, grpc_servers: GrpcServers, fault: Script, again: bool, weight: int
@@ -84,11 +79,41 @@ def test_feedback_is_sent_again_only_where_no_server_has_begun(
 
 
 def test_three_attempts_at_most(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
-    server = grpc_servers(resetting)
+    server = grpc_servers(dying)
     gateway = start_gateway(table(v1=[server]))
     assert gateway.grpc_client().call(PREDICT, predict()).code == Code.UNAVAILABLE
     assert len(server.calls) == 3
     assert gateway.outcomes("v1") == {"unavailable": 1}
+
+
+@pytest.mark.parametrize(
+    ("reset", "code"),
+    [
+        (ErrorCode.INTERNAL_ERROR, Code.INTERNAL),
+        (ErrorCode.PROTOCOL_ERROR, Code.INTERNAL),
+        (ErrorCode.CANCEL, Code.CANCELLED),
+        (ErrorCode.ENHANCE_YOUR_CALM, Code.RESOURCE_EXHAUSTED),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_stream_that_is_reset_is_an_answer_and_no_lost_connection(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, reset: ErrorCode, code: Code, begun: bool
+) -> None:
+    def resetting(call: ServerCall) -> None:
+        if begun:
+            call.head()
+            call.data(frame(b"half"))
+        call.reset(reset)
+
+    server, other = grpc_servers(resetting), grpc_servers(answering(b"stable"))
+    gateway = start_gateway(table(weight=100, v1=[other], v2=[server]))
+    client = gateway.grpc_client()
+    for _ in range(10):
+        answer = client.call(PREDICT, predict())
+        assert (answer.code, answer.version) == (code, "v2")
+        assert "the stream was reset" in answer.error
+    assert (len(server.calls), server.connections, other.calls) == (10, 1, [])
+    assert set(gateway.endpoints(totals.ENDPOINT_UP).values()) == {1}
 
 
 def test_another_endpoint_is_tried_first(
@@ -103,7 +128,7 @@ def test_another_endpoint_is_tried_first(
     assert gateway.retries("v1")["connect"] < 5
 
 
-@pytest.mark.parametrize("fault", [failing(Code.UNAVAILABLE), refusing, resetting, dying])
+@pytest.mark.parametrize("fault", [failing(Code.UNAVAILABLE), refusing, dying])
 def test_unavailable_endpoint(start_gateway: StartGateway, grpc_servers: GrpcServers, fault: Script) -> None:
     bad, good = grpc_servers(fault), grpc_servers(answering(b"there"))
     gateway = start_gateway(table(v1=[bad, good]))
@@ -122,7 +147,7 @@ def test_both_endpoints_unavailable(start_gateway: StartGateway, grpc_servers: G
     assert gateway.outcomes("v1") == {"server_error": 1}
 
 
-@pytest.mark.parametrize("fault", [failing(Code.UNAVAILABLE), resetting, refusing, dying])
+@pytest.mark.parametrize("fault", [failing(Code.UNAVAILABLE), refusing, dying])
 def test_stable_answers_for_a_failing_canary(
     start_gateway: StartGateway, grpc_servers: GrpcServers, fault: Script
 ) -> None:
@@ -280,3 +305,20 @@ def test_limit_that_falls_to_nothing(start_gateway: StartGateway, grpc_servers: 
     stream = client.start(PREDICT, predict())
     server.call(lambda: limit(peer, 1))
     assert client.answer(stream).code == Code.OK
+
+
+def test_calls_that_wait_for_a_stream_are_bounded(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    server = grpc_servers(silent, limits=Limits(max_streams=1))
+    gateway = start_gateway(table(v1=[server]), max_endpoint_grpc_connections=1, max_endpoint_waiting=2)
+    client = gateway.grpc_client()
+    streams = [client.start(PREDICT, predict())]
+    server.received()
+    streams += [client.start(PREDICT, predict()) for _ in range(2)]
+    answer = client.call(PREDICT, predict())
+    assert answer.code == Code.UNAVAILABLE
+    assert answer.error.endswith("it has as many requests as one gateway may have there")
+    client.reset(streams[1])
+    eventually(lambda: gateway.held()["attempts"] == 2)
+    assert list(gateway.endpoints(totals.ENDPOINT_UP).values()) == [1], "which is our limit, not its fault"
+    for stream in (streams[0], streams[2]):
+        client.reset(stream)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.wire.http2.fields import Fields, encode, encode_all
 from gateway.wire.http2.header_blocks import Decoder
+from gateway.wire.limits import MAX_FIELDS
 
 BEGIN = encode_all(
     (b":method", b"POST"),
@@ -17,7 +20,7 @@ BEGIN = encode_all(
 
 def decoded(ends: list[bytes]) -> list[Fields]:
     """Blocks of one connection that begin alike, after the first two, by which their beginning is known."""
-    decoder = Decoder(65_536)
+    decoder = Decoder(65_536, MAX_FIELDS)
     decoder.table_off()
     decoder.decode(b"\x20")
     both = [decoder.decode(BEGIN + end)[0] for end in (*ends[:1] * 2, *ends)][2:]
@@ -38,3 +41,11 @@ def test_what_is_never_indexed_is_never_remembered() -> None:
         assert b"hunter2" in head.onward
         assert fields.base is not None
         assert not fields.base.note
+
+
+@pytest.mark.parametrize("sent", [((b"x-a", b"1"),), ((b"te", b"trailers"),), ((b"te", b"gzip"),)])
+def test_servers_are_asked_for_trailers_whatever_the_client_says(sent: tuple[tuple[bytes, bytes], ...]) -> None:
+    (fields,) = decoded([encode_all(*sent)])
+    head, _ = read(fields)
+    assert head.onward.count(encode(b"te", b"trailers")) == 1
+    assert b"gzip" not in head.onward
