@@ -64,6 +64,7 @@ class RestPool:
         self._idle: list[_Connection] = []  # the most recently used one last
         self._waiting: deque[RestRequester] = deque()
         self._count = 0
+        self._left = 0  # callers that connections are being made for, and that have gone
         self._closed = False
 
     def send(self, requester: RestRequester) -> None:
@@ -80,6 +81,7 @@ class RestPool:
         """Forget one that waits for a connection."""
         if requester in self._waiting:
             self._waiting.remove(requester)
+            self._left += 1
 
     def sweep(self, now: float) -> None:
         while self._idle and now - self._idle[0].used > self.settings.upstream_idle_timeout:
@@ -99,16 +101,19 @@ class RestPool:
                 connection.connection_lost(error)
                 return
             self._count -= 1
-            if self._waiting:
+            if self._left:
+                self._left -= 1
+            elif self._waiting:
                 self._waiting.popleft().failed(Failure.CONNECT, sent=False)
 
     def made(self, connection: _Connection) -> None:
         """Where the caller that it was made for has gone meanwhile, it is closed: a server of one thread would wait for
-        a request on it, and for nobody else."""
-        if self._waiting:
-            connection.send(self._waiting.popleft())
-        else:
+        a request on it, and for nobody else. Where he was given one that came free, it is kept."""
+        if self._left and not self._waiting:
+            self._left -= 1
             connection.close()
+        else:
+            self.idle(connection)
 
     def idle(self, connection: _Connection) -> None:
         """A connection has nothing to do."""

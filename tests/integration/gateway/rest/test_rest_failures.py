@@ -13,6 +13,7 @@ import pytest
 from gateway.contract.route_table import Endpoint, RouteTable
 from gateway.stats import totals
 from gateway.upstream import rest_pool
+from gateway.upstream.policy.retry_budget import RetryBudget
 from tests.fakes.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
 from tests.fakes.parent_process import eventually
 from tests.fakes.rest_client import ConnectionEnded, request
@@ -156,9 +157,29 @@ def test_five_failures_in_a_row_eject_and_the_last_endpoint_is_asked_still(
     assert gateway.endpoints(totals.ENDPOINT_UP) == {f"127.0.0.1:{server.port}": 1}
 
 
+def budget(gateway: Gateway, name: str, version: str = "v1") -> RetryBudget:
+    def found() -> RetryBudget:
+        routes = gateway.forwarder.table
+        assert routes is not None
+        deployment = routes.by_key["default", name]
+        return gateway.forwarder.upstreams.of(deployment, deployment.by_name[version]).budget
+
+    return gateway.call(found)
+
+
+def test_retries_of_one_deployment_are_at_nobody_elses_expense(start_gateway: Start) -> None:
+    gateway = start_gateway(table(1, v1=[dead()], v2=[dead()]))
+    before = budget(gateway, "m")
+    assert budget(gateway, "m", "v2") is before
+    assert budget(gateway, "s") is not before
+    gateway.swap(table(2, v1=[dead()]))
+    assert budget(gateway, "m") is before
+
+
 def test_retries_have_a_budget(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[servers(resetting)]))
-    gateway.call(lambda: [gateway.forwarder.budget.take(time.monotonic()) for _ in range(100)])
+    retries = budget(gateway, "m")
+    gateway.call(lambda: [retries.take(time.monotonic()) for _ in range(100)])
     before = gateway.retries("v1")
     started = time.monotonic()
     client = gateway.client()
