@@ -85,6 +85,12 @@ class GrpcCall(Call):
     def gather(self, end: bool) -> None:
         """Wait for the message, if the head was not the `end`."""
         if not end:
+            if not (self._rest or self._head.health or self._head.needs_message):
+                try:
+                    self._head.protocol.address(self._head.path, self._head.meta, None)
+                except Refusal as refusal:  # whoever calls a method that is not served may never end its request
+                    self.turn_away(refusal)
+                    return
             self._gathering = self._client.loop.call_later(self.deadline - self._client.now, self._time_out)
         elif self._rest:
             self._refuse_rest()

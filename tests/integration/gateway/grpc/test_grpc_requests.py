@@ -184,3 +184,12 @@ def test_many_calls_at_once_keep_apart(
     answers: dict[int, Answer] = {number: client.answer(stream) for stream, number in streams.items()}
     assert {number: answer.message for number, answer in answers.items()} == {n: b"%d" % n for n in range(300)}
     assert gateway.outcomes("v1") == {"success": 300}
+
+
+@pytest.mark.parametrize(
+    "path", ["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/seldon.protos.Seldon/X"]
+)
+def test_a_method_that_is_not_served_is_answered_before_its_message_ends(gateway: Gateway, path: str) -> None:
+    """A stream of both directions may wait for an answer before it sends anything."""
+    client = gateway.grpc_client()
+    assert client.answer(client.open(path)).code == Code.UNIMPLEMENTED
