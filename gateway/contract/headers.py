@@ -15,9 +15,6 @@ TIMEOUT: Final = b"x-turnout-timeout-ms"
 SECRET: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
 """Their values are never remembered from one message to the next."""
 
-MAX_FIELDS: Final = 100
-"""In one head, as Envoy and Apache have it: each is decoded, checked and sent on."""
-
 FIELD_NAME_PATTERN: Final = r"^[a-z0-9!#$%&'*+.^_`|~-]+$"
 COOKIE_NAME_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 FIELD_VALUE_PATTERN: Final = r"^[ -~]*$"

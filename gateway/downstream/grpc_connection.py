@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from gateway.contract.headers import MAX_FIELDS
 from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
 from gateway.refusal import Code, Refusal
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
+from gateway.wire.limits import MAX_FIELDS
 
 
 class GrpcConnection(asyncio.Protocol):
@@ -71,10 +71,11 @@ class GrpcConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self.wire.behind:
-            self.loop.call_soon(self._catch_up)
-        else:
+        if not self.wire.behind:
             self._transport.resume_reading()
+        elif not self._behind:
+            self._behind = True
+            self.loop.call_soon(self._catch_up)
         for call in self._calls.values():
             call.on_writable()
 
@@ -89,6 +90,8 @@ class GrpcConnection(asyncio.Protocol):
         self._flushing = False
         if (out := self.wire.take()) and not self._transport.is_closing():
             self._transport.write(out)
+        if self.wire.closed and not self._transport.is_closing():
+            self.forwarder.log_failure("client's connection ended", reason=self.wire.reason)
         if self.wire.closed or (self._left and not self._calls and not self.wire.active):
             self._transport.close()
 

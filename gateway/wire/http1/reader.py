@@ -14,9 +14,10 @@ from typing import Protocol
 
 import httptools
 
-from gateway.contract.headers import MAX_FIELDS, OWN, SECRET
+from gateway.contract.headers import OWN, SECRET
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import Head, origin_form
+from gateway.wire.limits import MAX_FIELDS
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
 _HOP = frozenset(
@@ -67,7 +68,7 @@ class _Reader:
         self._first: Head | None = None  # that began in this read
         self._head = Head()
         self._in_message = self._in_head = False
-        self._head_bytes = self._fields = 0
+        self._head_bytes = 0
         self._hidden_bytes = 0  # fed since the parser last told anything
         self._closed = False  # nothing that comes counts any more
         self._nominated: set[bytes] = set()
@@ -95,16 +96,13 @@ class _Reader:
         self._head = Head()
         if self._first is None:
             self._first = self._head
-        self._head_bytes = self._hidden_bytes = self._fields = 0
+        self._head_bytes = self._hidden_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._hidden_bytes = 0
         if not self._in_head:
             return  # a trailer: no model server needs one, and merging it into the head is a known hole
         self._head_bytes += len(name) + len(value) + 4
-        self._fields += 1
-        if self._fields > MAX_FIELDS:
-            return self._refuse_size()
         key = name.lower()
         if key in SECRET:
             self._head.secret = True
@@ -227,7 +225,9 @@ class RequestReader(_Reader):
 
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
         super().__init__(handler, max_head_bytes, _known_requests)
-        self._hosts = 0
+        self._hosts = self._fields = 0
+        self._bodiless = False  # the parser leaves out the body of the request that it is at
+        self._head_known = False  # the head that the parser is at has been told
         self._parser = httptools.HttpRequestParser(self)
 
     def receive(self, data: bytes) -> None:
@@ -242,21 +242,41 @@ class RequestReader(_Reader):
             try:
                 self._feed(self._parser, data)
             except httptools.HttpParserUpgrade as upgrade:
-                # Not taken up, as RFC 9110 7.8 lets us; what follows is the next request.
+                # Not taken up, as RFC 9110 7.8 lets us; what follows is this request's body, or the next request.
                 self._parser = httptools.HttpRequestParser(self)
+                if self._bodiless:
+                    self._go_on_with_the_body()
                 data = data[upgrade.args[0] :]
             else:
                 if between:
                     self._remember(data)
                 return
 
+    def _go_on_with_the_body(self) -> None:
+        """Java's clients and `curl --http2` offer an upgrade with each POST, and httptools stops after such a head: a
+        parser that has had one without the offer takes what follows for its body."""
+        head = self._head
+        framing = b"Transfer-Encoding: chunked" if head.chunked else b"Content-Length: %d" % (head.length or 0)
+        self._head_known = True
+        self._parser.feed_data(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % framing)
+        self._head_known = self._bodiless = False
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._hosts = 0
+        if not self._head_known:
+            super().on_message_begin()
+            self._hosts = self._fields = 0
 
     def on_url(self, url: bytes) -> None:
-        self._start_line(url)
-        self._head.target += url
+        if not self._head_known:
+            self._start_line(url)
+            self._head.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_known:
+            super().on_header(name, value)
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                self._refuse_size()
 
     def _field(self, key: bytes, line: bytes) -> None:
         if key == b"host":
@@ -264,8 +284,11 @@ class RequestReader(_Reader):
         self._head.lines.append(line)
 
     def on_headers_complete(self) -> None:
+        if self._head_known:
+            return
         head = self._headed()
         parser = self._parser
+        self._bodiless = parser.should_upgrade() and (head.chunked or bool(head.length))
         head.method = parser.get_method()
         version = parser.get_http_version()
         head.minor = 0 if version == "1.0" else 1
@@ -278,8 +301,8 @@ class RequestReader(_Reader):
             head.lines.append(b"Host: turnout\r\n")  # it goes on as HTTP/1.1, which needs one
         if head.chunked and not head.minor:
             self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "HTTP/1.0 has no Transfer-Encoding")
-        if parser.should_upgrade() and (head.length or head.chunked or head.method == b"CONNECT"):
-            self._refuse(Code.UNIMPLEMENTED, "upgrade", "CONNECT, and Upgrade with a body, are not supported")
+        if head.method == b"CONNECT":
+            self._refuse(Code.UNIMPLEMENTED, "connect", "CONNECT is not supported")
         if not head.target.startswith(b"/"):
             head.target = origin_form(head.target)
         if b"#" in head.target:
@@ -288,6 +311,8 @@ class RequestReader(_Reader):
             self._handler.on_head(head)
 
     def on_message_complete(self) -> None:
+        if self._bodiless:
+            return
         self._in_message = False
         if self._refusal is None:
             self._closed = self._head.close

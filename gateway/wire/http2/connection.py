@@ -7,6 +7,8 @@ One use of a connection, by its owner:
     transport.write(connection.take())
     ...
     connection.receive(data, loop.time())      # calls the handler, which calls open/headers/data/reset/consumed
+    if connection.behind:                      # a server: other connections have their turn, then receive(b"", …)
+        loop.call_soon(...)
     if out := connection.take():
         transport.write(out)
     if connection.closed:                      # the peer broke the protocol: `connection.reason` says how
@@ -87,6 +89,7 @@ class Connection(Receiving):
         self._credit -= size
         stream = Stream(stream_id, self._peer_window, limits.stream_window, sending=True, receiving=False)
         stream.head_seen = True
+        stream.opened = self._now
         self._streams[stream_id] = stream
         self._handler.on_request(stream_id, fields, data[stop + HEAD_SIZE : after])
         if self._credit <= self._half_credit:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from gateway.wire.http2 import frames
 from gateway.wire.http2.frames import MAX_PAYLOAD, MAX_STREAM_ID, MAX_WINDOW, ErrorCode
 from gateway.wire.http2.handler import Handler, Limits
-from gateway.wire.http2.header_blocks import Decoder
+from gateway.wire.http2.header_blocks import FIELD_OVERHEAD, Decoder
 from gateway.wire.http2.send import RESET_HERE, RESET_THERE, Sending
 from gateway.wire.http2.stream import Stream
+from gateway.wire.limits import MAX_FIELDS
 
 FLOOD_BURST = 10_000
 """What a peer may cost beyond FLOOD_PER_SECOND before it is told to calm down. A cheap frame that carries no message
-costs 1 (peers that measure their bandwidth ping once a round trip); SETTINGS, and a stream that comes to nothing
-(reset, refused, malformed), cost FLOOD_DEAR."""
+costs 1 (peers that measure their bandwidth ping once a round trip), a WINDOW_UPDATE only where it answers nothing that
+was written; SETTINGS, and a stream that comes to nothing (reset, refused, malformed), cost FLOOD_DEAR; more the streams
+whose windows SETTINGS move, and heads that are too large."""
 FLOOD_PER_SECOND = 10_000
 FLOOD_DEAR = 10
 """A request that is read and then reset (CVE-2023-44487) has cost that much more than a PING."""
 FEW_RESETS = 500
-"""So many of its requests a client may give up whatever it does, above that two of three: a model server begins each,
-and it costs the client nothing. Who asks twice and takes the faster answer gives up half; Envoy's limit is there."""
+"""So many of its requests a client may give up young, whatever it does, and above that nine of ten: a model server has
+begun each, and it costs the client nothing. Who asks several and takes the fastest answer gives up most of them."""
+YOUNG_SECONDS = 1.0
+"""Who waited for longer has waited, and is no attacker (Envoy's measure, too)."""
 
 
 class Control(Sending):
@@ -28,11 +32,12 @@ class Control(Sending):
 
     def __init__(self, handler: Handler, *, client: bool, limits: Limits) -> None:
         super().__init__(handler, client=client, limits=limits)
-        self._decoder = Decoder(limits.max_head_bytes)
+        most = limits.max_head_bytes // FIELD_OVERHEAD
+        self._decoder = Decoder(limits.max_head_bytes, most if client else min(most, MAX_FIELDS))
         self._expect: int | None = frames.SETTINGS  # the one type of frame that may come now
         self._now = self._charged_at = 0.0
         self._debt = 0.0
-        self._resets = 0  # streams that the peer has reset before they were over
+        self._resets = 0  # young streams that the peer has reset
         self._updates = 0  # WINDOW_UPDATEs that answered what was written
 
     def _priority(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -58,9 +63,11 @@ class Control(Sending):
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._abandon(stream, RESET_THERE)
-            self._resets += 1
-            if not self._client and self._resets > FEW_RESETS and self._resets * 3 > self._over * 2:
-                self._fail(ErrorCode.ENHANCE_YOUR_CALM, f"{self._resets} of {self._over} requests were reset")
+            if not self._client and self._now - stream.opened < YOUNG_SECONDS:
+                self._resets += 1
+                if self._resets > FEW_RESETS and self._resets * 10 > self._over * 9:
+                    message = f"{self._resets} of {self._over} requests were given up at once"
+                    self._fail(ErrorCode.ENHANCE_YOUR_CALM, message)
             code = frames.read_number(payload)
             if not stream.mute:
                 self._handler.on_reset(stream_id, code, code == ErrorCode.REFUSED_STREAM)
@@ -213,7 +220,7 @@ class Control(Sending):
         self._charged_at = self._now
         self._debt = max(self._debt - paid, 0) + cost
         if self._debt > FLOOD_BURST:
-            self._fail(ErrorCode.ENHANCE_YOUR_CALM, "too many control frames or resets")
+            self._fail(ErrorCode.ENHANCE_YOUR_CALM, "too much that carries no message")
 
     def _is_idle(self, stream_id: int) -> bool:
         if not stream_id & 1:

@@ -12,7 +12,7 @@ from hpack.hpack import Decoder as TableDecoder
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
-from gateway.contract.headers import MAX_FIELDS, SECRET
+from gateway.contract.headers import SECRET
 from gateway.wire.http2 import huffman
 from gateway.wire.http2.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
 
@@ -22,8 +22,9 @@ OVERSIZE = 0x100
 FIELD_OVERHEAD = 32
 """What each field counts beside its bytes in the size of a header list (RFC 9113, 6.5.2)."""
 
-FOLLOWED_FIELDS = 4 * MAX_FIELDS
-"""Of a head that has too many, while the peer keeps a table: more break the connection, since to follow is dear."""
+FOLLOWED = 4
+"""A head of this many times the fields that are allowed breaks the connection while its peer keeps a table, since to
+follow that is dear."""
 
 NEVER_INDEXED = 0x10
 """How a literal begins, but for its four low bits, whose sender wants it kept nowhere (RFC 7541, 6.2.3)."""
@@ -70,13 +71,15 @@ for _first in (*range(0x20), *range(0x40, 0x7F)):
 class Decoder:
     """The header blocks of one peer, in their order.
 
-    `limit`: the largest header list in bytes. A larger one is dropped, but followed, so that the next is decoded right.
+    `limit`: the largest header list in bytes, `max_fields` in fields. A larger one is dropped, but followed, so that
+    the next is decoded right.
     """
 
-    __slots__ = ("_base", "_base_bytes", "_limit", "_table", "_table_off", "stateless")
+    __slots__ = ("_base", "_base_bytes", "_limit", "_max_fields", "_table", "_table_off", "stateless")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_fields: int) -> None:
         self._limit = limit
+        self._max_fields = max_fields
         self._table: TableDecoder | None = TableDecoder(max_header_list_size=1 << 62)  # the limit is kept here
         self._table_off = False
         self._base: Fields | None = None  # how the latest block began, as far as its fields were known
@@ -99,7 +102,7 @@ class Decoder:
         if len(block) * MAX_EXPANSION > self._limit:
             fields, _ = self._decode_by_field(block, 0)
             size = sum(len(field.name) + len(field.value) + FIELD_OVERHEAD for field in fields)
-            if size > self._limit or len(fields) > MAX_FIELDS:
+            if size > self._limit or len(fields) > self._max_fields:
                 return Fields(), OVERSIZE
             return Fields(fields), shape(fields)
         found = _known_blocks.get(block)
@@ -117,7 +120,7 @@ class Decoder:
             fields = Fields(more)
             found = (fields, shape(more))
             base = None
-        if len(fields) > MAX_FIELDS:
+        if len(fields) > self._max_fields:
             return Fields(), OVERSIZE
         if base is None or known > len(self._base_bytes):
             self._keep_base(block, known, fields)
@@ -157,26 +160,28 @@ class Decoder:
                 name, value = header
                 count += 1
                 size += len(name) + len(value) + FIELD_OVERHEAD
-                if size <= self._limit and count <= MAX_FIELDS:
+                if size <= self._limit and count <= self._max_fields:
                     never_index = isinstance(header, HeaderTuple) and not header.indexable
                     raw = encode(name, value, never_index=never_index)
                     fields.append(Field(name, value, raw, kind(name, value)))
-            if count > FOLLOWED_FIELDS:
-                raise FieldError(f"more than {FOLLOWED_FIELDS} fields in one block")
+            if count > self._max_fields * FOLLOWED:
+                raise FieldError(f"more than {self._max_fields * FOLLOWED} fields in one block")
         if self._table_off and table.header_table_size == 0:
             self._table = None
             self.stateless = True
-        return (Fields(), OVERSIZE) if size > self._limit or count > MAX_FIELDS else (Fields(fields), shape(fields))
+        return (
+            (Fields(), OVERSIZE) if size > self._limit or count > self._max_fields else (Fields(fields), shape(fields))
+        )
 
-    @staticmethod
-    def _decode_by_field(block: bytes, begin: int) -> tuple[list[Field], int]:
+    def _decode_by_field(self, block: bytes, begin: int) -> tuple[list[Field], int]:
         """The fields from `begin` on, and where the first begins that was not known."""
         fields: list[Field] = []
         position = begin
         length = known_to = len(block)
+        most = self._max_fields
         known, indexed, forms = _known_fields.get, _INDEXED, _FORM
         try:
-            while position < length and len(fields) <= MAX_FIELDS:
+            while position < length and len(fields) <= most:
                 first = block[position]
                 field = indexed[first]
                 if field is not None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gateway.wire.http2 import fields as kinds
 from gateway.wire.http2 import frames
-from gateway.wire.http2.control import FLOOD_DEAR, Control
+from gateway.wire.http2.control import Control
 from gateway.wire.http2.fields import Field, Fields
 from gateway.wire.http2.frames import HEAD_SIZE, MAX_PAYLOAD, MAX_STREAM_ID, ErrorCode
 from gateway.wire.http2.handler import Handler, Limits
@@ -19,8 +19,8 @@ from gateway.wire.http2.stream import Stream
 BLOCK_FACTOR = 4
 """A header block this many times the limit of a header list is not even followed to its end: a connection error."""
 
-LARGE_BLOCK = 16_384
-"""Bytes of a header block that takes some milliseconds to decode, where ordinary ones take some microseconds."""
+OVERSIZE_COST = 50
+"""Of a head that is refused for its size: to follow it in the peer's table takes up to a millisecond."""
 
 FRAMES_A_TURN = 500
 REQUEST_FRAMES = 50
@@ -185,8 +185,8 @@ class Receiving(Control):
             fields, shape = self._decoder.decode(block)
         except FieldError as error:
             return self._fail(ErrorCode.COMPRESSION_ERROR, str(error))
-        if shape == OVERSIZE or len(block) > LARGE_BLOCK:
-            self._charge(FLOOD_DEAR * FLOOD_DEAR)
+        if shape == OVERSIZE and not self._client:
+            self._charge(OVERSIZE_COST)
             if self.closed:
                 return
         end = flags & frames.END_STREAM
@@ -228,6 +228,7 @@ class Receiving(Control):
         window = self._limits.stream_window
         stream = Stream(stream_id, self._peer_window, window, sending=True, receiving=not end)
         stream.head_seen = True
+        stream.opened = self._now
         stream.expected = expected
         self._streams[stream_id] = stream
         if shape == OVERSIZE:

@@ -17,6 +17,7 @@ class Stream:
     trailers: bytes | None = None
     head_seen = False
     mute = False  # the handler hears no more of it
+    opened = 0.0  # a request: when it came
     expected = -1  # bytes still to come by content-length; -1: not said
 
     def __init__(self, stream_id: int, window: int, credit: int, *, sending: bool, receiving: bool) -> None:

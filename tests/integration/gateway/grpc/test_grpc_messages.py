@@ -39,7 +39,7 @@ def test_pins(client: GrpcClient, gateway: Gateway, message: bytes, version: str
 @pytest.mark.parametrize(
     ("message", "code", "error", "reason"),
     [
-        (predict("nobody"), Code.NOT_FOUND, "no deployment nobody; known: s, m", "unknown_deployment"),
+        (predict("nobody"), Code.NOT_FOUND, "no deployment nobody", "unknown_deployment"),
         (predict(version=7), Code.NOT_FOUND, "Could not find version 7 of model m; known: 1, 2", "unknown_version"),
         (predict(label="best"), Code.INVALID_ARGUMENT, "Unrecognized servable version label: best", "unknown_label"),
         (predict("s"), Code.UNIMPLEMENTED, "default/s speaks Seldon's protocols", "other_protocol"),

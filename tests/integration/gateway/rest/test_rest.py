@@ -242,8 +242,16 @@ def test_curl(gateway: Gateway) -> None:
     assert ran.stdout.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert b"x-turnout-version: v1\r\n" in ran.stdout
     assert b"x" * 2_000_000 in ran.stdout
-    assert ran.stdout.endswith(b'no deployment nobody; known: s, m"}')
+    assert ran.stdout.endswith(b'no deployment nobody"}')
     assert gateway.snapshot().worker[counters.ACCEPTED] == 1
+
+
+def test_curl_that_offers_http2(gateway: Gateway) -> None:
+    needed("curl", "apt-get install curl (Debian, Ubuntu)")
+    host, port = gateway.address
+    command = ["curl", "-sS", "--noproxy", "*", "--http2", "-w", " %{http_code} %{http_version}", "-d", "hello"]
+    ran = subprocess.run([*command, f"http://{host}:{port}{PREDICT}"], capture_output=True, timeout=60, check=True)
+    assert ran.stdout == b"hello 200 1.1"
 
 
 def test_a_body_in_very_small_pieces_arrives_whole(servers: Servers, start_gateway: Start) -> None:

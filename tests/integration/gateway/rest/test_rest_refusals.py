@@ -44,7 +44,7 @@ def test_malformed_json_is_the_model_servers_affair(servers: Servers, start_gate
 @pytest.mark.parametrize(
     ("target", "fields", "status", "message", "reason"),
     [
-        ("/v1/models/x:predict", (), 404, "no deployment x; known: s, m", "unknown_deployment"),
+        ("/v1/models/x:predict", (), 404, "no deployment x", "unknown_deployment"),
         (
             "/v1/models/m/versions/7:predict",
             (),

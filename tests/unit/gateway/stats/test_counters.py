@@ -257,7 +257,7 @@ def test_the_hot_path_allocates_nothing_that_stays() -> None:
     assert after - before < 1000
 
 
-def test_the_states_of_versions_are_summed_over_dialects_and_workers() -> None:
+def test_the_states_of_versions_are_summed_over_protocols_and_workers() -> None:
     other = ("vision", "digits", "v1", "tfserving-grpc", "pin")
     buffers = [memory(), memory()]
     for buffer in buffers:

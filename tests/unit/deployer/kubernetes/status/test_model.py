@@ -45,5 +45,8 @@ def test_what_is_read_is_not_changed() -> None:
 
 def test_a_field_that_a_later_release_adds_deep_inside_costs_nothing_beside_it() -> None:
     later = {**GOOD, "severity": {"level": 3}}
-    found = {"conditions": [later, GOOD], "order": {"text": "pause:1", "by": "alice"}, "later": 1}
-    assert read(found) == read({"conditions": [GOOD, GOOD], "order": {"text": "pause:1"}})
+    found = {"conditions": [later, GOOD], "action": {"text": "pause:1", "by": "alice"}, "later": 1}
+    status = read(found)
+    assert status == read({"conditions": [GOOD, GOOD], "action": {"text": "pause:1"}})
+    assert status.action is not None
+    assert status.action.text == "pause:1"

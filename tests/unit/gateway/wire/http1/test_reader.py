@@ -92,10 +92,9 @@ REFUSED = {
     "http/1.1": (b"GET / http/1.1\r\nHost: a\r\n\r\n", 400),
     "HTTP/2's preface, late": (NEXT + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "CONNECT": (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-    "upgrade with a length": (POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello", 501),
-    "upgrade with chunks": (
-        POST + b"Connection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        501,
+    "bad chunk after an offered upgrade": (
+        POST + b"Connection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+        400,
     ),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
     "two hosts in HTTP/1.0": (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -243,6 +242,20 @@ def test_an_upgrade_is_not_taken_up_and_the_next_request_is_read() -> None:
         recorder = requests(parts)
         assert targets(recorder) == [b"/1", b"/2"]
         assert recorder.heads[0].lines == [b"Host: a\r\n"]
+
+
+def test_an_upgrade_that_is_offered_with_a_body_is_not_taken_up_either() -> None:
+    """As Java's HttpClient and `curl --http2` offer it with each POST."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"
+    sized = POST + upgrade + b"Content-Length: 5\r\n\r\nhello"
+    chunked = POST + upgrade + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
+    empty = POST + upgrade + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    data = sized + chunked + sized + empty + NEXT
+    for parts in ([data], cut(data, range(len(data)))):
+        recorder = requests(parts)
+        assert bodies(recorder) == [b"hello", b"abc", b"hello"]
+        assert targets(recorder)[-1] == b"/2"
+        assert all(head.lines == [b"Host: a\r\n"] for head in recorder.heads[:4])
 
 
 def test_an_upgrade_that_the_connection_does_not_name_is_none() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
-from gateway.wire.http2.control import FEW_RESETS, FLOOD_BURST, FLOOD_DEAR, FLOOD_PER_SECOND
+from gateway.wire.http2.control import FEW_RESETS, FLOOD_BURST, FLOOD_DEAR, FLOOD_PER_SECOND, YOUNG_SECONDS
 from gateway.wire.http2.fields import encode
 from gateway.wire.http2.frames import ErrorCode
 from gateway.wire.http2.receive import FRAMES_A_TURN, REQUEST_FRAMES
@@ -209,28 +209,34 @@ def test_the_same_at_a_pace_is_no_flood(name: str) -> None:
     assert not side.connection.closed
 
 
-def given_up(numbers: range, *, answered: bool, now: float = 0.0) -> Side:
-    """A server whose client has reset each of so many requests, but for every other one if some are answered."""
+def given_up(count: int, *, answered: int = 0, pace: float = 0.1, after: float = 0.0) -> Side:
+    """A server whose client has reset each of so many requests, but for `answered` of every 20; seconds."""
     side = server()
-    for number in numbers:
-        stream_id = 2 * number + 1
-        side.give(head(stream_id, end=True), now=now + number)
-        if answered and number % 2:
+    for number in range(count):
+        stream_id, now = 2 * number + 1, number * pace
+        side.give(head(stream_id, end=True), now=now)
+        if number % 20 < answered:
             side.connection.headers(stream_id, ANSWER, True)
         else:
-            side.give(frames.rst_stream(stream_id, ErrorCode.CANCEL), now=now + number)
+            side.give(frames.rst_stream(stream_id, ErrorCode.CANCEL), now=now + after)
         side.connection.take()
     return side
 
 
-def test_a_client_that_gives_up_most_of_its_requests() -> None:
+@pytest.mark.parametrize("pace", [0.1, 60.0])
+def test_a_client_that_gives_up_what_it_has_just_asked(pace: float) -> None:
     """At whatever pace: each has a model server begin what nobody waits for (CVE-2023-44487)."""
-    assert not given_up(range(FEW_RESETS), answered=False).connection.closed
-    assert given_up(range(FEW_RESETS + 1), answered=False).connection.reason.startswith("ENHANCE_YOUR_CALM")
+    assert not given_up(FEW_RESETS, pace=pace).connection.closed
+    assert given_up(FEW_RESETS + 1, pace=pace).connection.reason.startswith("ENHANCE_YOUR_CALM")
 
 
-def test_a_client_that_takes_the_faster_of_two_answers() -> None:
-    assert not given_up(range(6 * FEW_RESETS), answered=True).connection.closed
+def test_a_client_that_takes_the_fastest_of_several_answers() -> None:
+    assert not given_up(6 * FEW_RESETS, answered=4).connection.closed
+
+
+def test_a_client_that_has_waited_may_give_up() -> None:
+    """As each does whose deadline is there, while a model hangs."""
+    assert not given_up(3 * FEW_RESETS, pace=2.0, after=YOUNG_SECONDS).connection.closed
 
 
 def test_a_turn_takes_some_of_what_is_there_and_the_next_the_rest() -> None:
