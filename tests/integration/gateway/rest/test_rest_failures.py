@@ -318,7 +318,7 @@ def test_no_time_at_all(servers: Servers, start_gateway: Start) -> None:
 def test_a_late_rest_of_an_answer_ends_the_connection(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[servers(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))]))
     with pytest.raises(ConnectionEnded):
-        gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 100")
+        gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 2000")
     assert gateway.outcomes("v1") == {"deadline": 1}
 
 
