@@ -10,6 +10,10 @@ from gateway.wire.http1.heads import Head
 from gateway.wire.http1.reader import AnswerReader, RequestReader
 
 LIMIT = 1024
+POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"
+"""A head's beginning."""
+NEXT = b"GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"
+"""What follows, whole."""
 Events = list[tuple[object, ...]]
 
 
@@ -32,6 +36,10 @@ class Recorder:
 
     def on_end(self) -> None:
         self.events.append(("end", self.heads[-1].close))
+
+
+def targets(recorder: Recorder) -> list[bytes]:
+    return [head.target for head in recorder.heads]
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:

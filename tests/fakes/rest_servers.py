@@ -18,6 +18,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import NamedTuple
 
 from gateway.contract.route_table import Endpoint
@@ -172,6 +173,39 @@ class Server:
                 peer.reset()
 
         self._loop.call(end)
+
+
+class Unaccepting:
+    """A server whose queue is full: a SYN is neither answered nor refused, until `accept` makes room."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self._listener.settimeout(30)
+        port = self._listener.getsockname()[1]
+        self.endpoint = Endpoint(host="127.0.0.1", rest=port, grpc=port)
+        self._filling = [socket.socket() for _ in range(3)]
+        for one in self._filling:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+
+    def accept(self) -> socket.socket:
+        """The connection of somebody else."""
+        filling = {one.getsockname() for one in self._filling}
+        for one in self._filling:
+            one.close()
+        while True:
+            connection, address = self._listener.accept()
+            if address not in filling:
+                connection.settimeout(30)
+                return connection
+            connection.close()
+
+    def __enter__(self) -> Unaccepting:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for one in (*self._filling, self._listener):
+            one.close()
 
 
 def unused_port() -> int:

@@ -1,25 +1,24 @@
-"""What a REST client sees when model servers fail, and what is counted: retries, fallback, ejection, deadlines."""
+"""What a REST client sees when model servers fail, and what is counted: retries, fallback, ejection."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
 
 import pytest
 
 from gateway.contract.route_table import Endpoint, RouteTable
 from gateway.stats import totals
-from gateway.upstream import rest_pool
+from gateway.upstream import connecting, rest_pool
 from gateway.upstream.policy.retry_budget import RetryBudget
 from tests.fakes.gateway import FEEDBACK, PREDICT, SELDON, Gateway, deployment, table
 from tests.fakes.parent_process import eventually
-from tests.fakes.rest_client import ConnectionEnded, request
+from tests.fakes.rest_client import request
 from tests.fakes.rest_servers import (
     Peer,
     Server,
+    Unaccepting,
     always,
     answer,
     dead,
@@ -33,39 +32,6 @@ Start = Callable[..., Gateway]
 
 OK = always(answer(b"{}"))
 BUSY = always(answer(b'{"error": "busy"}', "503 Service Unavailable"))
-
-
-class Unaccepting:
-    """A server whose queue is full: a SYN is neither answered nor refused, until `accept` makes room."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self._listener.settimeout(30)
-        port = self._listener.getsockname()[1]
-        self.endpoint = Endpoint(host="127.0.0.1", rest=port, grpc=port)
-        self._filling = [socket.socket() for _ in range(3)]
-        for one in self._filling:
-            one.setblocking(False)
-            one.connect_ex(("127.0.0.1", port))
-
-    def accept(self) -> socket.socket:
-        """The connection of somebody else."""
-        filling = {one.getsockname() for one in self._filling}
-        for one in self._filling:
-            one.close()
-        while True:
-            connection, address = self._listener.accept()
-            if address not in filling:
-                connection.settimeout(30)
-                return connection
-            connection.close()
-
-    def __enter__(self) -> Unaccepting:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for one in (*self._filling, self._listener):
-            one.close()
 
 
 def draws(*numbers: float) -> Callable[[], float]:
@@ -114,6 +80,34 @@ def test_a_connection_that_comes_in_the_moment_its_time_is_over(
     gateway = start_gateway(table(v1=[servers(OK)]))
     assert gateway.client().post(PREDICT).status == 200
     assert gateway.retries("v1") == {"reset": 1}
+
+
+def test_a_connection_is_kept_whose_caller_was_given_another(
+    servers: Servers, start_gateway: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def held(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await peer.server.gate.wait()
+            await peer.send(answer(b"{}"))
+
+    async def slowly(make: Callable[[], asyncio.Protocol], host: str, port: int, seconds: float) -> None:
+        await connected.wait()
+        await connecting.connect(make, host, port, seconds)
+
+    connected = asyncio.Event()
+    server = servers(held)
+    gateway = start_gateway(table(v1=[server]))
+    first = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: server.requests)
+    monkeypatch.setattr(rest_pool, "connect", slowly)
+    second = gateway.client().send(request("POST", PREDICT, b"{}"))
+    eventually(lambda: gateway.held()["attempts"] == 2)
+    server.open_gate()
+    assert [first.answer().status, second.answer().status] == [200, 200]
+    gateway.call(connected.set)
+    eventually(lambda: server.connections == 2)
+    gateway.take_in()
+    assert gateway.endpoints(totals.ENDPOINT_CONNECTIONS) == {f"127.0.0.1:{server.port}": 2}
 
 
 @pytest.mark.parametrize("target", [PREDICT, FEEDBACK])
@@ -276,79 +270,6 @@ def test_a_canarys_own_errors_are_its_answers(servers: Servers, start_gateway: S
     got = gateway.client().post(PREDICT)
     assert (got.status, got.version) == (500, "v2")
     assert gateway.outcomes("v2") == {"server_error": 1}
-
-
-# Deadlines.
-
-
-@pytest.mark.parametrize("target", [PREDICT, SELDON])
-def test_a_late_answer_is_an_error_in_the_callers_protocol(servers: Servers, start_gateway: Start, target: str) -> None:
-    server = servers(silent)
-    gateway = start_gateway(table(v1=[server]))
-    client = gateway.client()
-    got = client.post(target, b"{}", "x-turnout-timeout-ms: 50")
-    assert (got.status, got.version) == (504, "v1")
-    assert got.error.endswith("version v1: no whole answer within the deadline")
-    assert gateway.outcomes("v1") | gateway.outcomes("v1", "s") == {"deadline": 1}
-    eventually(lambda: server.open, lambda open: not open)  # the server is told, by the end of the connection
-    assert client.get("/v1/models/nobody").status == 404
-
-
-def test_the_default_deadline_and_no_longer_one(servers: Servers, start_gateway: Start) -> None:
-    gateway = start_gateway(table(v1=[servers(silent)]), timeout=0.1)
-    assert gateway.client().post(PREDICT).status == 504
-    assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 99999999").status == 504
-
-
-def test_deadlines_eject_a_server_that_had_time_and_no_other(servers: Servers, start_gateway: Start) -> None:
-    gateway = start_gateway(table(v1=[servers(silent)]))
-    for _ in range(6):
-        assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 20").status == 504
-    assert not gateway.ejected()
-    patient = [gateway.client().send(request("POST", PREDICT, b"{}", "x-turnout-timeout-ms: 1100")) for _ in range(5)]
-    assert [client.answer().status for client in patient] == [504] * 5
-    assert gateway.ejected()
-
-
-def test_no_time_at_all(servers: Servers, start_gateway: Start) -> None:
-    gateway = start_gateway(table(v1=[servers(OK)]))
-    assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 0").status == 504
-
-
-def test_a_late_rest_of_an_answer_ends_the_connection(servers: Servers, start_gateway: Start) -> None:
-    gateway = start_gateway(table(v1=[servers(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))]))
-    with pytest.raises(ConnectionEnded):
-        gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 2000")
-    assert gateway.outcomes("v1") == {"deadline": 1}
-
-
-def test_the_deadline_comes_while_a_retry_waits(start_gateway: Start) -> None:
-    gateway = start_gateway(table(v1=[dead()]), random=lambda: 0.999999)
-    for _ in range(5):
-        got = gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 20")
-        assert got.status == 504
-    assert gateway.outcomes("v1") == {"deadline": 5}
-
-
-def test_the_deadline_comes_while_a_connection_is_awaited(start_gateway: Start) -> None:
-    with Unaccepting() as server:
-        gateway = start_gateway(table(v1=[server.endpoint]), connect_timeout=0.2)
-        client = gateway.client()
-        assert client.post(PREDICT, b"{}", "x-turnout-timeout-ms: 30").status == 504
-        vanishing = gateway.client().send(request("POST", PREDICT, b"{}"))
-        eventually(lambda: gateway.held()["attempts"] == 1)
-        vanishing.close()
-        gateway.rests()
-        assert client.post(PREDICT).status == 503
-    assert gateway.outcomes("v1") == {"deadline": 1, "cancelled": 1, "unavailable": 1}
-
-
-def test_a_connection_made_for_a_caller_who_has_gone_is_closed(start_gateway: Start) -> None:
-    with Unaccepting() as server:
-        gateway = start_gateway(table(v1=[server.endpoint]), connect_timeout=20)
-        assert gateway.client().post(PREDICT, b"{}", "x-turnout-timeout-ms: 30").status == 504
-        with server.accept() as connection:
-            assert connection.recv(1) == b""
 
 
 # Tables that change.
