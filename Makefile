@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster unit test coverage test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench protos docs locks
+.PHONY: help demo cluster unit test coverage test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench attack protos docs locks
 
 # Files in their order: those with processes, which take long, come before those without.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -23,6 +23,7 @@ help:
 	@echo "make fix      let ruff mend what it can"
 	@echo "make crd      write the custom resource's definition anew from the document's models"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
+	@echo "make attack   attack a gateway with an honest client beside, and say what became of it (ARGS=--list: of what kind)"
 	@echo "make protos   compile protos/"
 	@echo "make docs     draw the pictures of docs/ from the code"
 	@echo "make locks    follow pyproject.toml in the lock files                         (ARGS=--upgrade: to the newest)"
@@ -88,6 +89,9 @@ crd: .venv/.ready
 
 bench: .venv/.ready
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+attack: .venv/.ready
+	@$(BIN)/python -m loadtests.attack $(ARGS)
 
 protos: .venv/.ready
 	$(BIN)/python -m protos.compile

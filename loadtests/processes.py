@@ -1,4 +1,4 @@
-"""Processes that the bench starts: pinned to cores, logging to a file, ended with the block that started them."""
+"""Processes that are measured: pinned to cores, logging to a file, ended with the block that started them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ class Process:
         self._started = started
         self._log = log
 
+    @property
+    def root(self) -> psutil.Process:
+        return psutil.Process(self._started.pid)
+
     def cpu_seconds(self) -> float:
         """User and system time of it and of all that descend from it, so far."""
         total = 0.0
-        root = psutil.Process(self._started.pid)
-        for process in [root, *root.children(recursive=True)]:
+        for process in [self.root, *self.root.children(recursive=True)]:
             times = process.cpu_times()
             total += times.user + times.system
         return total
