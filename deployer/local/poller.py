@@ -80,7 +80,7 @@ class Poller:
         self._prometheus = Prometheus(gateway.prometheus) if gateway.prometheus is not None else None
         self._own = Metrics(self._prometheus)
         self._counts: _Repeated[Counted] = _Repeated(EVERY, ((), ("the source of evidence",)))
-        self._metrics: _Repeated[Mapping[str, float | None]] = _Repeated(METRICS_EVERY, {})
+        self._metrics: _Repeated[Mapping[str, float | str]] = _Repeated(METRICS_EVERY, {})
         self._fetches: Background[tuple[Signature | None]] = Background()
         self._answers: dict[tuple[Version, str], SignatureAnswer] = {}
 
@@ -88,7 +88,7 @@ class Poller:
         """What was counted, by the last answer."""
         return self._counts.ask(document.key, partial(self._read, document, rollout)) or ((), ())
 
-    def metrics(self, document: ModelDeployment, rollout: Rollout) -> Mapping[str, float | None]:
+    def metrics(self, document: ModelDeployment, rollout: Rollout) -> Mapping[str, float | str]:
         """The user's own, by the last answers."""
         declared = document.spec.rollout
         if declared is None or not declared.objectives.metrics:
@@ -136,5 +136,5 @@ class Poller:
         except Unread as error:
             return (), (f"Prometheus ({error})",)
 
-    def _values(self, document: ModelDeployment, rollout: Rollout) -> Mapping[str, float | None]:
-        return self._own.read(document, rollout.trial.stable, rollout.trial.canary, rollout.weight)[0]
+    def _values(self, document: ModelDeployment, rollout: Rollout) -> Mapping[str, float | str]:
+        return self._own.read(document, rollout.trial.stable, rollout.trial.canary, rollout.weight)

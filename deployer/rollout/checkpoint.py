@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from deployer.rollout.analysis.evidence import EvidenceLedger
+from deployer.rollout.analysis.metric_looks import MetricLooks
 from deployer.rollout.state import Rollout
 
 HISTORY = 10
@@ -39,21 +40,13 @@ class Failures:
 
 
 @dataclass(frozen=True)
-class Strikes:
-    """How often in a row a user's metric was out of its limits, and when it last was."""
-
-    count: int
-    last: float
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """`stable`: who has the traffic, by what rollouts came to, and `declared_stable`: whom the document called stable
     then. It is asked again once it says something else. `outdated`: what was told of that.
 
     Of the rollout: when it `began` (seconds since 1970), `base`: stable's replicas then, `taken`: the evidence that
-    was taken into account, the canary's `failures`, and `strikes` by metric. `lost`: there was something, and nobody
-    can read it.
+    was taken into account, the canary's `failures`, and the looks at the user's `metrics`, by name. `lost`: there was
+    something, and nobody can read it.
     """
 
     rollout: Rollout | None = None
@@ -66,7 +59,7 @@ class Checkpoint:
     base: int = 0
     taken: EvidenceLedger = field(default_factory=EvidenceLedger)
     failures: Failures = Failures()
-    strikes: Mapping[str, Strikes] = field(default_factory=dict)
+    metrics: Mapping[str, MetricLooks] = field(default_factory=dict)
     history: tuple[Record, ...] = ()
     lost: bool = False
 

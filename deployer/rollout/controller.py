@@ -19,7 +19,7 @@ from deployer.rollout.events import Event, figures, rollout_events
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import OVER, Phase, Rollout, Route, StepInput, VersionPair, is_under_way
 from deployer.rollout.state_machine import SETTLING, step
-from deployer.rollout.status import RolloutRecord, RolloutStatus
+from deployer.rollout.status import MetricStatus, RolloutRecord, RolloutStatus
 from deployer.rollout.strategy import Plan
 
 
@@ -60,11 +60,13 @@ class Decision:
     """Why a new canary is refused until the document agrees on who is stable (0014-status-says-who-is-stable); empty
     otherwise.
     """
+    metrics: tuple[MetricStatus, ...] = ()
+    """The user's own metrics as they were seen."""
 
     @cached_property
     def status(self) -> RolloutStatus | None:
         """How the rollout stands that is under way, or was last."""
-        return status.current(self.checkpoint, self.plan, self.hold_reasons)
+        return status.current(self.checkpoint, self.plan, self.hold_reasons, self.metrics)
 
     @cached_property
     def history(self) -> tuple[RolloutRecord, ...]:
@@ -120,7 +122,7 @@ class _Look:
         if is_under_way(old):
             checkpoint = gates.watched(checkpoint, old, self._document, self._observation)
             checkpoint = replace(checkpoint, base=max(checkpoint.base, self._carrying(old)))
-        hold_reasons = tuple(gates.hold_reasons(self._document, self._observation))
+        hold_reasons = tuple(gates.hold_reasons(checkpoint, self._document, self._observation))
         seen = StepInput(
             self._observation.now,
             self._trial(old),
@@ -153,6 +155,7 @@ class _Look:
             tuple(events),
             hold_reasons if under_way else (),
             outdated,
+            tuple(status.metrics(checkpoint, self._document, self._observation)),
         )
 
     # Who is who
@@ -286,7 +289,7 @@ class _Look:
                 began=observation.now,
                 taken=EvidenceLedger(epoch),
                 failures=Failures(count),
-                strikes={},
+                metrics={},
                 base=self._base(rollout),
             )
         elif rollout.phase is Phase.RESTORING and before.phase is Phase.PROMOTED:
@@ -302,7 +305,7 @@ class _Look:
                 rollout.reason,
                 checkpoint.began,
                 observation.now,
-                figures(rollout),
+                (*figures(rollout), *gates.metric_figures(checkpoint, self._document)),
             )
             # A document that has made the canary stable before it was rolled back does not ask to take it again.
             refused = rollout.phase is Phase.ROLLED_BACK and self._traffic.stable == rollout.trial.canary

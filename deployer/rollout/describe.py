@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Verdict
 from deployer.rollout.state import AWAITING, OVER, Phase
-from deployer.rollout.status import ObjectiveStatus, RolloutRecord, RolloutStatus, seconds
+from deployer.rollout.status import MetricStatus, ObjectiveStatus, RolloutRecord, RolloutStatus, seconds
 
 WIDTH = 100
 """Characters of a line, where nobody says otherwise. Names alone may make one longer."""
@@ -34,6 +34,8 @@ def drawn(rollout: RolloutStatus, now: float, width: int = WIDTH) -> list[str]:
         lines.append(f"{_INDENT}{'weight':<{_LABEL}}{_bar(rollout.weight / 100, size)} {rollout.weight:g} %")
         for objective in rollout.evidence:
             lines += _measured(objective, _counts(objective), width)
+        for metric in rollout.metrics:
+            lines += _observed(metric, width)
     for sentence in _next(rollout, now):
         lines += _wrapped(sentence, width)
     return lines
@@ -58,6 +60,10 @@ def explain(rollout: RolloutStatus, records: Sequence[RolloutRecord], now: float
         for objective in rollout.evidence:
             lines += _measured(objective, f"{objective.verdict}; {objective.message}", width)
         lines += _wrapped(_HOW, width)
+    if rollout.metrics and rollout.phase not in OVER:
+        lines += ["", f"Your own metrics: {_e(rollout.metrics[0].bar)} against one of them rolls back"]
+        for metric in rollout.metrics:
+            lines += _observed(metric, width)
     if records:
         lines += ["", "Rollouts that are over"]
     for record in reversed(records):
@@ -185,6 +191,22 @@ def _measured(objective: ObjectiveStatus, text: str, width: int) -> list[str]:
         f"{_INDENT}{objective.name:<{_LABEL}}{bars}",
         *_wrapped(text, width, indent=1 + _LABEL // len(_INDENT)),
     ]
+
+
+def _observed(metric: MetricStatus, width: int) -> list[str]:
+    """A bar, the value with its limits, or why there is none, and how often it was out of them."""
+    size = max(6, (width - len(_INDENT) - _LABEL - 40) // 2)
+    is_good = f"good from {_limit(metric.min)} to {_limit(metric.max)}"
+    shown = f"{metric.value:g}" if metric.value is not None else metric.unread or "not read yet"
+    text = f"{shown}; {is_good}; out of that in {metric.bad:,} of {metric.looks:,} looks"
+    return [
+        f"{_INDENT}{metric.name:<{_LABEL}}against {_scaled(metric.against, metric.bar, size)} {_e(metric.against)}",
+        *_wrapped(text, width, indent=1 + _LABEL // len(_INDENT)),
+    ]
+
+
+def _limit(value: float | None) -> str:
+    return "any" if value is None else f"{value:g}"
 
 
 def _counts(objective: ObjectiveStatus) -> str:

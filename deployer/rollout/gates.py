@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
+from deployer.rollout.analysis.metric_looks import MetricLooks
 from deployer.rollout.analysis.signature import difference
-from deployer.rollout.checkpoint import Checkpoint, Failures, Strikes
+from deployer.rollout.checkpoint import Checkpoint, Failures
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import Rollout
 
 CRASHES = 3
 """Failures of a canary's replicas in one rollout that end it: one may be the machine's fault, or a full node's."""
-STRIKES = 3
-"""Looks in a row with a user's metric out of its limits that end a rollout."""
 APART = 10.0
-"""Seconds between two such looks: nearer to each other they may have seen the same sample."""
+"""Seconds between two looks at a user's metric: nearer to each other they may have seen the same sample."""
 
 
 def watched(
     checkpoint: Checkpoint, rollout: Rollout, document: ModelDeployment, observation: Observation
 ) -> Checkpoint:
-    """With the canary's failures, and the user's metrics that are out of their limits while it has traffic."""
+    """With the canary's failures, and the looks at the user's metrics while it has traffic."""
     count, _ = observation.failures.get(rollout.trial.canary, (0, ""))
     failures = Failures(count, checkpoint.failures.total + max(0, count - checkpoint.failures.seen))
-    strikes = dict(checkpoint.strikes)
-    for metric in _metrics(document) if rollout.since is not None else ():
-        value, old = observation.metrics.get(metric.name), strikes.get(metric.name)
-        if value is None or (old is not None and 0 <= observation.now - old.last < APART):
-            continue
-        if _is_good(metric, value):
-            strikes.pop(metric.name, None)
-        else:
-            strikes[metric.name] = Strikes(old.count + 1 if old is not None else 1, observation.now)
-    return replace(checkpoint, failures=failures, strikes=strikes)
+    metrics = {}
+    for metric in declared_metrics(document):
+        value, looks = observation.metrics.get(metric.name), looks_at(metric, checkpoint)
+        is_new = not (looks.looks and 0 <= observation.now - looks.last < APART)
+        if rollout.since is not None and isinstance(value, float) and is_new:
+            looks = looks.after(not is_good(metric, value), observation.now)
+        metrics[_identity(metric)] = looks
+    return replace(checkpoint, failures=failures, metrics=metrics)
 
 
 def abort_reasons(
@@ -51,35 +49,60 @@ def abort_reasons(
         differs = difference(signatures[stable], signatures[canary])
         if differs:
             yield f"{canary} has another signature than {stable}: {differs}"
-    for metric in _metrics(document):
-        strikes = checkpoint.strikes.get(metric.name)
-        if strikes is not None and strikes.count >= STRIKES:
-            yield f"{_shown(metric, observation.metrics.get(metric.name))} in {strikes.count} looks in a row"
+    metrics = declared_metrics(document)
+    for metric in metrics:
+        looks = looks_at(metric, checkpoint)
+        if looks.is_broken(len(metrics)):
+            yield f"the metric {metric.name} {_often(looks)}; {_shown(metric, observation)}"
 
 
-def hold_reasons(document: ModelDeployment, observation: Observation) -> Iterator[str]:
+def hold_reasons(checkpoint: Checkpoint, document: ModelDeployment, observation: Observation) -> Iterator[str]:
     """Why the canary may not go on yet."""
     for source in observation.unread:
         yield f"{source} can't be asked for evidence"
-    for metric in _metrics(document):
-        value = observation.metrics.get(metric.name)
-        if value is None:
-            yield f"the metric {metric.name} can't be read"
-        elif not _is_good(metric, value):
-            yield _shown(metric, value)
+    for metric in declared_metrics(document):
+        value, looks = observation.metrics.get(metric.name), looks_at(metric, checkpoint)
+        if not isinstance(value, float) or not is_good(metric, value):
+            yield f"the metric {metric.name} {_shown(metric, observation)}"
+        elif looks.is_doubtful:
+            yield f"the metric {metric.name} {_often(looks)}"
 
 
-def _metrics(document: ModelDeployment) -> tuple[Metric, ...]:
+def declared_metrics(document: ModelDeployment) -> tuple[Metric, ...]:
+    """The user's own metrics that the rollout goes by."""
     declared = document.spec.rollout
     return declared.objectives.metrics if declared is not None else ()
 
 
-def _is_good(metric: Metric, value: float) -> bool:
+def looks_at(metric: Metric, checkpoint: Checkpoint) -> MetricLooks:
+    """The looks at the metric in this rollout, as it is declared now."""
+    return checkpoint.metrics.get(_identity(metric), MetricLooks())
+
+
+def _identity(metric: Metric) -> str:
+    """The name, and a digest of the rest: with other limits, or asked otherwise, earlier looks say nothing of it."""
+    return f"{metric.name} {hashlib.sha256(metric.model_dump_json().encode()).hexdigest()[:8]}"
+
+
+def metric_figures(checkpoint: Checkpoint, document: ModelDeployment) -> Iterator[str]:
+    """What the looks at the user's metrics have come to."""
+    for metric in declared_metrics(document):
+        yield f"{metric.name}: {_often(looks_at(metric, checkpoint))}"
+
+
+def is_good(metric: Metric, value: float) -> bool:
+    """Whether the value is within the metric's limits."""
     return (metric.min is None or value >= metric.min) and (metric.max is None or value <= metric.max)
 
 
-def _shown(metric: Metric, value: float | None) -> str:
+def _often(looks: MetricLooks) -> str:
+    return f"was out of its limits in {looks.bad} of {looks.looks} looks"
+
+
+def _shown(metric: Metric, observation: Observation) -> str:
+    value = observation.metrics.get(metric.name, "nobody has answered yet")
+    if isinstance(value, str):
+        return f"can't be read: {value}"
     least = f"{metric.min:g}" if metric.min is not None else "any"
     most = f"{metric.max:g}" if metric.max is not None else "any"
-    shown = f"{value:g}" if value is not None else "unread"
-    return f"the metric {metric.name} is {shown}, and good from {least} to {most}"
+    return f"is {value:g}, and good from {least} to {most}"

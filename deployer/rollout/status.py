@@ -6,6 +6,7 @@ Each part has a bound, since the custom resource's schema is made from these mod
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,8 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from deployer.document.fields import Label
+from deployer.document.model import ModelDeployment
+from deployer.rollout import gates
+from deployer.rollout.analysis.metric_looks import bar
 from deployer.rollout.analysis.verdict import Finding, Verdict
 from deployer.rollout.checkpoint import Checkpoint, Record
+from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase
 from deployer.rollout.strategy import Plan
 
@@ -74,6 +79,29 @@ class ObjectiveStatus(Part):
     """All of it in words."""
 
 
+class MetricStatus(Part):
+    """What is known of one of the user's own metrics."""
+
+    name: Annotated[str, Field(max_length=64)]
+    """The metric's name."""
+    value: float | None = None
+    """The last value, if it could be read."""
+    unread: Message = ""
+    """Why it can't be read, if it can't."""
+    min: float | None = None
+    """The least value that is good."""
+    max: float | None = None
+    """The greatest value that is good."""
+    looks: Count = 0
+    """Looks at it since the rollout began."""
+    bad: Count = 0
+    """Looks that found it out of its limits."""
+    against: float = 1
+    """The e-value that it is out of its limits more often than by chance. The rollout is rolled back at `bar`."""
+    bar: float = 100
+    """What `against` has to reach."""
+
+
 class RolloutRecord(Part):
     """A rollout that is over."""
 
@@ -130,13 +158,20 @@ class RolloutStatus(Part):
     """What keeps it from going on, beside the evidence."""
     evidence: Annotated[tuple[ObjectiveStatus, ...], Field(max_length=16)] = ()
     """What the evidence says, by objective."""
+    metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=8)] = ()
+    """What is known of the user's own metrics."""
     evidence_time: Time | None = None
     """When the evidence was last written here; that is a few seconds behind what is known."""
 
 
-def current(checkpoint: Checkpoint, plan: Plan | None, hold_reasons: tuple[str, ...] = ()) -> RolloutStatus | None:
+def current(
+    checkpoint: Checkpoint,
+    plan: Plan | None,
+    hold_reasons: tuple[str, ...] = (),
+    metrics: tuple[MetricStatus, ...] = (),
+) -> RolloutStatus | None:
     """The rollout that is under way, or the last one; None if there was none. `plan` as the document has it now,
-    `hold_reasons` as the last look had them."""
+    `hold_reasons` and `metrics` as the last look had them."""
     rollout = checkpoint.rollout
     if rollout is None:
         return None
@@ -159,7 +194,26 @@ def current(checkpoint: Checkpoint, plan: Plan | None, hold_reasons: tuple[str, 
         reason=rollout.reason,
         hold_reasons=hold_reasons[:16],
         evidence=tuple(_objective(finding) for finding in rollout.judgement.findings) if rollout.judgement else (),
+        metrics=metrics,
     )
+
+
+def metrics(checkpoint: Checkpoint, document: ModelDeployment, observation: Observation) -> Iterator[MetricStatus]:
+    """The user's own metrics, as one look saw them."""
+    declared = gates.declared_metrics(document)
+    for metric in declared:
+        value, looks = observation.metrics.get(metric.name), gates.looks_at(metric, checkpoint)
+        yield MetricStatus(
+            name=metric.name,
+            value=value if isinstance(value, float) else None,
+            unread=value if isinstance(value, str) else "",
+            min=metric.min,
+            max=metric.max,
+            looks=looks.looks,
+            bad=looks.bad,
+            against=looks.against,
+            bar=bar(len(declared)),
+        )
 
 
 def record(record: Record) -> RolloutRecord:

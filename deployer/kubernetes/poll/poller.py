@@ -93,7 +93,7 @@ class Poller:
         now = time.monotonic()
         with self._lock:
             self._counted = {key: (now, _evidence(resources[key], counts)) for key, counts in counted.items()}
-        unread = {key for key in resources if (latest := self.latest(key)).unread or None in latest.metrics.values()}
+        unread = {key for key in resources if _is_silent(self.latest(key))}
         with self._lock:
             self._whole = {key: self._whole.get(key, now) if key in unread else now for key in resources}
         for key in resources:
@@ -109,6 +109,10 @@ class Poller:
         if not (self._store.synced and self._leads()):
             return {}
         return {_key(found): found for found in self._store.resources() if _phase(found) not in (None, *OVER)}
+
+
+def _is_silent(latest: PollResult) -> bool:
+    return bool(latest.unread) or any(isinstance(value, str) for value in latest.metrics.values())
 
 
 def _evidence(resource: Object, counts: Counted) -> Counted:

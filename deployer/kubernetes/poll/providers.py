@@ -31,7 +31,7 @@ class ProviderAnswers:
     """Of one deployment. `counted`: by Prometheus; None where the gateways are asked. The rest as PollResult has it."""
 
     counted: Counted | None = None
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, float | str] = field(default_factory=dict)
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
 
@@ -71,9 +71,10 @@ class Providers:
         if document.spec.rollout.evidence == "prometheus":
             counted = self._counted(document, status.rollout)
         rollout = status.rollout
-        metrics, unread = self._metrics.read(document, rollout.stable, rollout.canary, status.weight)
-        for what in unread:
-            log.warning("not to be read", extra={"deployment": document.key, "what": what})
+        metrics = self._metrics.read(document, rollout.stable, rollout.canary, status.weight)
+        for name, value in metrics.items():
+            if isinstance(value, str):
+                log.warning("a metric can't be read", extra={"deployment": document.key, "metric": name, "why": value})
         signatures, asked = self._signatures.of(key, resource, status)
         return ProviderAnswers(counted, metrics, signatures, asked)
 

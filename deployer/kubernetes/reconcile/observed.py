@@ -41,7 +41,7 @@ class PollResult:
     readings: tuple[Reading, ...] = ()
     unread: tuple[str, ...] = ()
     in_force: int | None = None
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, float | str] = field(default_factory=dict)
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
 

@@ -110,7 +110,9 @@ def _at(status: DeploymentStatus, evidence_time: str) -> DeploymentStatus:
 
 def _without_evidence(status: DeploymentStatus) -> DeploymentStatus:
     assert status.rollout is not None
-    rollout = status.rollout.model_copy(update={"evidence": (), "hold_reasons": (), "evidence_time": None})
+    rollout = status.rollout.model_copy(
+        update={"evidence": (), "metrics": (), "hold_reasons": (), "evidence_time": None}
+    )
     return status.model_copy(update={"rollout": rollout, "rollout_checkpoint": None})
 
 

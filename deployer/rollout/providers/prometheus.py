@@ -85,7 +85,9 @@ class Prometheus:
             values = data.result[1:2]
         else:
             values = [sample.value for sample in _samples(query, data)[1]]
-        if len(values) != 1:
+        if not values:
+            raise Unread(f"Prometheus has no series for {query}, or none with a sample of the last minutes")
+        if len(values) > 1:
             raise Unread(f"Prometheus has {len(values)} values for {query}, and one is needed")
         try:
             value = float(values[0])
@@ -102,16 +104,29 @@ class Prometheus:
         """The answer as of `moment`, seconds by Prometheus' clock; None: as of now."""
         form = {"query": query, "timeout": f"{TIMEOUT:g}s"} | ({} if moment is None else {"time": str(moment)})
         try:
-            answer = _Answer.model_validate_json(self._client.post("/api/v1/query", data=form).content)
+            response = self._client.post("/api/v1/query", data=form)
+            answer = _Answer.model_validate_json(response.content)
+        except httpx.TimeoutException:
+            raise Unread(f"Prometheus does not answer within {TIMEOUT:g} s") from None
         except httpx.HTTPError as error:
             raise Unread(f"Prometheus does not answer ({error or type(error).__name__})") from None
-        except ValidationError:
-            raise Unread("what answers for Prometheus is something else") from None
+        except ValidationError:  # a proxy before it, maybe: Prometheus tells of its own errors in JSON
+            if response.is_success:
+                raise Unread("what answers for Prometheus is something else") from None
+            raise Unread(f"what answers for Prometheus says {status_line(response)}") from None
         if answer.data is None or answer.status == "error":
             raise Unread(f"Prometheus refuses {query}: {answer.error}")
         if answer.warnings:  # such as of a part of it that is down
             raise Unread(f"Prometheus has no whole answer for {query}: {answer.warnings[0]}")
         return answer.data
+
+
+def status_line(response: httpx.Response) -> str:
+    """The answer's status in words, with the host that a redirect names: an address whole may hold a token."""
+    line = f"{response.status_code} {response.reason_phrase}".strip()
+    if (target := response.next_request) is not None:
+        return f"{line} (a redirect to {target.url.host}, which is not followed)"
+    return line
 
 
 def filled(query: str, document: ModelDeployment, stable: str, canary: str) -> str:

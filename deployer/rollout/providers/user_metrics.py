@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
-from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
+from deployer.rollout.providers.prometheus import Prometheus, Unread, filled, status_line
 
 TIMEOUT = 2.0
 """Seconds for a webhook's answer."""
@@ -34,30 +33,26 @@ class Metrics:
         self._threads.shutdown()
         self._client.close()
 
-    def read(
-        self, document: ModelDeployment, stable: str, canary: str, weight: float
-    ) -> tuple[Mapping[str, float | None], tuple[str, ...]]:
-        """The values by name, None for each that can't be read; and of those in words what is missing, and why."""
+    def read(self, document: ModelDeployment, stable: str, canary: str, weight: float) -> dict[str, float | str]:
+        """The values by name; for each that can't be read, why."""
         declared = document.spec.rollout.objectives.metrics if document.spec.rollout is not None else ()
         asked = {
             metric.name: self._threads.submit(self._value, metric, document, stable, canary, weight)
             for metric in declared
         }
-        values: dict[str, float | None] = {}
-        unread = []
+        values: dict[str, float | str] = {}
         for name, answer in asked.items():
             try:
                 values[name] = answer.result()
             except Unread as error:
-                values[name] = None
-                unread.append(f"the metric {name} ({error})")
-        return values, tuple(unread)
+                values[name] = str(error)
+        return values
 
     def _value(self, metric: Metric, document: ModelDeployment, stable: str, canary: str, weight: float) -> float:
         if metric.webhook is not None:
             return self._posted(metric.webhook, document, stable, canary, weight)
         if self._prometheus is None:
-            raise Unread("no Prometheus is known")
+            raise Unread("no Prometheus is known (`turnout up --prometheus`, or the chart's operator.prometheus)")
         return self._prometheus.number(filled(metric.query or "", document, stable, canary))
 
     def _posted(self, url: str, document: ModelDeployment, stable: str, canary: str, weight: float) -> float:
@@ -65,11 +60,13 @@ class Metrics:
         body = {**names, "stable": stable, "canary": canary, "weight": weight}
         try:
             answer = self._client.post(url, json=body)
-            if not answer.is_success:  # httpx's own words for that hold the address, which may hold a token
-                raise Unread(f"its webhook answers {answer.status_code}")
+            if not answer.is_success:
+                raise Unread(f"its webhook answers {status_line(answer)}")
             value = _Answer.model_validate_json(answer.content).value
         except httpx.InvalidURL:
             raise Unread("its webhook has no valid address") from None
+        except httpx.TimeoutException:
+            raise Unread(f"its webhook does not answer within {TIMEOUT:g} s") from None
         except httpx.RequestError as error:
             raise Unread(f"its webhook does not answer: {error or type(error).__name__}") from None
         except ValidationError:

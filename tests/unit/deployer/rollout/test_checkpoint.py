@@ -8,7 +8,8 @@ import pytest
 
 from deployer.rollout.analysis.buckets import Buckets
 from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, EvidenceLedger, Source
-from deployer.rollout.checkpoint import HISTORY, Checkpoint, Failures, Record, Strikes, read, write
+from deployer.rollout.analysis.metric_looks import MetricLooks
+from deployer.rollout.checkpoint import HISTORY, Checkpoint, Failures, Record, read, write
 from deployer.rollout.state import Action
 from gateway.contract.evidence import BUCKETS, SIGNALS
 from tests.fakes.rollout import RolloutHarness, declared
@@ -41,7 +42,7 @@ def full() -> Checkpoint:
             dropped=11,
         ),
         failures=Failures(3, 2),
-        strikes={"revenue": Strikes(2, 1.5e9)},
+        metrics={f"revenue{index} 01234567": MetricLooks().after(True, 1.5e9) for index in range(8)},
         history=(RECORD,) * HISTORY,
         outdated="…",
     )

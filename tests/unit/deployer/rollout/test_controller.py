@@ -161,37 +161,6 @@ def test_a_signature_that_may_be_other_or_is_not_known_passes(
     world.until_weight(5)
 
 
-METRIC = declared(rollout={**ROLLOUT, "objectives": {"metrics": [{"name": "revenue", "query": "r", "min": 10.0}]}})
-
-
-def test_a_metric_out_of_its_limits_in_three_looks_rolls_back() -> None:
-    world = RolloutHarness(METRIC)
-    world.more["metrics"] = {"revenue": 12.0}
-    world.until_weight(5)
-    world.more["metrics"] = {"revenue": 9.5}
-    world.looks(20)  # two looks that are apart
-    assert world.rollout.phase is Phase.STEP
-    world.more["metrics"] = {"revenue": 10.0}
-    world.looks(10)  # good again: it begins anew
-    world.more["metrics"] = {"revenue": 9.5}
-    world.looks(20)
-    assert world.rollout.phase is Phase.STEP
-    world.looks(3)
-    assert world.rollout.reason == "the metric revenue is 9.5, and good from 10 to any in 3 looks in a row"
-
-
-@pytest.mark.parametrize("value", [None, 9.5])
-def test_a_metric_that_is_unread_or_bad_holds(value: float | None) -> None:
-    world = RolloutHarness(METRIC)
-    world.more["metrics"] = {"revenue": 12.0}
-    world.until_weight(5)
-    world.more["metrics"] = {"revenue": value}
-    world.looks(20)
-    assert world.split == ("v1", "v2", 5)
-    world.more["metrics"] = {"revenue": 12.0}
-    world.until_weight(25)
-
-
 def test_a_gateway_that_cannot_be_read_holds_until_it_can_but_others_may_roll_back() -> None:
     world = begun()
     world.more["unread"] = ("gateway 2",)

@@ -157,11 +157,11 @@ def test_a_number(ask: Callable[..., Prometheus], response: object, number: floa
 @pytest.mark.parametrize(
     ("response", "why"),
     [
-        (vector(), "has 0 values for q, and one is needed"),
+        (vector(), "has no series for q"),
         (vector(sample("1", a="1"), sample("2", a="2")), "has 2 values for q"),
         (vector(sample("NaN")), "has nan for q"),
         ({"status": "success", "data": {"resultType": "scalar", "result": [1, "-Inf"]}}, "has -inf for q"),
-        ({"status": "success", "data": {"resultType": "scalar", "result": []}}, "has 0 values for q"),
+        ({"status": "success", "data": {"resultType": "scalar", "result": []}}, "has no series for q"),
         ({"status": "success", "data": {"resultType": "scalar", "result": [1, "x"]}}, "something else than a number"),
         ({"status": "success", "data": {"resultType": "scalar", "result": [1, None]}}, "something else than a number"),
         ({"status": "success", "data": {"resultType": "string", "result": [1, "x"]}}, "has a string for q"),

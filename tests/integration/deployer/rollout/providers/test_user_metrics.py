@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
 
 import pytest
 
@@ -28,12 +27,9 @@ def document(**asked: str) -> ModelDeployment:
     return declared(rollout={**ROLLOUT, "objectives": {"metrics": metrics}})
 
 
-def values(
-    asked: ModelDeployment, prometheus: Prometheus | None = None
-) -> tuple[dict[str, float | None], tuple[str, ...]]:
+def values(asked: ModelDeployment, prometheus: Prometheus | None = None) -> dict[str, float | str]:
     with closing(Metrics(prometheus)) as metrics:
-        found, unread = metrics.read(asked, "v1", "v2", 5.0)
-    return dict(found), unread
+        return metrics.read(asked, "v1", "v2", 5.0)
 
 
 def url(server: Server) -> str:
@@ -42,7 +38,7 @@ def url(server: Server) -> str:
 
 def test_a_webhook_is_told_what_it_is_about(servers: Servers) -> None:
     server = servers(always(answer(b'{"value": 0.5, "unit": "s"}')))
-    assert values(document(latency=url(server))) == ({"latency": 0.5}, ())
+    assert values(document(latency=url(server))) == {"latency": 0.5}
     (request,) = server.requests
     assert request.line == b"POST /metric HTTP/1.1"
     assert json.loads(request.body) == {
@@ -58,7 +54,7 @@ def test_a_query_is_put_to_prometheus(servers: Servers) -> None:
     vector = {"resultType": "vector", "result": [{"metric": {}, "value": [1, "7"]}]}
     server = servers(always(answer(json.dumps({"status": "success", "data": vector}).encode())))
     with closing(Prometheus(f"http://127.0.0.1:{server.port}")) as prometheus:
-        assert values(document(revenue='r{version="{canary}"}'), prometheus) == ({"revenue": 7.0}, ())
+        assert values(document(revenue='r{version="{canary}"}'), prometheus) == {"revenue": 7.0}
     assert b"r%7Bversion%3D%22v2%22%7D" in server.bodies[0]
 
 
@@ -77,10 +73,10 @@ def test_a_query_is_put_to_prometheus(servers: Servers) -> None:
 )
 def test_what_is_no_number_is_unread(servers: Servers, body: bytes, status: str) -> None:
     server = servers(always(answer(body, status)))
-    found, unread = values(document(latency=url(server)))
-    assert found == {"latency": None}
-    assert unread[0].startswith("the metric latency (its webhook answers ")
-    assert str(server.port) not in unread[0]  # an address may hold a token
+    why = values(document(latency=url(server)))["latency"]
+    assert isinstance(why, str)
+    assert why.startswith("its webhook answers ")
+    assert str(server.port) not in why  # an address may hold a token
 
 
 def test_one_that_hangs_or_is_gone_keeps_no_other_from_being_read(
@@ -94,14 +90,64 @@ def test_one_that_hangs_or_is_gone_keeps_no_other_from_being_read(
         good=url(servers(always(answer(b'{"value": 2}')))),
         query="q",
     )
-    found, unread = values(asked)
-    assert found == {"hangs": None, "gone": None, "wrong": None, "good": 2.0, "query": None}
-    named = [text.removeprefix("the metric ").partition(" (")[0] for text in unread]
-    assert named == ["hangs", "gone", "wrong", "query"]
-    assert unread[3] == "the metric query (no Prometheus is known)"
+    found = values(asked)
+    assert found.pop("good") == 2.0
+    assert found.pop("hangs") == "its webhook does not answer within 0.2 s"
+    assert str(found.pop("gone")).startswith("its webhook does not answer: ")
+    assert str(found.pop("wrong")).startswith("its webhook ")
+    assert found == {"query": "no Prometheus is known (`turnout up --prometheus`, or the chart's operator.prometheus)"}
+
+
+REDIRECT = answer(b"", "302 Found", "Location: https://login.test/?token=s3cret")
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (answer(b"<html>", "401 Unauthorized"), "its webhook answers 401 Unauthorized"),
+        (REDIRECT, "its webhook answers 302 Found (a redirect to login.test, which is not followed)"),
+    ],
+)
+def test_why_a_webhook_can_t_be_read(servers: Servers, reply: bytes, cause: str) -> None:
+    assert values(document(latency=url(servers(always(reply))))) == {"latency": cause}
+
+
+def prometheus_says(result: object) -> bytes:
+    return answer(json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode())
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (answer(b"<html>", "401 Unauthorized"), "what answers for Prometheus says 401 Unauthorized"),
+        (
+            REDIRECT,
+            "what answers for Prometheus says 302 Found (a redirect to login.test, which is not followed)",
+        ),
+        (answer(b"<html>", "502 Bad Gateway"), "what answers for Prometheus says 502 Bad Gateway"),
+        (
+            answer(b'{"status": "error", "error": "parse error: unexpected end"}', "400 Bad Request"),
+            "Prometheus refuses r: parse error: unexpected end",
+        ),
+        (prometheus_says([]), "Prometheus has no series for r, or none with a sample of the last minutes"),
+        (prometheus_says([{"metric": {}, "value": [1, "NaN"]}]), "Prometheus has nan for r"),
+        (prometheus_says([{"metric": {}, "value": [1, "1"]}] * 2), "Prometheus has 2 values for r, and one is needed"),
+        (answer(b"hello"), "what answers for Prometheus is something else"),
+    ],
+)
+def test_why_a_query_can_t_be_read(servers: Servers, reply: bytes, cause: str) -> None:
+    server = servers(always(reply))
+    with closing(Prometheus(f"http://127.0.0.1:{server.port}")) as prometheus:
+        assert values(document(revenue="r"), prometheus) == {"revenue": cause}
+
+
+def test_a_prometheus_that_is_slow_is_told_so(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployer.rollout.providers.prometheus.TIMEOUT", 0.2)
+    with closing(Prometheus(f"http://127.0.0.1:{servers(silent).port}")) as prometheus:
+        found = values(document(revenue="r"), prometheus)
+    assert found == {"revenue": "Prometheus does not answer within 0.2 s"}
 
 
 def test_without_metrics_nobody_is_asked() -> None:
-    none: dict[str, Any] = {}
-    assert values(declared()) == (none, ())
-    assert values(declared(rollout=None)) == (none, ())
+    assert values(declared()) == {}
+    assert values(declared(rollout=None)) == {}
