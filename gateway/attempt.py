@@ -36,6 +36,10 @@ class Sink(Protocol):
     """Who takes what comes of an attempt. What ends the answer, or `failed`, comes last, once, and not after `cancel`;
     by then the attempt counts nowhere as under way."""
 
+    silence: float | None
+    """Seconds without a byte after which an answer that has begun is given up, whatever the deadline is. None: the
+    deadline holds for the whole of it."""
+
     def unavailable(self) -> bool:
         """The server says that it can't now, and nothing of that has gone on: whether it is to count as a failure, and
         not as the answer."""
@@ -80,6 +84,7 @@ class Attempt(ABC):
     begun: bool
     """A byte of the answer has gone on to the sink."""
     _since: float
+    """When it was started; once it has begun, when the last of the answer came."""
     _timer: asyncio.TimerHandle
 
     def start(self) -> None:
@@ -132,8 +137,11 @@ class Attempt(ABC):
 
     def _expire(self) -> None:
         """The deadline is there."""
-        self.cancel()
         now = monotonic()
+        if self.begun and self.sink.silence is not None and (left := self._since + self.sink.silence - now) > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._expire)
+            return
+        self.cancel()
         # Where the answer has begun its taker may be the slow one; where it gave little time, nothing is proved.
         if not self.begun and now - self._since >= PATIENCE:
             self.endpoint.failed(now, refused=False)
@@ -192,6 +200,7 @@ class RestAttempt(Attempt):
         if head is None:
             return
         body, self._body = self._body, []
+        self._since = monotonic()
         if self.begun:
             self.sink.on_more(body)
         else:
@@ -252,6 +261,7 @@ class GrpcAttempt(Attempt):
     def on_head(self, fields: Fields, end: bool) -> None:
         if not end:
             self.begun = True
+            self._since = monotonic()
             self.sink.on_head(fields)
             return
         trailers = Trailers.of(fields)
@@ -271,6 +281,7 @@ class GrpcAttempt(Attempt):
 
     def on_data(self, data: bytes, end: bool) -> bool:
         if not end:
+            self._since = monotonic()
             return self.sink.on_data(data)
         self._answered(_NO_TRAILERS.status)
         self.sink.on_data(data)

@@ -76,6 +76,9 @@ class Call(ABC):
     started_us: int
     deadline: float
     """Seconds of the monotonic clock."""
+    silence: float | None
+    """Seconds without a byte after which an answer that has begun is given up, whatever the deadline is. None: the
+    caller said how long he waits, and that holds for the whole of it."""
 
     attempt: Attempt | None = None
     """Under way."""
@@ -114,11 +117,11 @@ class Call(ABC):
 
     # The way.
 
-    def admit(self, address: Address, deadline: float) -> None:
-        """Choose the version and send."""
+    def admit(self, address: Address, size: int, since: float, asked: float | None) -> None:
+        """Choose the version and send. `size`: of the body or the message; `since`: when the deadline begins to run, of
+        the monotonic clock; `asked`: the seconds that the caller waits, where he says so."""
         forwarder = self.forwarder
         self.address = address
-        self.deadline = deadline
         table = forwarder.table
         try:
             if table is None:
@@ -128,6 +131,9 @@ class Call(ABC):
                 family = _FAMILY_NAMES[deployment.runtime]
                 message = f"{deployment.key} speaks {family}'s protocols, the request is {address.protocol}"
                 raise Refusal(Code.UNIMPLEMENTED, "other_protocol", message)
+            if deployment.max_message_bytes is not None and size > deployment.max_message_bytes:
+                message = f"{deployment.key} takes at most {deployment.max_message_bytes} bytes a request"
+                raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", message, status=413)
             version, self.how, self.epoch, bucket = router.assign(
                 deployment, address.pin, forwarder.random(), self.values, self.before
             )
@@ -138,6 +144,12 @@ class Call(ABC):
             return
         self.table = table
         self.deployment = deployment
+        settings = forwarder.settings
+        timeout = (deployment.timeout or settings.timeout) if asked is None else asked
+        if timeout > settings.max_timeout:
+            timeout = settings.max_timeout
+        self.deadline = since + timeout
+        self.silence = timeout if asked is None else None
         self._enter(version)
         self.upstream.budget.request()
         if deployment.salt and self.how == "split":

@@ -41,7 +41,13 @@ _DEFAULT = Settings()
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=_DEFAULT.timeout,
-    help="Deadline of requests that name none, in seconds.",
+    help="Deadline, in seconds, of requests that name none, to a deployment that has none.",
+)
+@click.option(
+    "--max-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULT.max_timeout,
+    help="Longest deadline that a request or a deployment may name, in seconds.",
 )
 @click.option(
     "--max-message-bytes",

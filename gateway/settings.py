@@ -68,7 +68,12 @@ class Settings:
     """What all the requests being gathered in one worker may hold together: eight of the largest. Per worker."""
 
     timeout: float = 60.0
-    """The deadline of a request that names none: longer than any prediction worth waiting for, short enough to end."""
+    """The deadline of a request that names none, where its deployment says nothing: longer than most predictions that
+    are worth waiting for, short enough to end. Bodies have as long to arrive."""
+
+    max_timeout: float = 3600.0
+    """What deadlines of callers and deployments come down to: longer than any prediction takes, and what a forgotten
+    request holds is given back on the same day."""
 
     connect_timeout: float = 1.0
     """To an endpoint. Servers are near: a second means a lost SYN, and the retry goes to another endpoint."""

@@ -11,14 +11,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from deployer.document.model_uri import checked
-from deployer.document.units import CPU_PATTERN, MEMORY_PATTERN, cores, memory_bytes
+from deployer.document.units import CPU_PATTERN, DURATION_PATTERN, MEMORY_PATTERN, cores, memory_bytes
 
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 PATH_PATTERN = r"^(/[^/:\x00]+)+$"
 IMAGE_PATTERN = r"^[!-~]+$"
 URL_PATTERN = r"^https?://[!-~]+$"
-DURATION_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CLASS_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 

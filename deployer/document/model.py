@@ -15,6 +15,7 @@ from deployer.document.fields import (
     CLASS_PATTERN,
     IMAGE_PATTERN,
     Cpu,
+    Duration,
     EnvironmentName,
     EnvironmentValue,
     Label,
@@ -182,6 +183,11 @@ class Spec(Part):
     """All versions that run now."""
     traffic: Traffic
     """Which version answers what."""
+    timeout: Duration | None = None
+    """The deadline of a request that names none, up to 24h. Gateways have a bound of their own, by default an hour.
+    Left out: theirs for all, 60s."""
+    max_message_bytes: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] | None = None
+    """The largest body or gRPC message of a request. Left out, and at most: what gateways take, by default 64 MiB."""
     rollout: Rollout | None = None
     """How a canary takes the traffic over by itself. Left out, its weight is moved by hand."""
 

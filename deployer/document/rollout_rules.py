@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from deployer.document.fields import DURATION_PATTERN
 from deployer.document.rollout import DEADLINE, INTERVAL, OBJECTIVES, STEPS
-from deployer.document.units import seconds
-from deployer.document.values import Path, Violation, items, mapping, one_of
+from deployer.document.values import Path, Violation, duration, items, mapping, one_of
 
 _ROLLOUT: Path = ("spec", "rollout")
 
@@ -58,7 +55,7 @@ def _steps(rollout: dict[str, Any]) -> Iterator[Violation]:
 
 def _times(rollout: dict[str, Any]) -> Iterator[Violation]:
     interval, deadline = rollout.get("interval", INTERVAL), rollout.get("deadline", DEADLINE)
-    least, most = _seconds(interval), _seconds(deadline)
+    least, most = duration(interval), duration(deadline)
     if least is not None and most is not None and least >= most:
         field = "deadline" if "deadline" in rollout else "interval"
         message = f"a step takes {interval} at least, and is overdue after {deadline}"
@@ -66,7 +63,7 @@ def _times(rollout: dict[str, Any]) -> Iterator[Violation]:
 
 
 def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Violation]:
-    if _seconds(mapping(objectives, "slow").get("over")) == 0:
+    if duration(mapping(objectives, "slow").get("over")) == 0:
         yield Violation((*path, "slow", "over"), "each answer takes longer than that", "write a time such as 50ms")
     seen: set[object] = set()
     for index, metric in enumerate(items(objectives, "metrics")):
@@ -87,8 +84,3 @@ def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Violation]:
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _seconds(value: object) -> float | None:
-    """The seconds of a duration; None for what is none."""
-    return seconds(value) if isinstance(value, str) and re.fullmatch(DURATION_PATTERN, value) else None

@@ -15,10 +15,13 @@ from deployer.document.model_uri import folder_number
 from deployer.document.pod_rules import broken_pod
 from deployer.document.rollout_rules import broken_rollout
 from deployer.document.units import cores, memory_bytes
-from deployer.document.values import Path, Violation, items, mapping
+from deployer.document.values import Path, Violation, duration, items, mapping
 from deployer.errors import nearest
 from deployer.runtimes.base import Runtime
 from deployer.runtimes.registry import RUNTIMES
+
+MAX_TIMEOUT = 24 * 3600.0
+"""Seconds."""
 
 
 def broken(document: object) -> Iterator[Violation]:
@@ -39,6 +42,7 @@ def broken(document: object) -> Iterator[Violation]:
         yield from _resources(mapping(version, "resources"), (*path, "resources"))
         yield from _autoscaling(version, (*path, "autoscaling"))
         yield from broken_pod(mapping(version, "pod"), (*path, "pod"))
+    yield from _timeout(spec.get("timeout"))
     yield from _traffic(mapping(spec, "traffic"), [version.get("name") for _, version in versions])
     yield from broken_rollout(spec)
 
@@ -134,6 +138,13 @@ def _autoscaling(version: dict[str, Any], path: Path) -> Iterator[Violation]:
             "it is a percentage of the CPU requested, and none is",
             "write resources: {requests: {cpu: …}}",
         )
+
+
+def _timeout(timeout: object) -> Iterator[Violation]:
+    """Pods that end wait for as long."""
+    length = duration(timeout)
+    if length is not None and not 0 < length <= MAX_TIMEOUT:
+        yield Violation(("spec", "timeout"), f"{timeout} is not above 0 and at most 24h", "write a time such as 5m")
 
 
 def _traffic(traffic: dict[str, Any], names: list[object]) -> Iterator[Violation]:

@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 from deployer.document import reserved
 from deployer.document.fields import (
     CLASS_PATTERN,
-    DURATION_PATTERN,
     ENVIRONMENT_PATTERN,
     IMAGE_PATTERN,
     LABEL_PATTERN,
@@ -23,6 +22,7 @@ from deployer.document.fields import (
 from deployer.document.json_schema import at, schema
 from deployer.document.model import ModelDeployment
 from deployer.document.rules import broken
+from deployer.document.units import DURATION_PATTERN
 from deployer.document.values import Path
 from deployer.errors import nearest
 from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN

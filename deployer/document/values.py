@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from deployer.document.units import DURATION_PATTERN, seconds
+
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -28,6 +30,11 @@ def items(part: dict[str, Any], name: str) -> list[Any]:
     """The items of the list `name` of `part`; none where it is no list."""
     value = part.get(name)
     return list(value) if isinstance(value, list | tuple) else []
+
+
+def duration(value: object) -> float | None:
+    """The seconds of a duration; None for what is none."""
+    return seconds(value) if isinstance(value, str) and re.fullmatch(DURATION_PATTERN, value) else None
 
 
 def one_of(part: object, names: tuple[str, ...], path: Path) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ from deployer.local.policy.plan import Phase
 from deployer.local.processes import Identity, Processes, intended, survivors
 from deployer.local.state_folder import Record, StateFolder
 from deployer.runtimes.base import HOST, Process
-from gateway.contract.route_table import Endpoint, RouteTable
+from gateway.contract.route_table import Deployment, Endpoint, RouteTable
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes. A larger log is put aside at the next start, so that one kept restarting for weeks fills no disk."""
@@ -72,6 +72,8 @@ class Replica:
     """Looks in a row at which its ports accepted no connection."""
     ask_at: float = 0.0
     """When to ask after it next."""
+    timeout: float = 0.0
+    """Seconds that requests to it may take, once it is leaving."""
 
     @property
     def name(self) -> str:
@@ -84,9 +86,17 @@ class Replica:
 
     def routed(self, table: RouteTable) -> bool:
         """Whether the route table sends requests to it."""
-        deployment = {d.key: d for d in table.deployments}.get(self.record.deployment)
+        deployment = self._deployment(table)
         version = deployment.by_name.get(self.record.version) if deployment is not None else None
         return version is not None and any(e.rest == self.record.ports["rest"] for e in version.endpoints)
+
+    def deadline_in(self, table: RouteTable) -> float | None:
+        """The seconds that the route table gives a request to it, where it says."""
+        deployment = self._deployment(table)
+        return deployment.timeout if deployment is not None else None
+
+    def _deployment(self, table: RouteTable) -> Deployment | None:
+        return {d.key: d for d in table.deployments}.get(self.record.deployment)
 
     def enter(self, phase: Phase, now: float, reason: str = "") -> None:
         """Come into a phase, for a reason."""

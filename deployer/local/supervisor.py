@@ -29,8 +29,10 @@ from gateway.contract.route_table import RouteTable
 
 INTERVAL = 0.1
 """Seconds between rounds: a replica that died leaves the route table within that."""
-DRAIN_LIMIT = 70.0
-"""Seconds for the last requests to a leaving replica: somewhat more than the gateway's deadline for a request."""
+DRAIN_MARGIN = 10.0
+"""Seconds that a leaving replica has beyond the deadline of the last requests to it."""
+TIMEOUT = 60.0
+"""The deadline of requests to a deployment that has none: the gateway's own."""
 PATIENCE = 10.0
 """Seconds between TERM and KILL for a model server. TensorFlow Serving heeds no TERM (tensorflow/serving#1853)."""
 
@@ -154,6 +156,8 @@ class Supervisor:
             case Leave(name, why):
                 replica = self._replicas.by_name[name]
                 routed = replica.phase is Phase.READY and replica.key != GATEWAY
+                # From the table before this round's, which has what is no longer declared.
+                replica.timeout = max(TIMEOUT, replica.deadline_in(self._table) or 0.0)
                 replica.enter(Phase.LEAVING if routed else Phase.ENDING, now, why)
                 self._say(f"{name}: to end, {why}")
             case End(name, number):
@@ -336,7 +340,7 @@ class Supervisor:
             index=replica.record.index,
             phase=replica.phase,
             current=replica.current,
-            drained=drained or not serving or now - replica.since > DRAIN_LIMIT,
+            drained=drained or not serving or now - replica.since > replica.timeout + DRAIN_MARGIN,
             asked=replica.asked,
             overdue=self._hurried or now - replica.since > patience,
         )

@@ -53,6 +53,8 @@ def route(
         sticky=route_table.Sticky(**traffic.sticky.model_dump()) if traffic.sticky is not None else None,
         match=tuple(route_table.Match(header=match.header, version=match.version) for match in traffic.match),
         slow=seconds(slow.over) if slow is not None else None,
+        timeout=seconds(spec.timeout) if spec.timeout is not None else None,
+        max_message_bytes=spec.max_message_bytes,
         versions=tuple(versions),
     )
 

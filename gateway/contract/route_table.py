@@ -105,6 +105,10 @@ class Deployment(_Frozen):
     """The first that fits decides."""
     slow: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Seconds after which a request counts as slow in the evidence; None: none does."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds: the deadline of a request that names none. The gateway's own bounds hold for this and the next one."""
+    max_message_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Of a request's body or gRPC message."""
     versions: Annotated[tuple[Version, ...], Field(max_length=256)]
     contract: Annotated[int, Field(ge=0)] = CONTRACT
     """That of the release which wrote it."""

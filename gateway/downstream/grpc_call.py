@@ -50,6 +50,11 @@ class GrpcCall(Call):
     _protocol = "unknown"
     """The protocol, once the head is read."""
 
+    _since: float
+    """When the head came, on the monotonic clock."""
+    _asked: float | None = None
+    """Seconds, where the client says how long it waits."""
+
     _message = b""
     _rest = False
     _size = 0
@@ -72,14 +77,13 @@ class GrpcCall(Call):
         self.before = head.before
         self._protocol = head.protocol.name
         self._rest = not head.grpc
-        timeout = self.forwarder.settings.timeout
+        self._since = self._client.now
         if asked is not None and head.grpc:
             try:
-                timeout = min(timeout, deadlines.from_grpc(asked))
+                self._asked = deadlines.from_grpc(asked)
             except Refusal as refusal:
                 self.turn_away(refusal)
                 return False
-        self.deadline = self._client.now + timeout
         return True
 
     def gather(self, end: bool) -> None:
@@ -91,7 +95,9 @@ class GrpcCall(Call):
                 except Refusal as refusal:  # whoever calls a method that is not served may never end its request
                     self.turn_away(refusal)
                     return
-            self._gathering = self._client.loop.call_later(self.deadline - self._client.now, self._time_out)
+            limit = self.forwarder.settings.timeout
+            timeout = limit if self._asked is None else min(self._asked, limit)
+            self._gathering = self._client.loop.call_later(timeout, self._time_out)
         elif self._rest:
             self._refuse_rest()
         else:
@@ -137,7 +143,7 @@ class GrpcCall(Call):
         address = head.protocol.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = registry.with_headers(address, head.deployment, head.version)
-        self.admit(address, self.deadline)
+        self.admit(address, self._size, self._since, self._asked)
 
     def release(self) -> None:
         """The request is held no longer."""

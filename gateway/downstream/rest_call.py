@@ -99,12 +99,9 @@ class RestCall(Call):
         if route.health:
             self._answer_health(route.address.method)
             return
-        timeout = self.forwarder.settings.timeout
-        if route.timeout is not None and route.timeout < timeout:
-            timeout = route.timeout
         self._route = route
         self.before = route.before
-        self.admit(route.address, monotonic() + timeout)
+        self.admit(route.address, self._size, monotonic(), route.timeout)
 
     def release(self) -> None:
         """The request is held no longer."""

@@ -119,6 +119,8 @@ WHOLE: tuple[dict[str, Any], ...] = (
         "oip": {"server": "other", "ports": {"rest": 8080, "grpc": 8081, "metrics": 8082}},
         "versions": [{"name": "v1", "image": "test/iris"}],
         "traffic": {"stable": "v1", "weight": 0},
+        "timeout": "24h",
+        "maxMessageBytes": 2147483647,
     },
     {
         "runtime": "triton",
@@ -245,6 +247,11 @@ REFUSED: tuple[Bad, ...] = (
         ("spec.traffic.match[0].header.x-cohort",)),
     Bad(TFSERVING, "traffic/match", [{"header": {}, "version": "v2"}], ("spec.traffic.match[0].header", "at least 1")),
     Bad(TFSERVING, "traffic/match", [{"header": {"a": "b"}, "version": "v3"}], ("spec.traffic.match", "name one")),
+    # Requests
+    Bad(TFSERVING, "timeout", 60, ("spec.timeout", "string")),
+    Bad(TFSERVING, "timeout", "0s", ("spec.timeout", "5m")),
+    Bad(TFSERVING, "timeout", "25h", ("spec.timeout", "24h")),
+    Bad(TFSERVING, "maxMessageBytes", 0, ("spec.maxMessageBytes", "greater than or equal to 1")),
     # Rollouts
     Bad(ROLLOUT, "traffic/weight", 10, ("spec.traffic.weight", "the rollout moves the weight")),
     Bad(ROLLOUT, "rollout/steps", [], ("spec.rollout.steps", "at least 1")),

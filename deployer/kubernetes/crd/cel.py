@@ -121,6 +121,12 @@ _RULES: dict[Node, tuple[Rule, ...]] = {
     ("spec", "runtime"): (
         Rule("self == oldSelf", "the runtime can't be changed; make a ModelDeployment of another name for it"),
     ),
+    ("spec", "timeout"): (
+        Rule(
+            "duration(self) > duration('0s') && duration(self) <= duration('24h')",
+            "timeout is not above 0 and at most 24h; write a time such as 5m",
+        ),
+    ),
     ("spec", "versions", "[]"): _VERSION,
     ("spec", "versions", "[]", "model"): (
         Rule(

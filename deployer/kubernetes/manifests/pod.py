@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.document.pod import Pod, Source, Toleration, Volume
+from deployer.document.units import seconds
 from deployer.kubernetes.manifests import warmup
 from deployer.kubernetes.manifests.amounts import resources
 from deployer.kubernetes.manifests.basics import Object
@@ -22,9 +24,8 @@ SERVER = "server"
 
 LEAVE = 10
 """Seconds between a pod's leaving the list of endpoints and the signal to end. Gateways know within one or two."""
-GRACE = LEAVE + 60
-"""Seconds from there to its end by force. The last request that a gateway sent may take as long as the gateways' own
-deadline, 60 s. TensorFlow Serving does not act on the signal, so its pods always take this long to go."""
+_TIMEOUT = 60
+"""Seconds: gateways' own deadline."""
 
 _STARTING = 30 * 60
 """Seconds that a server may take to load its model."""
@@ -95,11 +96,17 @@ def spec(deployment: ModelDeployment, version: Version, server: Server, config: 
             runAsGroup=server.user,
             seccompProfile={"type": "RuntimeDefault"},
         ),
-        terminationGracePeriodSeconds=GRACE,
+        terminationGracePeriodSeconds=LEAVE + _longest(deployment.spec.timeout),
         initContainers=before,
         containers=[_container(version, server, mounts), *beside],
         volumes=volumes,
     )
+
+
+def _longest(timeout: str | None) -> int:
+    """Seconds that the last request which a gateway sent may take. TensorFlow Serving does not act on the signal to
+    end, so its pods always take this long to go. Not below gateways' own: a short deadline is not worth new pods."""
+    return _TIMEOUT if timeout is None else max(_TIMEOUT, math.ceil(seconds(timeout)))
 
 
 def _container(version: Version, server: Server, mounts: list[Object]) -> Object:

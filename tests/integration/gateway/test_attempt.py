@@ -31,6 +31,8 @@ HOUR = 3600.0
 class Sink:
     """Takes what comes of an attempt of either wire, and counts for nobody."""
 
+    silence: float | None = None
+
     def __init__(self, *, gives_up: bool = False) -> None:
         self.events: list[tuple[object, ...]] = []
         self._gives_up = gives_up

@@ -40,6 +40,7 @@ NOT_OF_UP = {
     "discovery": "what `turnout up` writes is a file",
     "namespace": "of Kubernetes",
     "timeout": "TURNOUT_GATEWAY_TIMEOUT, which the gateway inherits",
+    "max_timeout": "TURNOUT_GATEWAY_MAX_TIMEOUT, which the gateway inherits",
     "max_message_bytes": "TURNOUT_GATEWAY_MAX_MESSAGE_BYTES, which the gateway inherits",
     "drain_seconds": "TURNOUT_GATEWAY_DRAIN_SECONDS, which the gateway inherits",
 }
@@ -65,6 +66,7 @@ NOT_IN_CHART = {
     "state": "TURNOUT_STATE, a folder of the pod",
     "table": "of the discovery that the chart doesn't use",
     "timeout": "gateway.env, TURNOUT_GATEWAY_TIMEOUT",
+    "max_timeout": "gateway.env, TURNOUT_GATEWAY_MAX_TIMEOUT",
     "max_message_bytes": "gateway.env, TURNOUT_GATEWAY_MAX_MESSAGE_BYTES",
 }
 """Options that the chart doesn't pass on, and why."""

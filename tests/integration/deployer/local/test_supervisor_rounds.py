@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from deployer.document.model import ModelDeployment
 from deployer.local import environments
 from deployer.local.gateway_process import Gateway, Options
+from deployer.local.policy.plan import End
 from deployer.local.processes import Processes, intended
 from deployer.local.replicas import Run
 from deployer.local.state_folder import Record, StateFolder
@@ -19,6 +21,7 @@ from deployer.local.supervisor import Supervisor
 from deployer.rollout.state import Action
 from gateway.contract import route_table
 from gateway.contract.state import State as GatewayState
+from gateway.contract.state import VersionState
 from tests.fakes.turnout import until
 
 
@@ -102,6 +105,57 @@ def test_at_rest_only_news_asks_for_a_round(tmp_path: Path, monkeypatch: pytest.
         processes.signal(ours[0], signal.SIGKILL)
         until(wakes, "a process has ended")
     finally:
+        for identity in ours:
+            processes.signal(identity, signal.SIGKILL)
+        until(lambda: all(processes.ending(identity) for identity in ours), "the processes have ended")
+
+
+def test_a_replica_that_leaves_has_as_long_as_a_request_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the route table that was, since its document is gone."""
+    now = time.monotonic()
+    monkeypatch.setattr("deployer.local.supervisor.time.monotonic", lambda: now)
+    monkeypatch.setattr(environments, "program", lambda runtime: Path(sys.executable))
+    monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
+    state = StateFolder(tmp_path / "state")
+    ports = {"rest": 1, "grpc": 2}
+    version = route_table.Version(name="v1", servable=1, endpoints=(route_table.Endpoint(host="127.0.0.1", **ports),))
+    digits = route_table.Deployment(
+        namespace="default", name="digits", runtime="tfserving", stable="v1", versions=(version,), timeout=300
+    )
+    state.routes.write_bytes(route_table.write(route_table.RouteTable(revision=1, deployments=(digits,))))
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+    processes = Processes()
+    ours = [processes.start(intended(), argv, {}, tmp_path, tmp_path / "log") for _ in range(2)]
+    try:
+        gateway = Gateway(state, Options())
+        busy = VersionState(deployment="default/digits", version="v1", in_flight={"127.0.0.1:1": 1})
+        gateway._latest = GatewayState(ready=True, why="", revision=9, versions=(busy,))
+        for (deployment, name, at), identity in zip(
+            (("default/digits", "v1", ports), ("", "gateway", gateway.ports)), ours, strict=True
+        ):
+            state.write_record(
+                Record(deployment=deployment, version=name, index=0, identity=identity, ports=at, ready=True)
+            )
+        supervisor = Supervisor(state, gateway, print)
+        supervisor.begin()
+
+        def drained() -> bool:
+            observed = supervisor.observe()
+            assert observed is not None
+            for action in supervisor.plan(observed):
+                if not isinstance(action, End):
+                    supervisor.apply(action)
+            return next(replica.drained for replica in observed.seen if replica.version == "v1")
+
+        assert not drained()
+        now += 300
+        assert not drained()
+        now += 11
+        assert drained()
+    finally:
+        monkeypatch.undo()  # the clock goes again
         for identity in ours:
             processes.signal(identity, signal.SIGKILL)
         until(lambda: all(processes.ending(identity) for identity in ours), "the processes have ended")

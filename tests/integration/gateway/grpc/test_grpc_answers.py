@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from gateway.contract.route_table import RouteTable
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.stats import totals
+from gateway.tasks import spawn
 from gateway.wire.http2.frames import ErrorCode
-from tests.fakes.gateway import Gateway, table
+from tests.fakes.gateway import Gateway, deployment, table
 from tests.fakes.grpc_client import PREDICT, predict
 from tests.fakes.grpc_servers import GrpcServer, Script, ServerCall, answering, dying, failing, silent
 from tests.fakes.parent_process import eventually
@@ -19,6 +23,11 @@ from tests.fakes.rest_servers import Script as RawScript
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]
+
+
+def limited(server: GrpcServer, **limits: Any) -> RouteTable:
+    """The model `m` with limits of its own."""
+    return RouteTable(revision=1, deployments=(deployment("m", {"v1": [server]}, **limits),))
 
 
 def test_late_answer(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
@@ -53,13 +62,51 @@ def test_deadline_within_an_answer(start_gateway: StartGateway, grpc_servers: Gr
 
 
 @pytest.mark.parametrize("asked", ["99999999H", "1H", None])
-def test_default_deadline_is_the_longest(
+def test_the_operators_deadline_is_the_longest(
     start_gateway: StartGateway, grpc_servers: GrpcServers, asked: str | None
 ) -> None:
     server = grpc_servers(answering())
-    gateway = start_gateway(table(v1=[server]), timeout=20.0)
+    gateway = start_gateway(limited(server, timeout=50.0), max_timeout=20.0)
     gateway.grpc_client().call(PREDICT, predict(), {"grpc-timeout": asked} if asked else {})
     assert 10_000_000 < int(server.calls[0].metadata["grpc-timeout"][:-1]) <= 20_000_000
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), [("50S", 40, 50), (None, 20, 30)])
+def test_a_callers_deadline_goes_before_the_deployments(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, asked: str | None, least: int, most: int
+) -> None:
+    server = grpc_servers(answering())
+    gateway = start_gateway(limited(server, timeout=30.0), timeout=10.0)
+    gateway.grpc_client().call(PREDICT, predict(), {"grpc-timeout": asked} if asked else {})
+    assert least < int(server.calls[0].metadata["grpc-timeout"][:-1]) / 1e6 <= most
+
+
+def test_a_stream_that_flows_is_not_cut(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    """Six pieces in more than the deadline."""
+
+    async def pieces(call: ServerCall) -> None:
+        call.head()
+        for number in range(6):
+            await asyncio.sleep(0.5)
+            call.data(frame(b"%d" % number))
+        call.trailers(Code.OK)
+
+    def flowing(call: ServerCall) -> None:
+        spawn(pieces(call), "answer in pieces")
+
+    gateway = start_gateway(limited(grpc_servers(flowing), timeout=2.0))
+    answer = gateway.grpc_client().call(PREDICT, predict())
+    assert (answer.code, bytes(answer.data)) == (Code.OK, b"".join(frame(b"%d" % number) for number in range(6)))
+    # This caller waits for the whole of it, and no longer.
+    assert gateway.grpc_client().call(PREDICT, predict(), {"grpc-timeout": "2S"}).code == Code.DEADLINE_EXCEEDED
+    assert gateway.outcomes("v1") == {"success": 1, "deadline": 1}
+
+
+def test_a_deployment_may_take_less_than_the_gateway(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    gateway = start_gateway(limited(grpc_servers(answering()), max_message_bytes=100))
+    assert gateway.grpc_client().call(PREDICT, predict()).code == Code.OK
+    answer = gateway.grpc_client().call(PREDICT, predict(size=200))
+    assert (answer.code, answer.error) == (Code.RESOURCE_EXHAUSTED, "default/m takes at most 100 bytes a request")
 
 
 def test_request_that_never_ends(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:

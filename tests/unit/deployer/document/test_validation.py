@@ -29,7 +29,8 @@ BAD: list[tuple[str, str, str]] = [
     ("spec:\n", "spec:\n  weight: 10\n",
      "6: spec.weight: unknown field 'weight' (it belongs in spec.traffic)"),
     ("spec:\n", "spec:\n  zzz: 10\n",
-     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, seldon, oip, versions, traffic, rollout)"),
+     "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, seldon, oip, versions, traffic, timeout,"
+     " maxMessageBytes, rollout)"),
     ("      warmup:", '      "warm up":',
      '15: spec.versions[1]["warm up"]: unknown field \'warm up\' (did you mean \'warmup\'?)'),
     # Missing
@@ -84,6 +85,13 @@ BAD: list[tuple[str, str, str]] = [
     ("    canary: v2\n", "",
      "19: spec.traffic.weight: weight is the canary's share, and there is no canary (name one by canary:, or"
      " leave weight out)"),
+    # Requests
+    ("  traffic:", "  timeout: 0s\n  traffic:",
+     "17: spec.timeout: 0s is not above 0 and at most 24h (write a time such as 5m)"),
+    ("  traffic:", "  timeout: 25h\n  traffic:",
+     "17: spec.timeout: 25h is not above 0 and at most 24h (write a time such as 5m)"),
+    ("  traffic:", "  maxMessageBytes: 16Mi\n  traffic:",
+     "17: spec.maxMessageBytes: '16Mi' is not a whole number from 1 to 2147483647 ()"),
     # Types and bounds
     ("weight: 10", 'weight: "ten"',
      "20: spec.traffic.weight: 'ten' is not a number from 0 to 100 ()"),

@@ -100,6 +100,13 @@ def test_keys_rules_and_limits_are_told() -> None:
     assert routed.slow == 0.05
 
 
+def test_what_the_document_says_of_requests_is_told() -> None:
+    routed = made(None, Split("v1"), {"v1"}, timeout="2.5m", maxMessageBytes=1000)
+    assert (routed.timeout, routed.max_message_bytes) == (150, 1000)
+    routed = made(None, Split("v1"), {"v1"})
+    assert (routed.timeout, routed.max_message_bytes) == (None, None)
+
+
 def test_without_keys_and_rollouts_there_is_no_salt_and_no_limit() -> None:
     routed = made(None, Split("v1", "v2", 5, "default/digits v1 v2 0"), {"v1", "v2"}, rollout=False)
     assert (routed.salt, routed.sticky, routed.match, routed.slow) == ("", None, (), None)

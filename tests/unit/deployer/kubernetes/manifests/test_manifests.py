@@ -48,6 +48,14 @@ def test_objects_are_plain_say_whose_they_are_and_hold_nothing_empty(case: str) 
                 assert value not in (None, "", [], {}), path
 
 
+@pytest.mark.parametrize(("timeout", "seconds"), [(None, 70), ("500ms", 70), ("5m", 310), ("90.5s", 101)])
+def test_a_pod_that_ends_waits_for_the_last_request(timeout: str | None, seconds: int) -> None:
+    more = {} if timeout is None else {"timeout": timeout}
+    document = deployment("oip", {"name": "v1", "image": "team/digits"}, traffic={"stable": "v1"}, **more)
+    (pods,) = [item for item in manifests(document, Options(), OWNER) if item["kind"] == "Deployment"]
+    assert pods["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == seconds
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_each_version_runs_is_found_and_selects_its_own_pods(case: str) -> None:
     document, options = CASES[case]
