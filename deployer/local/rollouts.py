@@ -24,7 +24,7 @@ from deployer.rollout.controller import Decision, Split, decide
 from deployer.rollout.notify.cloudevent import cloud_event
 from deployer.rollout.notify.webhook import Webhooks
 from deployer.rollout.observation import Observation
-from deployer.rollout.state import AWAITING, Rollout, is_under_way
+from deployer.rollout.state import AWAITING, COMPARED, Rollout, is_under_way
 from deployer.rollout.state import Phase as RolloutPhase
 from gateway.contract import route_table
 from gateway.contract.route_table import RouteTable
@@ -165,14 +165,10 @@ class Rollouts:
         if not is_under_way(rollout):
             self._sources.forget(key)
             return observation
-        if rollout.phase is RolloutPhase.WARMING and route is not None:
+        if rollout.phase in COMPARED and route is not None:
             first = {name: of_version[0] for name, of_version in replicas.items() if of_version}
             signatures, asked = self._sources.signatures(document, route.runtime, first)
-            # A version is ready for its first requests once its signature was asked for, and stable's to compare.
-            mute = {name for name in replicas if name != route.stable and not {name, route.stable} <= asked}
-            observation = replace(
-                observation, ready={**observation.ready, **dict.fromkeys(mute, 0)}, signatures=signatures
-            )
+            observation = replace(observation, signatures=signatures, asked=frozenset(asked))
         readings, unread = self._sources.counts(document, rollout)
         metrics = self._sources.metrics(document, rollout)
         return replace(observation, readings=readings, unread=unread, metrics=metrics)

@@ -123,12 +123,15 @@ class _Look:
             checkpoint = gates.watched(checkpoint, old, self._document, self._observation)
             checkpoint = replace(checkpoint, base=max(checkpoint.base, self._carrying(old)))
         hold_reasons = tuple(gates.hold_reasons(checkpoint, self._document, self._observation))
+        ready = self._observation.ready
+        if old is not None and not gates.is_comparable(old, self._observation):
+            ready = {**ready, old.trial.canary: 0}
         seen = StepInput(
             self._observation.now,
             self._trial(old),
             self._route(),
             self._observation.settled,
-            capacity.percentages(self._document, checkpoint.base, self._observation.ready),
+            capacity.percentages(self._document, checkpoint.base, ready),
             looks,
             abort_reasons=tuple(gates.abort_reasons(checkpoint, old, self._document, self._observation))
             if old is not None

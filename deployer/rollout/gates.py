@@ -12,10 +12,12 @@ from deployer.rollout.analysis.metric_looks import MetricLooks
 from deployer.rollout.analysis.signature import difference
 from deployer.rollout.checkpoint import Checkpoint, Failures
 from deployer.rollout.observation import Observation
-from deployer.rollout.state import Rollout
+from deployer.rollout.state import Phase, Rollout
 
 CRASHES = 3
 """Failures of a canary's replicas in one rollout that end it: one may be the machine's fault, or a full node's."""
+PATIENCE = 0.5
+"""The part of the deadline that a canary waits for stable's signature at most: the rest is for its own readiness."""
 APART = 10.0
 """Seconds between two looks at a user's metric: nearer to each other they may have seen the same sample."""
 
@@ -34,6 +36,21 @@ def watched(
             looks = looks.after(not is_good(metric, value), observation.now)
         metrics[_identity(metric)] = looks
     return replace(checkpoint, failures=failures, metrics=metrics)
+
+
+def is_comparable(rollout: Rollout, observation: Observation) -> bool:
+    """Whether the canary may have its first requests as far as signatures go.
+
+    Stable's is not waited for where it is dead: the canary may be what mends it. Once stable answers again the two are
+    compared, and until the promotion another signature still ends the rollout.
+    """
+    if rollout.phase is not Phase.WARMING:
+        return True
+    stable, canary = rollout.trial.stable, rollout.trial.canary
+    failures, _ = observation.failures.get(stable, (0, ""))
+    is_dead = failures > 0 and not observation.ready.get(stable, 0)
+    is_late = observation.now - rollout.entered > PATIENCE * rollout.plan.deadline
+    return canary in observation.asked and (stable in observation.asked or is_dead or is_late)
 
 
 def abort_reasons(

@@ -15,12 +15,12 @@ from gateway.contract import route_table
 class Observation:
     """`now`: seconds since 1970, since it goes on over restarts. `route`: as gateways were last given it; `settled`:
     every gateway that serves has it in force. `ready`: for each version the replicas that answer and are warmed,
-    `desired`: those that there should be. A canary is ready only once its signature was asked for. `readings`: what the
-    sources of evidence say; `unread`: the sources that should have said something and did not. `metrics`: the user's
-    own, by name; a text says why one can't be read, and one that is missing was not asked for yet, or not answered.
-    `signatures`: by version, where known. `failures`: for each version how often its replicas have failed since they
-    were declared, and why the last one did. `action`: what a person asked for last, and a token that tells it from the
-    one before.
+    `desired`: those that there should be. `readings`: what the sources of evidence say; `unread`: the sources that
+    should have said something and did not. `metrics`: the user's own, by name; a text says why one can't be read, and
+    one that is missing was not asked for yet, or not answered. `signatures`: by version, where known, and the versions
+    that were `asked` for it, whether they have told it or not. `failures`: for each version how often its replicas have
+    failed since they were declared, and why the last one did. `action`: what a person asked for last, and a token that
+    tells it from the one before.
     """
 
     now: float
@@ -32,5 +32,6 @@ class Observation:
     unread: tuple[str, ...] = ()
     metrics: Mapping[str, float | str] = field(default_factory=dict)
     signatures: Mapping[str, Signature] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
     failures: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     action: tuple[str, Action] | None = None

@@ -27,6 +27,8 @@ class Phase(StrEnum):
 
 OVER = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK})
 """Where nothing happens any more by itself."""
+COMPARED = frozenset({Phase.WARMING, Phase.STEP})
+"""Where the versions' signatures are compared. In a step it is for a stable that did not answer before."""
 AWAITING = "waits for approval"
 
 

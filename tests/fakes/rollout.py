@@ -87,6 +87,7 @@ class RolloutHarness:
             ready=desired if self.ready is None else self.ready,
             desired=desired,
             readings=(Reading(self.source, epoch, counts),),
+            asked=frozenset(desired),
             action=self.action,
         )
         return replace(observation, **self.more)

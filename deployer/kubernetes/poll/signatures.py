@@ -13,25 +13,25 @@ from deployer.kubernetes.status.model import DeploymentStatus
 from deployer.kubernetes.status.version_health import look, rest_address
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.providers.signatures import SignatureAnswer, fetch
-from deployer.rollout.state import Phase
+from deployer.rollout.state import COMPARED
 
 
 class Signatures:
-    """Each is asked for while its version warms up, once for each form in which it is declared."""
+    """Each is asked for until it is told, once for each form in which its version is declared."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._answers: dict[tuple[Key, str, str], SignatureAnswer] = {}
 
     def of(self, key: Key, resource: Object, status: DeploymentStatus) -> tuple[dict[str, Signature], frozenset[str]]:
-        """The signatures that are known, by version, and the versions that may begin as far as signatures go: those
-        that were asked, as was what they are compared with. Blocks while servers are asked."""
+        """The signatures that are known, by version, and the versions that were asked, whether they have told it or
+        not. Blocks while servers are asked."""
         rollout = status.rollout
-        if rollout is None or rollout.phase is not Phase.WARMING:
+        if rollout is None or rollout.phase not in COMPARED:
             return {}, frozenset()
         answers = {version: self._asked(key, version, resource, status) for version in (rollout.stable, rollout.canary)}
         known = {version: answer.signature for version, answer in answers.items() if answer.signature is not None}
-        return known, frozenset(answers) if all(answer.done for answer in answers.values()) else frozenset()
+        return known, frozenset(version for version, answer in answers.items() if answer.done)
 
     def forget(self, under_way: Collection[Key]) -> None:
         """What was said in rollouts that are no longer under way."""

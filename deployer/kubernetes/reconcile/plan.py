@@ -25,7 +25,6 @@ from deployer.rollout.controller import Decision
 from deployer.rollout.notify.cloudevent import cloud_event
 from deployer.rollout.observation import Observation
 from deployer.rollout.route import route
-from deployer.rollout.state import Phase
 from gateway.contract import route_table
 
 _AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
@@ -121,21 +120,18 @@ def _version(made: Object) -> str | None:
 
 
 def _observation(observed: Observed) -> Observation:
-    status, route, polled, versions = observed.status, observed.route, observed.polled, observed.versions
-    rollout = status.rollout if status is not None else None
-    unready = set(observed.astray)
-    if rollout is not None and rollout.phase is Phase.WARMING and rollout.canary not in polled.asked:
-        unready.add(rollout.canary)
+    route, polled, versions = observed.route, observed.polled, observed.versions
     return Observation(
         now=observed.now,
         route=route,
         settled=route is not None and polled.in_force is not None and polled.in_force >= route.epoch,
-        ready={name: 0 if name in unready else version.ready for name, version in versions.items()},
+        ready={name: 0 if name in observed.astray else version.ready for name, version in versions.items()},
         desired={name: version.desired for name, version in versions.items()},
         readings=polled.readings,
         unread=polled.unread,
         metrics=polled.metrics,
         signatures=polled.signatures,
+        asked=polled.asked,
         failures={name: version.failures for name, version in versions.items()},
         action=observed.action[1],
     )

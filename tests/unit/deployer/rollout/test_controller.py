@@ -144,6 +144,50 @@ def test_another_signature_is_refused_before_the_first_weight() -> None:
     assert world.reasons == ["RolloutBegun", "RollingBack", "RolledBack"]
 
 
+DEAD = {"v1": (1, "its server ended with exit code 1")}
+
+
+@pytest.mark.parametrize(
+    ("failures", "looks"),
+    [
+        (DEAD, 5),  # it is not waited for
+        ({}, 305),  # it may still be starting: for half of the deadline
+    ],
+)
+def test_a_canary_that_mends_a_stable_that_is_down_gets_its_traffic(
+    failures: dict[str, tuple[int, str]], looks: int
+) -> None:
+    world = RolloutHarness(declared())
+    world.ready = {"v1": 0, "v2": 1}
+    world.more = {"asked": frozenset({"v2"}), "signatures": {"v2": NEW}, "failures": failures}
+    world.until_phase(Phase.WARMING)
+    world.looks(looks - 5)
+    assert world.split[2] == 0
+    world.looks(10)
+    assert world.rollout.phase is Phase.STEP
+    assert world.split == ("v1", "v2", 5)
+
+
+def test_once_stable_answers_again_its_signature_is_compared() -> None:
+    world = RolloutHarness(declared())
+    world.ready = {"v1": 0, "v2": 1}
+    world.more = {"asked": frozenset({"v2"}), "signatures": {"v2": NEW}, "failures": DEAD}
+    world.until_weight(5)
+    world.ready = None
+    world.more = {"signatures": {"v1": OLD, "v2": NEW}, "failures": DEAD}
+    world.until_phase(Phase.ROLLED_BACK)
+    assert "another signature than v1: " in world.rollout.reason
+
+
+@pytest.mark.parametrize("asked", [{"v1"}, {"v2"}, set()])
+def test_a_canary_waits_while_a_server_that_is_there_was_not_asked(asked: set[str]) -> None:
+    world = RolloutHarness(declared())
+    world.more["asked"] = frozenset(asked)
+    world.until_phase(Phase.WARMING)
+    world.looks(100)
+    assert world.rollout.phase is Phase.WARMING
+
+
 @pytest.mark.parametrize(
     ("rollout", "signatures"),
     [
