@@ -8,7 +8,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from gateway.contract.route_table import RouteTable
-from gateway.refusal import Code, Refusal
+from gateway.memory_budget import MemoryBudget
+from gateway.refusal import Refusal
 from gateway.settings import Settings
 from gateway.stats.counters import Counters
 from gateway.stats.log_sampler import Sampler
@@ -26,7 +27,7 @@ class Forwarder:
         self.random = random
         self.table: RouteTable | None = None
         self.upstreams = Upstreams(counts, settings)
-        self.gathered = 0
+        self.budget = MemoryBudget(settings.gather_budget_bytes)
         self.draining = False
         self._failures = Sampler(settings.log_failures_per_second)
 
@@ -34,19 +35,6 @@ class Forwarder:
         """`table` is in force for every request that is routed from now on; the others keep the version they have."""
         self.table = table
         self.counters.retain(table, self.upstreams.swap(table))
-
-    def gather(self, size: int) -> None:
-        """Account for `size` more bytes of requests held (fewer, where negative).
-
-        Raises Refusal: this worker holds as much as it may.
-        """
-        if size > 0 and self.gathered + size > self.settings.gather_budget_bytes:
-            raise Refusal(
-                Code.RESOURCE_EXHAUSTED,
-                "gather_budget",
-                f"this gateway is holding {self.gathered} bytes of requests, as much as it may; try again later",
-            )
-        self.gathered += size
 
     def refused(self, protocol: str, refusal: Refusal) -> None:
         """Record a request that no version got."""

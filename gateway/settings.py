@@ -65,7 +65,8 @@ class Settings:
     One limit for all protocols, on each hop."""
 
     gather_budget_bytes: int = 512 * MIB
-    """What all the requests being gathered in one worker may hold together: eight of the largest. Per worker."""
+    """What one worker may hold for its clients, of requests and of answers that they have not taken: eight of the
+    largest. A connection has as much of it as is still free (`gateway/memory_budget.py`). Per worker."""
 
     timeout: float = 60.0
     """The deadline of a request that names none, where its deployment says nothing: longer than most predictions that

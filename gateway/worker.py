@@ -101,7 +101,7 @@ class Worker:
             now = monotonic()
             self._clients.sweep(now)
             self._forwarder.upstreams.sweep(now)
-            self._forwarder.counters.worker.gathered(self._forwarder.gathered)
+            self._forwarder.counters.worker.gathered(self._forwarder.budget.held)
 
 
 async def _main(start: Start, control: socket.socket, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gateway.stats.counters import WorkerSlot
@@ -29,6 +29,9 @@ class Clients:
         self._on_empty = on_empty
         self._open: set[Swept] = set()
         self.draining = False
+
+    def __iter__(self) -> Iterator[Swept]:
+        return iter(self._open)
 
     def add(self, connection: Swept) -> None:
         self._open.add(connection)

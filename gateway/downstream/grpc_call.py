@@ -9,6 +9,7 @@ from gateway.attempt import GrpcAttempt, Trailers, onward
 from gateway.call import Call
 from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.forwarder import Forwarder
+from gateway.memory_budget import MemoryShare
 from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
@@ -25,6 +26,7 @@ class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
     forwarder: Forwarder
+    share: MemoryShare
     loop: asyncio.AbstractEventLoop
     wire: Connection
     now: float
@@ -58,6 +60,7 @@ class GrpcCall(Call):
     _message = b""
     _rest = False
     _size = 0
+    """Bytes of the request that are held, those of its head among them."""
     _held = 0
     """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
 
@@ -95,6 +98,11 @@ class GrpcCall(Call):
                 except Refusal as refusal:  # whoever calls a method that is not served may never end its request
                     self.turn_away(refusal)
                     return
+            try:
+                self._take(0)
+            except Refusal as refusal:
+                self.turn_away(refusal)
+                return
             limit = self.forwarder.settings.timeout
             timeout = limit if self._asked is None else min(self._asked, limit)
             self._gathering = self._client.loop.call_later(timeout, self._time_out)
@@ -116,10 +124,9 @@ class GrpcCall(Call):
             return
         limit = self.forwarder.settings.max_message_bytes
         try:
-            if self._size + len(data) > limit:
+            if len(self._body) + len(data) > limit:
                 raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the message is over {limit} bytes")
-            self.forwarder.gather(len(data))
-            self._size += len(data)
+            self._take(len(data))
             if not end:
                 self._body += data
                 return
@@ -128,6 +135,13 @@ class GrpcCall(Call):
             self._start()
         except Refusal as refusal:
             self.turn_away(refusal)
+
+    def _take(self, size: int) -> None:
+        """Hold so many bytes more, and the head with the first of them. Raises Refusal."""
+        if not self._size:
+            size += self._head.weight
+        self._client.share.take(size)
+        self._size += size
 
     def _start(self) -> None:
         if self._gathering is not None:
@@ -149,7 +163,7 @@ class GrpcCall(Call):
         """The request is held no longer."""
         if self._gathering is not None:
             self._gathering.cancel()
-        self.forwarder.gather(-self._size)
+        self._client.share.add(-self._size)
         self._size = 0
         self._message = b""
         self._body.clear()

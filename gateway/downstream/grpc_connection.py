@@ -8,10 +8,18 @@ from time import monotonic
 from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
+from gateway.memory_budget import MemoryShare
 from gateway.refusal import Code, Refusal
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.limits import MAX_FIELDS
+
+LINGER_SECONDS = 2.0
+"""How long a client that broke the rules has to take what it was sent, and why its connection ends."""
+
+PACE = 10
+"""A client has this many times the time that a request has to take all the answers that wait for it: slow networks
+are let be, and who takes a byte now and then is not."""
 
 
 class GrpcConnection(asyncio.Protocol):
@@ -21,6 +29,7 @@ class GrpcConnection(asyncio.Protocol):
         settings = forwarder.settings
         self.forwarder = forwarder
         self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
+        self.share = MemoryShare(forwarder.budget)
         self._clients = clients
         self._transport = transport
         self.loop = asyncio.get_running_loop()
@@ -31,8 +40,10 @@ class GrpcConnection(asyncio.Protocol):
         self.paused = False  # the client does not read
         self._leave_by: float | None = None  # it has been asked to go
         self._left = False  # and will send no more calls
-        self._waiting = (0, 0)  # what it takes of its answers, as of the last sweep
-        self._took = self.now  # when that changed, or nothing was waiting
+        self._written = 0  # bytes given to the transport
+        self._unread = 0  # bytes of answers that the client has not taken, as its share has them
+        self._taken = 0  # bytes that it had taken when it last had taken enough
+        self._took = self.now  # when that was, or nothing was waiting
         self.wire.start()
         if clients.draining:
             self.drain()
@@ -60,10 +71,16 @@ class GrpcConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.remove(self)
+        self._give_up_calls()
+        self.wire.lost()
+
+    def _give_up_calls(self) -> None:
         calls, self._calls = self._calls, {}
         for call in calls.values():
             call.cancelled()
             call.release()
+        self.share.add(-self._unread)
+        self._unread = 0
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -88,12 +105,31 @@ class GrpcConnection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        if (out := self.wire.take()) and not self._transport.is_closing():
-            self._transport.write(out)
-        if self.wire.closed and not self._transport.is_closing():
-            self.forwarder.log_failure("client's connection ended", reason=self.wire.reason)
-        if self.wire.closed or (self._left and not self._calls and not self.wire.active):
-            self._transport.close()
+        wire, transport = self.wire, self._transport
+        if transport.is_closing():
+            return
+        if out := wire.take():
+            self._written += len(out)
+            transport.write(out)
+        if self.paused or self._unread or wire.waiting:
+            self._count_unread()
+        if wire.closed:
+            transport.write(wire.take())
+            self.forwarder.log_failure("client's connection ended", reason=wire.reason)
+            self._give_up_calls()
+            self._took = self.now
+        if wire.closed or (self._left and not self._calls and not wire.active):
+            transport.close()
+
+    def _count_unread(self) -> None:
+        """Have what the client has not taken of its answers in its share. Where that is too little, the client has to
+        begin anew: what it was to get is there already, and nothing but its reading can make it less."""
+        wire = self.wire
+        unread = wire.waiting + (self._transport.get_write_buffer_size() if self.paused else 0)
+        more, self._unread = unread - self._unread, unread
+        if more > 0 and not self.share.allows(more):
+            wire.calm_down(f"{unread} bytes of answers wait to be read")
+        self.share.add(more)
 
     def over(self, call: GrpcCall) -> None:
         """The call's answer is given to the wire."""
@@ -102,12 +138,19 @@ class GrpcConnection(asyncio.Protocol):
         self.touch()
 
     def sweep(self, now: float) -> None:
-        waiting = (self.wire.let_go, self._transport.get_write_buffer_size())
-        if waiting != self._waiting or not (self.wire.blocked or waiting[1]):
-            self._waiting = waiting
+        buffer = self._transport.get_write_buffer_size()
+        if self.wire.closed:
+            if buffer and now - self._took > LINGER_SECONDS:
+                self._transport.abort()
+            return
+        waiting = self.wire.waiting
+        taken = self.wire.let_go if waiting else self._written - buffer
+        waiting = waiting or buffer
+        if taken < self._taken or (taken - self._taken) * PACE >= waiting:
+            self._taken = taken
             self._took = now
         elif now - self._took > self.forwarder.settings.timeout:
-            self._transport.abort()  # it reads nothing or grants no window, and its answers take up memory
+            self._transport.abort()  # it reads next to nothing, and its answers take up memory
             return
         if self._calls:
             return

@@ -19,6 +19,9 @@ _TE = encode(b"te", b"trailers")
 _MAX_KNOWN_RESTS = 16
 """Of blocks that begin alike: what may follow `grpc-timeout` in them, and is remembered."""
 
+FIELD_BYTES = 150
+"""What a field takes up in memory beside its bytes, some of which are there twice."""
+
 
 class RequestHead:
     """What a request's header block says, but for `grpc-timeout`. Blocks that begin alike share it."""
@@ -31,6 +34,8 @@ class RequestHead:
         onward = [raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != OWN]
         self.onward = b"".join((*onward, _TE))
         """The block that goes to the model server."""
+        self.weight = 2 * len(self.onward) + FIELD_BYTES * len(meta)
+        """What it takes up in memory, in bytes: a guess."""
         self.path = meta[b":path"]
         self.grpc = meta.get(b"content-type", b"")[:16] == b"application/grpc" and meta[b":method"] == b"POST"
         self.health = health.asked(self.path, meta)

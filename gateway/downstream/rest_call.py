@@ -11,6 +11,7 @@ from gateway.attempt import RestAttempt
 from gateway.call import Call
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
 from gateway.forwarder import Forwarder
+from gateway.memory_budget import MemoryShare
 from gateway.protocols import deadlines, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
@@ -25,6 +26,7 @@ class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
     forwarder: Forwarder
+    share: MemoryShare
     transport: asyncio.Transport
 
     @property
@@ -78,12 +80,14 @@ class RestCall(Call):
     _route: _Route
     _chunked = False
 
-    def __init__(self, client: Client, head: Head, body: list[bytes | bytearray], size: int) -> None:
+    def __init__(self, client: Client, head: Head, body: list[bytes | bytearray], size: int, held: int) -> None:
+        """`size` of the body; `held` bytes of the client's share are this request's."""
         self.forwarder = client.forwarder
         self._client = client
         self._head = head
         self._body = body
         self._size = size
+        self._held = held
         self._close = head.close
 
     def start(self) -> None:
@@ -105,8 +109,8 @@ class RestCall(Call):
 
     def release(self) -> None:
         """The request is held no longer."""
-        self.forwarder.gather(-self._size)
-        self._size = 0
+        self._client.share.add(-self._held)
+        self._held = 0
         self._body = []
 
     def values(self) -> Values:

@@ -9,6 +9,7 @@ from time import monotonic
 from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
 from gateway.downstream.rest_call import RestCall, error_answer
 from gateway.forwarder import Forwarder
+from gateway.memory_budget import MemoryShare
 from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import CONTINUE, Head
@@ -35,11 +36,13 @@ class RestConnection(asyncio.Protocol):
     def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:
         self.forwarder = forwarder
         self.transport = transport
+        self.share = MemoryShare(forwarder.budget)
         self._clients = clients
         self._reader = RequestReader(self, forwarder.settings.max_head_bytes)
         self._head = Head()
         self._body: list[bytes | bytearray] = []
-        self._size = 0
+        self._size = 0  # of the body that is being gathered
+        self._held = 0  # of the share, for it and its head
         self._whole = True
         self._queue: deque[RestCall | Refusal] = deque()
         self._call: RestCall | None = None
@@ -78,6 +81,7 @@ class RestConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.remove(self)
         self._closing = True
+        self._reader.lost()
         self._forget()
         call, self._call = self._call, None
         if call is not None:
@@ -106,6 +110,8 @@ class RestConnection(asyncio.Protocol):
         limit = self.forwarder.settings.max_message_bytes
         if head.length is not None and head.length > limit:
             self._reader.stop(_too_large(limit))
+        elif not self._take(head.weight):
+            return
         elif head.expect_continue and head.minor and self._call is None and not self._queue:
             self.transport.write(CONTINUE)
 
@@ -114,10 +120,7 @@ class RestConnection(asyncio.Protocol):
         if self._size + len(data) > limit:
             self._reader.stop(_too_large(limit))
             return
-        try:
-            self.forwarder.gather(len(data))
-        except Refusal as refusal:
-            self._reader.stop(refusal)
+        if not self._take(len(data)):
             return
         self._size += len(data)
         # Small pieces are put together: as many objects of a byte each would take up far more than is accounted for.
@@ -128,10 +131,20 @@ class RestConnection(asyncio.Protocol):
         else:
             self._body.append(data)
 
+    def _take(self, size: int) -> bool:
+        """Hold so many bytes more. False: the request is refused."""
+        try:
+            self.share.take(size)
+        except Refusal as refusal:
+            self._reader.stop(refusal)
+            return False
+        self._held += size
+        return True
+
     def on_end(self) -> None:
-        self._queue.append(RestCall(self, self._head, self._body, self._size))
+        self._queue.append(RestCall(self, self._head, self._body, self._size, self._held))
         self._body = []
-        self._size = 0
+        self._size = self._held = 0
         self._whole = True
 
     # One call after the other.
@@ -185,8 +198,8 @@ class RestConnection(asyncio.Protocol):
             if isinstance(item, RestCall):
                 item.release()
         self._queue.clear()
-        self.forwarder.gather(-self._size)
-        self._size = 0
+        self.share.add(-self._held)
+        self._size = self._held = 0
         self._body = []
 
     def _close(self) -> None:

@@ -247,7 +247,7 @@ def _gateway(view: View) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "turnout_connections_accepted", "Connections of clients ever accepted.", worker[counters.ACCEPTED]
     )
-    yield _gauge("turnout_gathered_bytes", "Bytes of requests that the gateway holds.", worker[counters.GATHERED])
+    yield _gauge("turnout_gathered_bytes", "Bytes of requests and of untaken answers.", worker[counters.GATHERED])
     yield _gauge("turnout_draining", "1 once the gateway was told to end and finishes what it has.", view.draining)
     yield InfoMetricFamily("turnout_build", "Always 1; the labels tell what runs.", _BUILD)
 

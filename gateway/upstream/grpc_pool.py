@@ -262,6 +262,7 @@ class _Connection(asyncio.Protocol):
         self._pool.retire(self)
         requesters, self._requesters = self._requesters, {}
         failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
+        self.wire.lost()
         for requester in requesters.values():
             requester.failed(failure, sent=True)
 

@@ -223,11 +223,13 @@ class _Connection(asyncio.Protocol):
         self._lost = True
         self._pool.slot.disconnected()
         self._pool.lost(self)
-        requester = self._requester
+        requester, self._requester = self._requester, None
         if requester is None:
+            self._reader.lost()
             return
-        self._requester = None
-        if exc is None and self._reader.end_of_stream():
+        whole = exc is None and self._reader.end_of_stream()
+        self._reader.lost()
+        if whole:
             requester.exchange = None
             requester.ended()
         else:

@@ -177,7 +177,7 @@ class Gateway:
         return {
             "requests": sum(row[totals.IN_FLIGHT] for row in now.requests.values()),
             "attempts": sum(row[totals.ENDPOINT_IN_FLIGHT] for row in now.endpoints.values()),
-            "bytes": self.forwarder.gathered,
+            "bytes": self.forwarder.budget.held,
         }
 
     def rests(self) -> None:

@@ -32,6 +32,7 @@ class Head:
         "secret",
         "status",
         "target",
+        "weight",
     )
 
     def __init__(self) -> None:
@@ -48,6 +49,8 @@ class Head:
         self.expect_continue = False
         self.secret = False
         self.note: Note | None = None
+        self.weight = 0
+        """What it takes up in memory, in bytes, once it is whole: a guess."""
 
     @property
     def until_close(self) -> bool:

@@ -39,6 +39,9 @@ _HOP = frozenset(
 _NOT_NOMINATED = frozenset((b"close", b"keep-alive", b"host", b""))
 """In `Connection`: its own options, and Host, which no one may have taken out on the way."""
 
+LINE_BYTES = 100
+"""What a field's line takes up in memory beside its bytes."""
+
 MAX_KNOWN_BYTES = 2048
 MAX_KNOWN = 1024
 """Heads that are remembered, of requests and of answers each: 4 MiB at most."""
@@ -61,6 +64,8 @@ class Handler(Protocol):
 class _Reader:
     """What requests and answers share. httptools calls the `on_*` methods, some of them several times a message."""
 
+    _parser: httptools.HttpRequestParser | httptools.HttpResponseParser
+
     def __init__(self, handler: Handler, max_head_bytes: int, known: dict[bytes, Head]) -> None:
         self._handler = handler
         self._max_head_bytes = max_head_bytes
@@ -74,6 +79,12 @@ class _Reader:
         self._nominated: set[bytes] = set()
         self._refusal: Refusal | None = None
         self._refused: Head | None = None
+
+    def lost(self) -> None:
+        """The transport is gone: nothing is received any more. Without it, handler, reader and parser would keep each
+        other in memory until the next collection of cycles."""
+        self._closed = True
+        del self._handler, self._parser
 
     def stop(self, refusal: Refusal) -> None:
         """From within the handler: `receive` is to read no further, and to raise `refusal`."""
@@ -137,6 +148,7 @@ class _Reader:
         if self._nominated:
             head.lines = [line for line in head.lines if line[: line.index(b":")].lower() not in self._nominated]
             self._nominated.clear()
+        head.weight = self._head_bytes + LINE_BYTES * len(head.lines)
         if self._head_bytes > self._max_head_bytes:
             self._refuse_size()
         return head
@@ -222,6 +234,8 @@ class _Reader:
 
 class RequestReader(_Reader):
     """The requests of one connection, in order."""
+
+    _parser: httptools.HttpRequestParser
 
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
         super().__init__(handler, max_head_bytes, _known_requests)
@@ -321,6 +335,8 @@ class RequestReader(_Reader):
 
 class AnswerReader(_Reader):
     """The answers on one connection. Informational ones (1xx) are passed over."""
+
+    _parser: httptools.HttpResponseParser
 
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
         super().__init__(handler, max_head_bytes, _known_answers)

@@ -208,11 +208,27 @@ class Control(Sending):
             return
         self.closed = True
         self.reason = f"{code.name}: {reason}"
+        self.waiting = 0
         self._streams.clear()
         self._blocked.clear()
         self._ready.clear()
         self._late.clear()
         self._out.append(frames.goaway(self._last_id, code, reason.encode()))
+
+    def calm_down(self, reason: str) -> None:
+        """End the connection, whose peer asks for too much: as an error of its."""
+        self._fail(ErrorCode.ENHANCE_YOUR_CALM, reason)
+
+    def lost(self) -> None:
+        """The transport is gone: nothing is received or told any more. Without it, handler and connection would keep
+        each other in memory until the next collection of cycles."""
+        self.closed = True
+        self._streams.clear()
+        self._blocked.clear()
+        self._ready.clear()
+        self._late.clear()
+        self._out.clear()
+        del self._handler
 
     def _charge(self, cost: int) -> None:
         """The flood guard: a debt that time pays off."""

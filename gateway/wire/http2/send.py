@@ -54,6 +54,7 @@ class Sending:
         "closed",
         "let_go",
         "reason",
+        "waiting",
     )
 
     def __init__(self, handler: Handler, *, client: bool, limits: Limits) -> None:
@@ -61,7 +62,8 @@ class Sending:
             raise ValueError(f"a window in {limits} is less than the {frames.DEFAULT_WINDOW} that each peer may assume")
         self.closed = False
         self.reason = ""
-        self.let_go = 0  # frames that the peer's windows held back, and then did not
+        self.let_go = 0  # bytes that the peer's windows held back, and then did not
+        self.waiting = 0  # bytes that they hold back
         self._handler = handler
         self._client = client
         self._limits = limits
@@ -179,6 +181,7 @@ class Sending:
             stream.queue = deque()
         stream.queue.append(memoryview(data))
         stream.queued += size
+        self.waiting += size
         stream.finishing = end_stream
         self._blocked[stream_id] = stream
         if stream_id not in self._ready:
@@ -268,7 +271,8 @@ class Sending:
         stream.window -= size
         self._window -= size
         stream.queued -= size
-        self.let_go += 1
+        self.waiting -= size
+        self.let_go += size
         end = stream.finishing and not queue and stream.trailers is None
         self._out.append(write_head(size << 8, end, stream.id))
         self._out.append(chunk)
@@ -323,6 +327,7 @@ class Sending:
         stream_id = stream.id
         del self._streams[stream_id]
         if stream.queue:
+            self.waiting -= stream.queued
             self._blocked.pop(stream_id, None)
             self._ready.pop(stream_id, None)
         if stream.unconsumed:

@@ -69,7 +69,7 @@ def test_reset_within_the_request(start_gateway: StartGateway, grpc_servers: Grp
     client = gateway.grpc_client()
     stream = client.open(PREDICT)
     client.data(stream, frame(predict(size=100))[:50])
-    eventually(lambda: gateway.forwarder.gathered, lambda gathered: gathered == 50)
+    eventually(lambda: gateway.forwarder.budget.held, bool)
     client.reset(stream)
     gateway.rests()
     assert client.call(PREDICT, predict()).code == Code.OK
@@ -86,7 +86,7 @@ def test_client_vanishes(start_gateway: StartGateway, grpc_servers: GrpcServers,
     client.start(PREDICT, predict())
     (call,) = server.received()
     client.data(client.open(PREDICT), frame(predict(size=100))[:50])
-    eventually(lambda: gateway.forwarder.gathered, lambda gathered: gathered > 50)
+    eventually(lambda: gateway.forwarder.budget.held, lambda gathered: gathered > 50)
     if abrupt:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()

@@ -76,7 +76,7 @@ def test_request_under_way_while_draining(start_gateway: StartGateway, grpc_serv
     body = frame(predict())
     stream = client.open(PREDICT)
     client.data(stream, body[:4])
-    eventually(lambda: gateway.forwarder.gathered, lambda gathered: gathered == 4)
+    eventually(lambda: gateway.forwarder.budget.held, bool)
     gateway.drain()
     client.until(lambda: len(client.goaways) == 2)
     client.data(stream, body[4:], end=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 
 from tests.fakes.gateway import PREDICT, SELDON, Gateway, table
+from tests.fakes.parent_process import eventually
 from tests.fakes.rest_client import Answer, request
 from tests.fakes.rest_servers import Server, always, answer, echo
 
@@ -188,11 +190,12 @@ def test_a_head_that_is_too_large(gateway: Gateway, target: str, read: Callable[
 
 
 def test_a_budget_for_what_is_being_gathered(server: Server, start_gateway: Start) -> None:
-    gateway = start_gateway(table(v1=[server]), gather_budget_bytes=1000)
-    first = gateway.client().send(request("POST", PREDICT, b"x" * 700)[:-10])
-    got = gateway.client().send(request("POST", PREDICT, b"x" * 400)).answer()
+    gateway = start_gateway(table(v1=[server]), gather_budget_bytes=20_000)
+    first = gateway.client().send(request("POST", PREDICT, b"x" * 8000)[:-10])
+    eventually(lambda: gateway.forwarder.budget.held, lambda held: held > 7990)
+    got = gateway.client().send(request("POST", PREDICT, b"x" * 8000)).answer()
     assert (got.status, got.fields["retry-after"]) == (429, "1")
-    assert "holding 690 bytes of requests, as much as it may" in error(got)
+    assert re.search(r"holds \d{3} bytes of requests and answers and the gateway 8\d{3}, as much as they", error(got))
     assert first.send(b"x" * 10).answer().status == 200
     assert gateway.client().post(PREDICT, b"x" * 400).status == 200
 
