@@ -59,7 +59,7 @@ class GrpcCall(Call):
 
     _message = b""
     _rest = False
-    _size = 0
+    _share = 0
     """Bytes of the request that are held, those of its head among them."""
     _held = 0
     """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
@@ -138,10 +138,10 @@ class GrpcCall(Call):
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more, and the head with the first of them. Raises Refusal."""
-        if not self._size:
+        if not self._share:
             size += self._head.weight
         self._client.share.take(size)
-        self._size += size
+        self._share += size
 
     def _start(self) -> None:
         if self._gathering is not None:
@@ -157,14 +157,14 @@ class GrpcCall(Call):
         address = head.protocol.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = registry.with_headers(address, head.deployment, head.version)
-        self.admit(address, self._size, self._since, self._asked)
+        self.admit(address, len(self._message), self._since, self._asked)
 
     def release(self) -> None:
         """The request is held no longer."""
         if self._gathering is not None:
             self._gathering.cancel()
-        self._client.share.add(-self._size)
-        self._size = 0
+        self._client.share.add(-self._share)
+        self._share = 0
         self._message = b""
         self._body.clear()
 
