@@ -152,8 +152,7 @@ class GrpcCall(Call):
             return
         payload = None
         if head.needs_message:
-            limit = self.forwarder.settings.max_message_bytes
-            payload = grpc_message.payload(self._message, head.meta.get(b"grpc-encoding"), limit)
+            payload = grpc_message.payload(self._message, head.meta.get(b"grpc-encoding"))
         address = head.protocol.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = registry.with_headers(address, head.deployment, head.version)
@@ -264,8 +263,7 @@ class GrpcCall(Call):
         self._client.over(self)
 
     def _answer_health(self, body: bytes) -> None:
-        limit = self.forwarder.settings.max_message_bytes
-        message = grpc_message.payload(body, self._head.meta.get(b"grpc-encoding"), limit)
+        message = grpc_message.payload(body, self._head.meta.get(b"grpc-encoding"))
         answer = health.answer(self._head.path, message, not self.forwarder.draining)
         self.over = True
         wire = self._client.wire

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import zlib
 
+from gateway.protocols.protobuf_scan import Beginning
 from gateway.refusal import Code, Refusal
 
 ACCEPT_ENCODING = b"identity,deflate,gzip"
 """The `grpc-accept-encoding` that an answer bears whose refusal was "unknown_encoding"."""
+
+INFLATED_BYTES = 65_536
+"""Of a compressed message: fields come in the order of their numbers, and that of the model is the first. To inflate 62
+MB would keep the data loop busy for a tenth of a second."""
 
 _COPIED_BYTES = 65_536
 """Below it a copy costs less than a view does."""
@@ -22,14 +27,14 @@ def frame(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
-def payload(body: bytes | memoryview, encoding: bytes | None, limit: int) -> bytes | memoryview:
+def payload(body: bytes | memoryview, encoding: bytes | None) -> bytes | memoryview:
     """The protobuf message in the whole `body` of a request: a view of it, or an inflated copy.
 
-    `encoding` is the request's `grpc-encoding`. A copy never exceeds `limit` bytes.
+    `encoding` is the request's `grpc-encoding`. Of what inflates to more than INFLATED_BYTES it is the Beginning, and
+    whether the rest inflates is the server's affair.
 
     Raises Refusal: INVALID_ARGUMENT where the body is not exactly one message, or does not inflate; INTERNAL where it
-    is flagged as compressed without an encoding (the specification says so); UNIMPLEMENTED for an unknown encoding;
-    RESOURCE_EXHAUSTED where it inflates to more than `limit`.
+    is flagged as compressed without an encoding (the specification says so); UNIMPLEMENTED for an unknown encoding.
     """
     size = len(body) - 5
     if size < 0:
@@ -58,17 +63,17 @@ def payload(body: bytes | memoryview, encoding: bytes | None, limit: int) -> byt
             "unknown_encoding",
             f"grpc-encoding {ascii(encoding[:80])[1:]} is not known here; known: {ACCEPT_ENCODING.decode()}",
         )
-    return _inflated(message, window_bits, limit)
+    return _inflated(message, window_bits)
 
 
-def _inflated(message: memoryview, window_bits: int, limit: int) -> bytes:
+def _inflated(message: memoryview, window_bits: int) -> bytes:
     inflater = zlib.decompressobj(window_bits)
     try:
-        inflated = inflater.decompress(message, limit + 1)  # one more, so that the limit itself is seen to be passed
+        inflated = inflater.decompress(message, INFLATED_BYTES + 1)  # one more, to see whether there is more
     except zlib.error as error:
         raise _malformed(f"it does not inflate ({error})") from None
-    if len(inflated) > limit:
-        raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"The message inflates to more than {limit} bytes")
+    if len(inflated) > INFLATED_BYTES:
+        return Beginning(inflated)
     if not inflater.eof or inflater.unused_data:
         raise _malformed("it is cut off" if not inflater.eof else "something follows its compressed data")
     return inflated

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from gateway.protocols.base import Address
-from gateway.protocols.protobuf_scan import values
+from gateway.protocols.protobuf_scan import Beginning, values
 from gateway.protocols.seldon_grpc import named
 from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
@@ -53,6 +53,8 @@ class OipGrpc:
 
 def _of_a_model(path: bytes, message: bytes | memoryview) -> Address:
     names, versions = values(message, 1), values(message, 2)
+    if isinstance(message, Beginning) and not names:
+        raise _invalid(f"compressed, the message has to begin with model_name: there is none in {len(message)} bytes")
     if len(names) > 1 or len(versions) > 1:
         # Protobuf takes the last; which deployment then gets the request should not hang on that.
         raise _invalid(f"the model's {'name' if len(names) > 1 else 'version'} appears twice")

@@ -11,8 +11,16 @@ MAX_FIELDS = 10_000
 """Above what any request holds; without it, a message of two-byte fields would keep a data loop busy for seconds."""
 
 
+class _CutOff(Exception):
+    """The message ends within a field."""
+
+
+class Beginning(bytes):
+    """The first bytes of a message, whose rest is not known: that it is cut off is no fault of it."""
+
+
 def values(message: bytes | memoryview, number: int) -> list[bytes]:
-    """Each length-delimited value of the field `number`, in order.
+    """Each length-delimited value of the field `number`, in order; of a Beginning those that are whole in it.
 
     Raises Refusal (INVALID_ARGUMENT): the message is cut off or malformed, has more than MAX_FIELDS fields on its
     outermost layer, or groups there (no message of the field's APIs has them).
@@ -42,7 +50,7 @@ def values(message: bytes | memoryview, number: int) -> list[bytes]:
                     else:
                         length, position = _varint(message, position - 1, 5)
                 if length > end - position:
-                    raise _malformed("it is cut off")
+                    raise _CutOff
                 if tag == wanted:
                     found.append(bytes(message[position : position + length]))
                 position += length
@@ -52,9 +60,13 @@ def values(message: bytes | memoryview, number: int) -> list[bytes]:
                 position += 8
             elif kind == 5 and position + 4 <= end:
                 position += 4
+            elif kind in (1, 5):
+                raise _CutOff
             else:
-                raise _malformed("it is cut off" if kind in (1, 5) else f"wire type {kind} is not expected")
-    except IndexError:
+                raise _malformed(f"wire type {kind} is not expected")
+    except (IndexError, _CutOff):
+        if isinstance(message, Beginning):
+            return found
         raise _malformed("it is cut off") from None
     if position == end:
         return found

@@ -11,7 +11,7 @@ from functools import lru_cache
 from google.protobuf.message import DecodeError
 
 from gateway.protocols.base import Address
-from gateway.protocols.protobuf_scan import values
+from gateway.protocols.protobuf_scan import Beginning, values
 from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
@@ -51,7 +51,11 @@ class TfservingGrpc:
             raise _refused(path)
         specs = values(message or b"", 1)
         if path == _MULTI_INFERENCE:
-            return _of_tasks(path, specs)
+            return _of_tasks(path, specs, isinstance(message, Beginning))
+        if isinstance(message, Beginning) and not specs:
+            raise _invalid(
+                f"Compressed, the message has to begin with model_spec: there is none in {len(message)} bytes"
+            )
         return _of(path, specs)
 
 
@@ -66,9 +70,10 @@ def _of(path: bytes, specs: list[bytes]) -> Address:
     return _cached(path, spec) if len(spec) <= 256 else _address(path, spec)
 
 
-def _of_tasks(path: bytes, tasks: list[bytes]) -> Address:
-    """The one address of all tasks of a MultiInference request: its answer comes from one model."""
-    if sum(map(len, tasks)) > _MAX_TASK_BYTES:
+def _of_tasks(path: bytes, tasks: list[bytes], begun: bool) -> Address:
+    """The one address of all tasks of a MultiInference request: its answer comes from one model. `begun`: there are
+    more."""
+    if begun or sum(map(len, tasks)) > _MAX_TASK_BYTES:
         raise _invalid(f"The request's tasks are over {_MAX_TASK_BYTES} bytes")
     addresses = {_of(path, values(task, 1)) for task in tasks}
     if not addresses:

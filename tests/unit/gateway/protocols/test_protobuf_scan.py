@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.protocols.protobuf_scan import MAX_FIELDS, values
+from gateway.protocols.protobuf_scan import MAX_FIELDS, Beginning, values
 from gateway.refusal import Code, Refusal
 from protos.tfs_pb2 import BytesList, PredictRequest
 
@@ -104,3 +104,12 @@ def test_malformed_messages(message: bytes, error: str) -> None:
 
 def test_as_many_fields_as_allowed() -> None:
     assert values(b"\x1a\x00" * (MAX_FIELDS - 1) + b"\x0a\x01x", 1) == [b"x"]
+
+
+def test_a_beginning_may_be_cut_off_anywhere() -> None:
+    message = b"\x0a\x03abc" + b"\x12\x82\x01" + bytes(130) + b"\x1d\0\0\0\0" + b"\x0a\x01d"
+    for end in range(len(message) + 1):
+        found = values(Beginning(message[:end]), 1)
+        assert found == [b"abc", b"d"][: (end >= 5) + (end == len(message))]
+    with pytest.raises(Refusal, match="wire type 3"):
+        values(Beginning(b"\x0b"), 1)
