@@ -151,14 +151,22 @@ class Attempt(ABC):
 class RestAttempt(Attempt):
     """Over HTTP/1.1."""
 
-    __slots__ = ("_body", "_head", "exchange", "request")
+    __slots__ = ("_body", "_head", "exchange", "head_only", "request")
 
     sink: RestSink
 
-    def __init__(self, endpoint: Endpoint, request: list[bytes | bytearray], deadline: float, sink: RestSink) -> None:
-        """`request`: its bytes, in pieces."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        request: list[bytes | bytearray],
+        deadline: float,
+        sink: RestSink,
+        head_only: bool = False,
+    ) -> None:
+        """`request`: its bytes, in pieces. `head_only`: it asks for the head of an answer alone."""
         self.endpoint = endpoint
         self.request = request
+        self.head_only = head_only
         self.deadline = deadline
         self.sink = sink
         self.begun = False

@@ -10,7 +10,7 @@ from time import monotonic, monotonic_ns
 from gateway.attempt import Attempt
 from gateway.contract.route_table import Deployment, ProtocolFamily, RouteTable, Version
 from gateway.forwarder import Forwarder
-from gateway.protocols.base import Address
+from gateway.protocols.base import PASSED_ON, Address
 from gateway.refusal import HTTP_STATUS, Code, Refusal
 from gateway.routing import assignment_header, router
 from gateway.routing.assignment_header import Assignments
@@ -152,7 +152,7 @@ class Call(ABC):
         self.silence = timeout if asked is None else None
         self._enter(version)
         self.upstream.budget.request()
-        if deployment.salt and self.how == "split":
+        if deployment.salt and self.how == "split" and address.method not in PASSED_ON.values():
             arm = forwarder.counters.evidence.of(deployment)[version.name, bucket is not None]
             self.evidence = Evidence(arm, bucket, deployment.slow)
         self._attempt()

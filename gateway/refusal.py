@@ -56,12 +56,13 @@ class Refusal(Exception):
 
     `reason` is a short token for metrics and the log (`unknown_deployment`, `no_endpoint`, …), from a fixed set;
     `message` is for the person who sent the request. `status` overrides the HTTP status where HTTP has a better one
-    (405, 413, 415, 431).
+    (405, 413, 415, 431). `allow`: the methods that would do, with 405.
     """
 
-    def __init__(self, code: Code, reason: str, message: str, *, status: int | None = None) -> None:
+    def __init__(self, code: Code, reason: str, message: str, *, status: int | None = None, allow: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
         self.status = HTTP_STATUS[code] if status is None else status
+        self.allow = allow

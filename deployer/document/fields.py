@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from deployer.document.model_uri import checked
 from deployer.document.units import CPU_PATTERN, DURATION_PATTERN, MEMORY_PATTERN, cores, memory_bytes
+from gateway.contract.headers import ORIGIN_PATTERN
 
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # RFC 1123: what Kubernetes takes as the name of anything
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -71,6 +72,7 @@ Memory = Annotated[str, Field(max_length=32), BeforeValidator(_digits, _MemoryFo
 Model = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_checked_model)]
 StepWeight = Annotated[float, Field(strict=True, ge=0.01, le=99.99), AfterValidator(two_decimals)]
 Url = Annotated[str, Field(min_length=1, max_length=1024, pattern=URL_PATTERN)]
+Origin = Annotated[str, Field(max_length=256, pattern=ORIGIN_PATTERN)]
 Duration = Annotated[str, Field(max_length=16, pattern=DURATION_PATTERN)]
 
 

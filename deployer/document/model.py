@@ -21,6 +21,7 @@ from deployer.document.fields import (
     Label,
     Memory,
     Model,
+    Origin,
     Part,
     Replicas,
     Words,
@@ -171,6 +172,13 @@ class Traffic(Part):
     """Who gets a version whatever the weight is. The first that fits decides. Such requests are no evidence."""
 
 
+class Cors(Part):
+    """Pages that may ask by fetch."""
+
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=32)]
+    """Scheme, host and port of each, such as https://app.example.com; "*" for all."""
+
+
 class Spec(Part):
     """The model's versions and its traffic."""
 
@@ -188,6 +196,8 @@ class Spec(Part):
     Left out: theirs for all, 60s."""
     max_message_bytes: Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)] | None = None
     """The largest body or gRPC message of a request. Left out, and at most: what gateways take, by default 64 MiB."""
+    cors: Cors | None = None
+    """Which web pages may see answers. The gateway answers their preflights. Left out: what the servers say of it."""
     rollout: Rollout | None = None
     """How a canary takes the traffic over by itself. Left out, its weight is moved by hand."""
 

@@ -25,7 +25,7 @@ from deployer.document.rules import broken
 from deployer.document.units import DURATION_PATTERN
 from deployer.document.values import Path
 from deployer.errors import nearest
-from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
+from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN, ORIGIN_PATTERN
 
 _FORMS = {
     LABEL_PATTERN: "a name: 1 to 63 lower-case letters, digits and '-', no '-' at its ends",
@@ -38,6 +38,7 @@ _FORMS = {
     FIELD_NAME_PATTERN: "the name of a header in lower case",
     COOKIE_NAME_PATTERN: "the name of a cookie",
     FIELD_VALUE_PATTERN: "a header's value: up to 256 printable ASCII characters",
+    ORIGIN_PATTERN: "an origin such as https://app.example.com or http://localhost:3000, without a path, or *",
 }
 
 

@@ -55,6 +55,7 @@ def route(
         slow=seconds(slow.over) if slow is not None else None,
         timeout=seconds(spec.timeout) if spec.timeout is not None else None,
         max_message_bytes=spec.max_message_bytes,
+        cors=spec.cors.origins if spec.cors is not None else (),
         versions=tuple(versions),
     )
 

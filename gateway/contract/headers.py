@@ -18,4 +18,5 @@ SECRET: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie", 
 FIELD_NAME_PATTERN: Final = r"^[a-z0-9!#$%&'*+.^_`|~-]+$"
 COOKIE_NAME_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 FIELD_VALUE_PATTERN: Final = r"^[ -~]*$"
+ORIGIN_PATTERN: Final = r"^(\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$"
 """What a deployment may name to match by, or to find sticky keys by."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN
+from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN, ORIGIN_PATTERN
 from gateway.contract.skew import CONTRACT, check
 
 ProtocolFamily = Literal["tfserving", "seldon", "oip"]
@@ -28,6 +28,7 @@ Name = Annotated[str, Field(max_length=253, pattern=r"^[!-.0-~]{1,253}$")]
 Feature = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9-]+$")]
 FieldName = Annotated[str, Field(min_length=1, max_length=128, pattern=FIELD_NAME_PATTERN)]
 CookieName = Annotated[str, Field(min_length=1, max_length=128, pattern=COOKIE_NAME_PATTERN)]
+Origin = Annotated[str, Field(max_length=256, pattern=ORIGIN_PATTERN)]
 FieldValue = Annotated[str, Field(max_length=256, pattern=FIELD_VALUE_PATTERN)]
 
 
@@ -109,6 +110,8 @@ class Deployment(_Frozen):
     """Seconds: the deadline of a request that names none. The gateway's own bounds hold for this and the next one."""
     max_message_bytes: Annotated[int, Field(ge=1)] | None = None
     """Of a request's body or gRPC message."""
+    cors: Annotated[tuple[Origin, ...], Field(max_length=32)] = ()
+    """Origins whose pages may see answers. The servers' own word counts where there are none."""
     versions: Annotated[tuple[Version, ...], Field(max_length=256)]
     contract: Annotated[int, Field(ge=0)] = CONTRACT
     """That of the release which wrote it."""

@@ -10,9 +10,10 @@ from typing import Protocol
 from gateway.attempt import RestAttempt
 from gateway.call import Call
 from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
+from gateway.contract.route_table import Deployment, RouteTable
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
-from gateway.protocols import deadlines, health, registry
+from gateway.protocols import cors, deadlines, health, registry
 from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header
 from gateway.routing.sticky import Values
@@ -42,7 +43,7 @@ class Client(Protocol):
 class _Route(Note):
     """What a request's head says of its way."""
 
-    __slots__ = ("_forwarded", "address", "before", "health", "timeout")
+    __slots__ = ("_forwarded", "address", "before", "health", "own", "timeout")
 
     def __init__(self, head: Head) -> None:
         """Raises Refusal."""
@@ -51,6 +52,8 @@ class _Route(Note):
         deployment, asked = own.get(DEPLOYMENT), own.get(TIMEOUT)
         self.health = deployment is None and health.asked_over_rest(address)
         """Whether the gateway answers itself."""
+        self.own = self.health or (head.method == b"OPTIONS" and cors.is_preflight(first_values(head)))
+        """Whether it may be the gateway that answers."""
         if not self.health:
             address = registry.with_headers(address, deployment, own.get(VERSION))
         self.address = address
@@ -100,8 +103,7 @@ class RestCall(Call):
                 self.forwarder.refused(registry.rest(head.target).name, refusal)
                 self.refuse(refusal)
                 return
-        if route.health:
-            self._answer_health(route.address.method)
+        if route.own and self._answer_itself(route):
             return
         self._route = route
         self.before = route.before
@@ -118,7 +120,7 @@ class RestCall(Call):
 
     def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> RestAttempt:
         head = self._route.forwarded(self._head, self._size, assignment_fields)
-        return RestAttempt(endpoint, [head, *self._body], self.deadline, self)
+        return RestAttempt(endpoint, [head, *self._body], self.deadline, self, self._head.method == b"HEAD")
 
     # What the attempt brings.
 
@@ -148,8 +150,8 @@ class RestCall(Call):
 
     def _whole_head(self, answer: Head, body: list[bytes]) -> bytes:
         """The head of an answer that is there as a whole. It is kept with what came, for the next that comes alike."""
-        size = None if _bodiless(answer.status) else sum(map(len, body))
-        if self._close or not self._head.minor or size != answer.length:
+        size = None if _bodiless(answer.status) or self._head.method == b"HEAD" else sum(map(len, body))
+        if self._close or not self._head.minor or size != answer.length or self._head.origin is not None:
             return self._render(answer, size)
         note = answer.note
         if not isinstance(note, HeadWithFields) or note.fields is not self.assignment_fields:
@@ -168,10 +170,14 @@ class RestCall(Call):
         else:
             framing = b""
         assert self.assignment_fields is not None
+        lines = answer.lines
+        if self._head.origin is not None and self.deployment.cors:
+            lines = [line for line in lines if not cors.is_own(line)]
+            lines.append(cors.answer_lines(self._head.origin, self.deployment.cors))
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
             answer.status,
             answer.reason,
-            b"".join(answer.lines),
+            b"".join(lines),
             self.assignment_fields.answer_lines,
             framing,
             _connection(self._close, self._head.minor),
@@ -181,50 +187,67 @@ class RestCall(Call):
 
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._client.ending
-        protocol = registry.rest(self._head.target)
-        self._client.transport.write(error_answer(protocol, refusal, self._head, self._close, self.assignment_fields))
-        self._client.answered(close=self._close)
-
-    def _answer_health(self, method: str) -> None:
-        self._close = self._close or self._client.ending
-        status, body = health.rest_answer(method, not self.forwarder.draining)
-        answer = _own_answer(status, b"application/json", body, self._head, self._close)
+        answer = error_answer(refusal, self._head, self._close, self.forwarder.table, self.assignment_fields)
         self._client.transport.write(answer)
         self._client.answered(close=self._close)
+
+    def _answer_itself(self, route: _Route) -> bool:
+        """To a question for the gateway's own health, or to a preflight for a deployment that says who may ask."""
+        if route.health:
+            status, body = health.rest_answer(route.address.method, not self.forwarder.draining)
+            lines = [b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)]
+        else:
+            deployment = _deployment(self._head, self.forwarder.table)
+            if deployment is None or not deployment.cors:
+                return False
+            status, body = 204, b""
+            lines = [cors.preflight_lines(first_values(self._head), deployment.cors)]
+        self._close = self._close or self._client.ending
+        self._client.transport.write(_own_answer(status, lines, body, self._head, self._close))
+        self._client.answered(close=self._close)
+        return True
 
     def break_off(self, code: Code, message: str) -> None:
         self._client.transport.abort()  # the one way to show that an answer in HTTP/1.1 is not whole
 
 
 def error_answer(
-    protocol: registry.RestProtocol,
     refusal: Refusal,
     request: Head,
     close: bool,
+    table: RouteTable | None,
     assignment_fields: AssignmentFields | None = None,
 ) -> bytes:
-    """A whole answer that says what was wrong in the caller's protocol."""
-    content_type, body = protocol.error(refusal.code, refusal.status, refusal.message)
-    return _own_answer(refusal.status, content_type, body, request, close, assignment_fields)
-
-
-def _own_answer(
-    status: int,
-    content_type: bytes,
-    body: bytes,
-    request: Head,
-    close: bool,
-    assignment_fields: AssignmentFields | None = None,
-) -> bytes:
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:
-        reason = "Client Closed Request"
+    """A whole answer that says what was wrong in the caller's protocol, to a page too that may ask."""
+    status = refusal.status
+    content_type, body = registry.rest(request.target).error(refusal.code, status, refusal.message)
     lines = [b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type, len(body))]
     if assignment_fields is not None:
         lines.append(assignment_fields.answer_lines)
     if status in (429, 503):
         lines.append(b"Retry-After: 1\r\n")
+    if refusal.allow:
+        lines.append(b"Allow: %b\r\n" % refusal.allow.encode())
+    if request.origin is not None and (deployment := _deployment(request, table)) is not None:
+        lines.append(cors.answer_lines(request.origin, deployment.cors))
+    return _own_answer(status, lines, body, request, close)
+
+
+def _deployment(request: Head, table: RouteTable | None) -> Deployment | None:
+    """That which the request is for, as far as that is known."""
+    try:
+        route = request.note if isinstance(request.note, _Route) else _Route(request)
+    except Refusal:
+        return None
+    address = route.address
+    return table.find(address.name, address.namespace) if table is not None and address.name else None
+
+
+def _own_answer(status: int, lines: list[bytes], body: bytes, request: Head, close: bool) -> bytes:
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = "Client Closed Request"
     lines.append(_connection(close, request.minor))
     if request.method == b"HEAD":
         body = b""

@@ -187,9 +187,8 @@ class RestConnection(asyncio.Protocol):
         """What came can't be read on."""
         self._forget()
         request = self._reader.latest
-        protocol = registry.rest(request.target)
-        self.forwarder.refused(protocol.name, refusal)
-        self.transport.write(error_answer(protocol, refusal, request, True))
+        self.forwarder.refused(registry.rest(request.target).name, refusal)
+        self.transport.write(error_answer(refusal, request, True, self.forwarder.table))
         self._close()
 
     def _forget(self) -> None:

@@ -29,6 +29,19 @@ class Address(NamedTuple):
     repeatable: bool
 
 
+PASSED_ON = {b"HEAD": "head", b"OPTIONS": "options"}
+"""Verbs that a server is asked with wherever it is asked with another, as what: it says itself what it makes of them.
+They are no predictions."""
+
+
+def wrong_verb(verb: bytes, target: bytes, verbs: tuple[bytes, ...]) -> Refusal:
+    """That `target` takes `verbs`, and those that are passed on."""
+    known = " or ".join(one.decode() for one in verbs)
+    message = f"{shown(target)} takes {known}, not {shown(verb)}"
+    allow = ", ".join(one.decode() for one in (*verbs, *PASSED_ON))
+    return Refusal(Code.INVALID_ARGUMENT, "wrong_method", message, status=405, allow=allow)
+
+
 class RestProtocol(Protocol):
     """An HTTP/1.1 API. Content types are the servers' affair: TF-Serving ignores them, Seldon's microservice reads
     JSON, forms, multipart and `?json=`; all are forwarded as they came."""

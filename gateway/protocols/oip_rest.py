@@ -11,7 +11,7 @@ import json
 import re
 from functools import lru_cache
 
-from gateway.protocols.base import Address
+from gateway.protocols.base import PASSED_ON, Address, wrong_verb
 from gateway.protocols.text import decoded, shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
@@ -20,12 +20,13 @@ LIVE, READY = "server_live", "server_ready"
 """The methods that the gateway answers itself where no deployment is named: see `health`."""
 
 _PATH = re.compile(
-    rb"(/seldon/([^/]+)(?:/([^/]+))?)?/v2(?:"
-    rb"/models/([^/]+)(?:/versions/([^/]+))?(?:/(?P<infer>infer)|/(?P<ready>ready)|(?P<metadata>))"
+    rb"(/+seldon/([^/]+)(?:/([^/]+))?)?/v2(?:"
+    rb"/models/([^/]+)(?:/versions/([^/]+))?"
+    rb"(?:/(?P<infer>infer|infer_stream|generate|generate_stream)|/(?P<ready>ready)|(?P<metadata>))"
     rb"|/health/(?:(?P<server_live>live)|(?P<server_ready>ready))"
     rb"|(?P<server_metadata>)"
     rb"|(?P<repository>/repository/.+)"
-    rb")"
+    rb")/?"  # of a slash too many at the end servers think differently: MLServer redirects, Triton knows no such path
 )
 
 
@@ -57,9 +58,11 @@ def _address(verb: bytes, target: bytes) -> Address:
             f"{shown(target)} is not let through: what servers load is set in the ModelDeployment",
         )
     wanted = b"POST" if method == "infer" else b"GET"
-    if verb != wanted:
-        message = f"{shown(target)} takes {wanted.decode()}, not {shown(verb)}"
-        raise Refusal(Code.INVALID_ARGUMENT, "wrong_method", message, status=405)
+    if verb in PASSED_ON:
+        if method not in (LIVE, READY) or verb != b"HEAD":  # of the gateway itself it has the status of GET
+            method = PASSED_ON[verb]
+    elif verb != wanted:
+        raise wrong_verb(verb, target, (wanted,))
     prefix, first, second, model, version = match.groups()[:5]
     return Address(
         OipRest.name,

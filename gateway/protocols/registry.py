@@ -37,6 +37,10 @@ def rest(target: bytes) -> RestProtocol:
         return _tfserving_rest
     if _OIP.match(target):
         return _oip_rest
+    if target.startswith(b"//"):
+        target = b"/" + target.lstrip(b"/")
+        if not target.startswith((b"/seldon/", b"/api/v1.0/", b"/api/v0.1/")):
+            return _unknown_rest
     if target.startswith(b"/seldon/"):
         match = _BEHIND_SELDON.match(target)
         if match is None:

@@ -12,13 +12,14 @@ import json
 import re
 from functools import lru_cache
 
-from gateway.protocols.base import Address
+from gateway.protocols.base import PASSED_ON, Address, wrong_verb
 from gateway.protocols.text import decoded, shown
 from gateway.refusal import Code, Refusal
 
 # The long paths are those of Seldon's service, the short ones of its Python microservice.
 _PATH = re.compile(
-    rb"(?:/seldon/([^/]+)(?:/([^/]+))?)?/(?:"
+    # The microservice takes its own paths with a slash too many before them.
+    rb"(?:/+seldon/([^/]+)(?:/([^/]+))?)?(/+)(?:"
     rb"(?P<predict>api/v(?:1\.0|0\.1)/predictions|predict)"
     rb"|(?P<feedback>api/v(?:1\.0|0\.1)/feedback|send-feedback)"
     rb"|(?P<status>api/v1\.0/status(?:/[^/]+)?)"
@@ -45,7 +46,8 @@ class SeldonRest:
 
 def _address(verb: bytes, target: bytes) -> Address:
     match = _PATH.fullmatch(target.partition(b"?")[0])
-    if match is None:
+    # After one name that slash may be in place of another name.
+    if match is None or (match[1] and not match[2] and len(match[3]) > 1):
         raise Refusal(
             Code.NOT_FOUND,
             "unknown_path",
@@ -55,13 +57,8 @@ def _address(verb: bytes, target: bytes) -> Address:
         )
     method = str(match.lastgroup)
     verbs = _WRITE if method in ("predict", "feedback") else _READ
-    if verb not in verbs:
-        raise Refusal(
-            Code.INVALID_ARGUMENT,
-            "wrong_method",
-            f"{shown(target)} takes {' or '.join(known.decode() for known in verbs)}, not {shown(verb)}",
-            status=405,
-        )
+    if verb not in verbs and verb not in PASSED_ON:
+        raise wrong_verb(verb, target, verbs)
     first, second = match[1], match[2]
     return Address(
         SeldonRest.name,
@@ -69,7 +66,7 @@ def _address(verb: bytes, target: bytes) -> Address:
         decoded(second or first or b""),
         None,
         target[match.start(method) - 1 :],
-        method,
+        PASSED_ON.get(verb, method),
         method != "feedback",
     )
 

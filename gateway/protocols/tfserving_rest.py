@@ -9,12 +9,12 @@ import json
 import re
 from functools import lru_cache
 
-from gateway.protocols.base import Address
+from gateway.protocols.base import PASSED_ON, Address
 from gateway.protocols.text import decoded, shown
 from gateway.refusal import Code, Refusal
 from gateway.routing.router import Pin
 
-_PREFIX = rb"(?:/seldon/([^/:]+)(?:/([^/:]+))?)?"
+_PREFIX = rb"(?:/+seldon/([^/:]+)(?:/([^/:]+))?)?"
 _PIN = rb"(?:/versions/(\d+)|/labels/([^/:]+))?"
 _PATHS = {
     b"POST": re.compile(_PREFIX + rb"(/v1/models/([^/:]+)" + _PIN + rb":(classify|regress|predict))", re.IGNORECASE),
@@ -34,8 +34,9 @@ class TfservingRest:
 
 
 def _address(verb: bytes, target: bytes) -> Address:
-    paths = _PATHS.get(verb)
-    match = paths.fullmatch(target.partition(b"?")[0]) if paths else None
+    path = target.partition(b"?")[0]
+    verbs = _PATHS if verb in PASSED_ON else (verb,)
+    match = next((match for one in verbs if one in _PATHS and (match := _PATHS[one].fullmatch(path))), None)
     if match is None:
         raise Refusal(Code.INVALID_ARGUMENT, "malformed_request", f"Malformed request: {shown(verb)} {shown(target)}")
     first, second, _, model, servable, label, method = match.groups()
@@ -52,7 +53,7 @@ def _address(verb: bytes, target: bytes) -> Address:
         decoded(second or first or model),
         pin,
         target[match.start(3) :],
-        method.lower().decode() if method else "status",
+        PASSED_ON.get(verb) or (method.lower().decode() if method else "status"),
         True,
     )
 

@@ -35,6 +35,8 @@ class RestRequester(Protocol):
     """Who sends a request over a connection and is told of its answer. `ended` or `failed` comes last, once."""
 
     exchange: RestExchange | None
+    head_only: bool
+    """The answer has no body, whatever its head says."""
 
     @property
     def request(self) -> list[bytes | bytearray]:
@@ -156,6 +158,8 @@ class _Connection(asyncio.Protocol):
     def send(self, requester: RestRequester) -> None:
         self._requester = requester
         requester.exchange = self
+        if requester.head_only:
+            self._reader.bodiless = True
         self._transport.write(b"".join(requester.request))
 
     # What a requester may ask of its exchange.

@@ -121,6 +121,7 @@ WHOLE: tuple[dict[str, Any], ...] = (
         "traffic": {"stable": "v1", "weight": 0},
         "timeout": "24h",
         "maxMessageBytes": 2147483647,
+        "cors": {"origins": ["https://app.example.com", "http://[::1]:3000", "*"]},
     },
     {
         "runtime": "triton",
@@ -252,6 +253,8 @@ REFUSED: tuple[Bad, ...] = (
     Bad(TFSERVING, "timeout", "0s", ("spec.timeout", "5m")),
     Bad(TFSERVING, "timeout", "25h", ("spec.timeout", "24h")),
     Bad(TFSERVING, "maxMessageBytes", 0, ("spec.maxMessageBytes", "greater than or equal to 1")),
+    Bad(TFSERVING, "cors", {}, ("spec.cors.origins", "Required value")),
+    Bad(TFSERVING, "cors", {"origins": ["app.example.com"]}, ("spec.cors.origins[0]",)),
     # Rollouts
     Bad(ROLLOUT, "traffic/weight", 10, ("spec.traffic.weight", "the rollout moves the weight")),
     Bad(ROLLOUT, "rollout/steps", [], ("spec.rollout.steps", "at least 1")),

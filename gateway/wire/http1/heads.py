@@ -13,9 +13,9 @@ class Head:
     """The head of a message.
 
     `lines` are the field lines to forward, each with its CRLF; `own` holds the `x-turnout-*` fields by lower-case name,
-    which are never forwarded. `close`: the connection ends with this message. Once told, a head may be shared by all
-    messages that begin with the same bytes: it is not to be changed, but for `note`, where a handler may keep what it
-    worked out of the rest.
+    which are never forwarded. `origin`: the page's that asks, as its browser says. `close`: the connection ends with
+    this message. Once told, a head may be shared by all messages that begin with the same bytes: it is not to be
+    changed, but for `note`, where a handler may keep what it worked out of the rest.
     """
 
     __slots__ = (
@@ -27,6 +27,7 @@ class Head:
         "method",
         "minor",
         "note",
+        "origin",
         "own",
         "reason",
         "secret",
@@ -42,6 +43,7 @@ class Head:
         self.reason = b""
         self.minor = 1
         self.lines: list[bytes] = []
+        self.origin: bytes | None = None
         self.own: dict[bytes, bytes] = {}
         self.length: int | None = None
         self.chunked = False

@@ -295,6 +295,8 @@ class RequestReader(_Reader):
     def _field(self, key: bytes, line: bytes) -> None:
         if key == b"host":
             self._hosts += 1
+        elif key == b"origin":
+            self._head.origin = line[8:-2].strip(b" \t")
         self._head.lines.append(line)
 
     def on_headers_complete(self) -> None:
@@ -340,12 +342,14 @@ class AnswerReader(_Reader):
 
     def __init__(self, handler: Handler, max_head_bytes: int) -> None:
         super().__init__(handler, max_head_bytes, _known_answers)
+        self.bodiless = False
+        """The next answer ends with its head whatever that says, as one to HEAD does, and is the last."""
         self._parser = httptools.HttpResponseParser(self)
 
     def receive(self, data: bytes) -> None:
         """Raises Refusal where what came is no answer that can be passed on."""
         between = not self._in_message
-        if between:
+        if between and not self.bodiless:
             data = self._tell_known(data)
             if not data:
                 return
@@ -364,6 +368,10 @@ class AnswerReader(_Reader):
             return True
         return False
 
+    def on_body(self, data: bytes) -> None:
+        if not self.bodiless:
+            super().on_body(data)
+
     @property
     def closing(self) -> bool:
         """No further answer comes on this connection."""
@@ -380,8 +388,13 @@ class AnswerReader(_Reader):
             self._refuse(Code.INTERNAL, "upstream_garbage", f"no answer can have the status {head.status} and a body")
         if head.status >= 200 and self._refusal is None:
             self._handler.on_head(head)
+            if self.bodiless:
+                head.close = True
+                self._handler.on_end()
 
     def on_message_complete(self) -> None:
+        if self.bodiless and self._head.status >= 200:
+            return
         self._in_message = False
         if self._head.status >= 200 and self._refusal is None:
             self._head.close = self._head.until_close or not self._parser.should_keep_alive()

@@ -30,7 +30,7 @@ BAD: list[tuple[str, str, str]] = [
      "6: spec.weight: unknown field 'weight' (it belongs in spec.traffic)"),
     ("spec:\n", "spec:\n  zzz: 10\n",
      "6: spec.zzz: unknown field 'zzz' (the fields here are runtime, seldon, oip, versions, traffic, timeout,"
-     " maxMessageBytes, rollout)"),
+     " maxMessageBytes, cors, rollout)"),
     ("      warmup:", '      "warm up":',
      '15: spec.versions[1]["warm up"]: unknown field \'warm up\' (did you mean \'warmup\'?)'),
     # Missing
@@ -92,6 +92,9 @@ BAD: list[tuple[str, str, str]] = [
      "17: spec.timeout: 25h is not above 0 and at most 24h (write a time such as 5m)"),
     ("  traffic:", "  maxMessageBytes: 16Mi\n  traffic:",
      "17: spec.maxMessageBytes: '16Mi' is not a whole number from 1 to 2147483647 ()"),
+    ("  traffic:", "  cors: {origins: [https://app.example.com/]}\n  traffic:",
+     "17: spec.cors.origins[0]: 'https://app.example.com/' is not an origin such as https://app.example.com or"
+     " http://localhost:3000, without a path, or * ()"),
     # Types and bounds
     ("weight: 10", 'weight: "ten"',
      "20: spec.traffic.weight: 'ten' is not a number from 0 to 100 ()"),

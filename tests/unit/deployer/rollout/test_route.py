@@ -101,10 +101,10 @@ def test_keys_rules_and_limits_are_told() -> None:
 
 
 def test_what_the_document_says_of_requests_is_told() -> None:
-    routed = made(None, Split("v1"), {"v1"}, timeout="2.5m", maxMessageBytes=1000)
-    assert (routed.timeout, routed.max_message_bytes) == (150, 1000)
+    routed = made(None, Split("v1"), {"v1"}, timeout="2.5m", maxMessageBytes=1000, cors={"origins": ["*"]})
+    assert (routed.timeout, routed.max_message_bytes, routed.cors) == (150, 1000, ("*",))
     routed = made(None, Split("v1"), {"v1"})
-    assert (routed.timeout, routed.max_message_bytes) == (None, None)
+    assert (routed.timeout, routed.max_message_bytes, routed.cors) == (None, None, ())
 
 
 def test_without_keys_and_rollouts_there_is_no_salt_and_no_limit() -> None:
