@@ -97,9 +97,16 @@ class Settings:
     idle_timeout: float = 300.0
     """A client's connection without a request. Longer than the usual balancer's 60 s, so that they close first."""
 
-    upstream_idle_timeout: float = 30.0
-    """A kept connection to an endpoint. Shorter than any model server's own, so that we close first and no request
-    meets a connection that is being closed."""
+    max_connection_age: float = 300.0
+    """A client's gRPC connection, a tenth more or less: then it is asked for another, since all its calls come to the
+    one gateway that it was made to, and a gateway that joins would get nothing. What is under way is answered."""
+
+    upstream_idle_timeout: float = 1.5
+    """A kept REST connection to an endpoint. Below what model servers allow (gunicorn, which serves Seldon's, 2 s;
+    uvicorn, which serves MLServer, 5 s), so that no request meets a connection that is being closed."""
+
+    upstream_grpc_idle_timeout: float = 30.0
+    """A kept gRPC connection to an endpoint: gRPC's servers close none for that, and say so beforehand."""
 
     drain_seconds: float = 25.0
     """To finish what is in flight once told to end: under the 30 s after which Kubernetes kills."""

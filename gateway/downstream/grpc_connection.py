@@ -38,6 +38,8 @@ class GrpcConnection(asyncio.Protocol):
         self._behind = False  # what the wire has yet to take is under way
         self.now = monotonic()  # when the client was last heard
         self.paused = False  # the client does not read
+        jitter = 0.9 + 0.2 * forwarder.random()  # else all that were made at once would come back at once
+        self._old_at = self.now + jitter * settings.max_connection_age
         self._leave_by: float | None = None  # it has been asked to go
         self._left = False  # and will send no more calls
         self._written = 0  # bytes given to the transport
@@ -152,6 +154,8 @@ class GrpcConnection(asyncio.Protocol):
         elif now - self._took > self.forwarder.settings.timeout:
             self._transport.abort()  # it reads next to nothing, and its answers take up memory
             return
+        if now > self._old_at:
+            self._part(now)
         if self._calls:
             return
         if self._leave_by is None:

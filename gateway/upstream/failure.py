@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+RACE_SECONDS = 1.0
+"""A connection that has been idle for as long, and ends before a byte of an answer, was being closed while the request
+was on its way: it goes again over a new one, and that is no failure. One that was used of late may have ended over the
+request itself."""
+
 
 class Failure(IntEnum):
     """Why an attempt brought no whole answer."""

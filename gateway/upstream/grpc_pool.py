@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
-from gateway.upstream.failure import Failure
+from gateway.upstream.failure import RACE_SECONDS, Failure
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.frames import ErrorCode
@@ -80,10 +80,11 @@ class GrpcPool:
         self.settings = settings
         self._connections: list[_Connection] = []
         self._connecting = False
-        self.waiting: OrderedDict[GrpcRequester, None] = OrderedDict()
+        self.waiting: OrderedDict[GrpcRequester, bool] = OrderedDict()  # whether it was on its way once
         self.closed = False
 
-    def send(self, requester: GrpcRequester) -> None:
+    def send(self, requester: GrpcRequester, *, again: bool = False) -> None:
+        """`again`: the server was closing the connection that it went over."""
         for connection in self._connections:
             if connection.wire.can_open:
                 connection.send(requester)
@@ -91,7 +92,7 @@ class GrpcPool:
         if len(self.waiting) >= self.settings.max_endpoint_waiting:
             requester.failed(Failure.FULL, sent=False)
             return
-        self.waiting[requester] = None
+        self.waiting[requester] = again
         self._connect_if_needed()
 
     def cancel(self, requester: GrpcRequester) -> None:
@@ -125,8 +126,9 @@ class GrpcPool:
             self._connecting = False
             if not self._connections:
                 waiting, self.waiting = self.waiting, OrderedDict()
-                for requester in waiting:
-                    requester.failed(Failure.CONNECT, sent=False)
+                for requester, again in waiting.items():
+                    # If it was on its way before, that was no race: the server has died, and maybe over it.
+                    requester.failed(Failure.RESET if again else Failure.CONNECT, sent=again)
 
     def joined(self, connection: _Connection) -> None:
         self._connecting = False
@@ -162,6 +164,7 @@ class _Connection(asyncio.Protocol):
         self._requesters: dict[int, GrpcRequester] = {}
         self._flushing = False
         self._received_at = 0.0
+        self._stale = False  # nothing has come since it was used again after long
         self._retired = False  # the server takes no more streams
         self._open = False
         self._loop = asyncio.get_running_loop()
@@ -197,6 +200,8 @@ class _Connection(asyncio.Protocol):
         block, message = requester.request
         wire = self.wire
         stream_id = wire.request(block, message)
+        if not self._requesters:
+            self._stale = stream_id > 1 and monotonic() - self._received_at >= RACE_SECONDS
         self._requesters[stream_id] = requester
         requester.stream_id = stream_id
         requester.exchange = self
@@ -228,7 +233,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def sweep(self, now: float) -> None:
-        if not self._requesters and now - self._received_at > self._pool.settings.upstream_idle_timeout:
+        if not self._requesters and now - self._received_at > self._pool.settings.upstream_grpc_idle_timeout:
             self.close_if_done()
 
     # Writing: once for all that one turn of the loop brings.
@@ -249,6 +254,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received_at = now = monotonic()
+        self._stale = False
         self.wire.receive(data, now)
         self._touch()
 
@@ -264,7 +270,11 @@ class _Connection(asyncio.Protocol):
         failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
         self.wire.lost()
         for requester in requesters.values():
-            requester.failed(failure, sent=True)
+            if self._stale:
+                requester.exchange = None
+                self._pool.send(requester, again=True)
+            else:
+                requester.failed(failure, sent=True)
 
     # What the wire tells.
 

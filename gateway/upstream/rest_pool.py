@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from time import monotonic
 from typing import Protocol, cast
 
@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
-from gateway.upstream.failure import Failure
+from gateway.upstream.failure import RACE_SECONDS, Failure
 from gateway.wire.http1.heads import Head
 from gateway.wire.http1.reader import AnswerReader
 
@@ -64,16 +64,26 @@ class RestPool:
         self.slot = slot
         self.settings = settings
         self._idle: list[_Connection] = []  # the most recently used one last
-        self._waiting: deque[RestRequester] = deque()
+        self._waiting: OrderedDict[RestRequester, bool] = OrderedDict()  # whether it was on its way once
         self._count = 0
         self._left = 0  # callers that connections are being made for, and that have gone
         self._closed = False
 
     def send(self, requester: RestRequester) -> None:
         if self._idle:
-            self._idle.pop().send(requester)
-        elif self._count < self.settings.max_endpoint_connections:
-            self._waiting.append(requester)
+            now = monotonic()
+            connection = self._idle.pop()
+            if now - connection.used <= self.settings.upstream_idle_timeout:
+                connection.send(requester, idle=now - connection.used)
+                return
+            connection.close()
+            self.sweep(now)  # the others were used before it
+        self.connect_for(requester)
+
+    def connect_for(self, requester: RestRequester, *, again: bool = False) -> None:
+        """`again`: the server was closing the connection that it went over."""
+        if self._count < self.settings.max_endpoint_connections:
+            self._waiting[requester] = again
             self._count += 1
             spawn(self._connect(), "connect to a model server")
         else:
@@ -82,7 +92,7 @@ class RestPool:
     def cancel(self, requester: RestRequester) -> None:
         """Forget one that waits for a connection."""
         if requester in self._waiting:
-            self._waiting.remove(requester)
+            del self._waiting[requester]
             self._left += 1
 
     def sweep(self, now: float) -> None:
@@ -106,7 +116,9 @@ class RestPool:
             if self._left:
                 self._left -= 1
             elif self._waiting:
-                self._waiting.popleft().failed(Failure.CONNECT, sent=False)
+                requester, again = self._waiting.popitem(last=False)
+                # If it was on its way before, that was no race: the server has died, and maybe over it.
+                requester.failed(Failure.RESET if again else Failure.CONNECT, sent=again)
 
     def made(self, connection: _Connection) -> None:
         """Where the caller that it was made for has gone meanwhile, it is closed: a server of one thread would wait for
@@ -120,7 +132,7 @@ class RestPool:
     def idle(self, connection: _Connection) -> None:
         """A connection has nothing to do."""
         if self._waiting:
-            connection.send(self._waiting.popleft())
+            connection.send(self._waiting.popitem(last=False)[0])
         elif self._closed:
             connection.close()
         else:
@@ -145,6 +157,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self._reusable = True
         self._paused = False
+        self._stale = False  # it was idle for long before the request under way
         self._lost = False
         self.made = False
         self.used = 0.0
@@ -155,8 +168,10 @@ class _Connection(asyncio.Protocol):
         self._pool.slot.connected()
         self._pool.made(self)
 
-    def send(self, requester: RestRequester) -> None:
+    def send(self, requester: RestRequester, *, idle: float = 0.0) -> None:
+        """`idle`: the seconds since it was last used."""
         self._requester = requester
+        self._stale = idle >= RACE_SECONDS
         requester.exchange = self
         if requester.head_only:
             self._reader.bodiless = True
@@ -236,6 +251,9 @@ class _Connection(asyncio.Protocol):
         if whole:
             requester.exchange = None
             requester.ended()
+        elif self._stale and self._reader.idle:
+            requester.exchange = None
+            self._pool.connect_for(requester, again=True)
         else:
             requester.failed(Failure.RESET, sent=True)
 

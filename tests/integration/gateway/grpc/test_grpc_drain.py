@@ -44,6 +44,27 @@ def test_drain_answers_what_is_in_flight(start_gateway: StartGateway, grpc_serve
     assert gateway.outcomes("v1") == {"success": 1}
 
 
+def test_an_old_connection_is_given_up_and_what_is_under_way_is_answered(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    server = grpc_servers(silent)
+    gateway = start_gateway(table(v1=[server]), random=lambda: 0.75, max_connection_age=1000.0)
+    client = gateway.grpc_client()
+    stream = client.start(PREDICT, predict())
+    (call,) = server.received()
+    made = monotonic()
+    gateway.sweep(made + 1040)
+    assert not client.goaways
+    gateway.sweep(made + 1060)  # a twentieth more, by the draw
+    client.until(lambda: len(client.goaways) == 2)
+    assert client.goaways == [ASKED, (stream, ErrorCode.NO_ERROR)]
+    server.call(lambda: call.answer(b"at last"))
+    assert client.answer(stream).message == b"at last"
+    client.until_ended()
+    server.script = answering(b"anew")
+    assert gateway.grpc_client().call(PREDICT, predict()).message == b"anew"
+
+
 def test_drain_takes_what_was_sent_before_the_client_knew(
     start_gateway: StartGateway, grpc_servers: GrpcServers
 ) -> None:
@@ -206,7 +227,7 @@ def test_a_slow_client_is_not_one_that_takes_nothing(start_gateway: StartGateway
 
 def test_calls_are_not_idle(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
     server = grpc_servers(silent)
-    gateway = start_gateway(table(v1=[server]), idle_timeout=60.0)
+    gateway = start_gateway(table(v1=[server]), idle_timeout=60.0, max_connection_age=2000.0)
     client = gateway.grpc_client()
     stream = client.start(PREDICT, predict())
     (call,) = server.received()

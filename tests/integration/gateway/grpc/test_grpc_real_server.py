@@ -48,7 +48,7 @@ def patient() -> Iterator[tuple[Patient, Endpoint]]:
 def test_long_silence(start_gateway: Callable[..., Gateway], patient: tuple[Patient, Endpoint]) -> None:
     """gRPC's servers hang up on those who ask whether they are there more than twice within a call."""
     handler, endpoint = patient
-    gateway = start_gateway(table(v1=[endpoint]), timeout=600.0)
+    gateway = start_gateway(table(v1=[endpoint]), timeout=600.0, max_connection_age=1000.0)
     client = gateway.grpc_client()
     stream = client.start(PREDICT, predict())
     eventually(lambda: handler.calls)

@@ -197,7 +197,7 @@ def test_a_connection_without_a_request_is_closed_at_last(servers: Servers, star
 
 def test_connections_to_servers_are_closed_when_idle(servers: Servers, start_gateway: Start) -> None:
     server = servers(always(answer(b"{}")))
-    gateway = start_gateway(table(v1=[server]))
+    gateway = start_gateway(table(v1=[server]), upstream_idle_timeout=30.0)
     client = gateway.client()
     client.post(PREDICT)
     gateway.sweep(time.monotonic() + 29)

@@ -1,0 +1,129 @@
+"""Connections that a server closes while a request is on its way to it: that reaches nobody, and is no failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from gateway.contract.route_table import RouteTable
+from gateway.refusal import Code
+from gateway.upstream import grpc_pool, rest_pool
+from tests.fakes.gateway import FEEDBACK, Gateway, deployment, table
+from tests.fakes.grpc_client import PREDICT, predict
+from tests.fakes.grpc_servers import GrpcServer, answering, dying
+from tests.fakes.parent_process import eventually
+from tests.fakes.rest_servers import Peer, Server, always, answer
+
+Servers = Callable[..., Server]
+GrpcServers = Callable[..., GrpcServer]
+Start = Callable[..., Gateway]
+
+
+async def twice(peer: Peer) -> None:
+    """Each connection's second request finds it being closed."""
+    await peer.request()
+    await peer.send(answer(b"{}"))
+    await peer.head()
+
+
+async def dies_at_the_second(peer: Peer) -> None:
+    """The second request that comes at all is the server's end."""
+    await peer.request()
+    await peer.send(answer(b"{}"))
+    await peer.request()
+    peer.server._server.close()
+
+
+def of_seldon(server: Server) -> RouteTable:
+    """The canary takes half; what it does is evidence."""
+    split = deployment("s", {"v1": [server], "v2": [server]}, runtime="seldon", weight=50, salt="s")
+    return RouteTable(revision=1, deployments=(split,))
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection counts as one that has been idle for long."""
+    monkeypatch.setattr(rest_pool, "RACE_SECONDS", 0.0)
+    monkeypatch.setattr(grpc_pool, "RACE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_request_goes_again_over_a_new_connection(servers: Servers, start_gateway: Start) -> None:
+    server = servers(twice)
+    gateway = start_gateway(of_seldon(server))
+    client = gateway.client()
+    assert [client.post(FEEDBACK).status for _ in range(20)] == [200] * 20, "feedback too, which is never repeated"
+    assert len(server.requests) == 20
+    assert sum(row[0] for row in gateway.evidence().values()) == 20
+    assert sum(row[1] for row in gateway.evidence().values()) == 0
+    assert gateway.retries("v1", "s") == gateway.retries("v2", "s") == {}
+    assert not gateway.ejected()
+
+
+def test_one_that_was_used_of_late_may_have_ended_over_the_request(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(table(v1=[servers(twice)]))
+    client = gateway.client()
+    assert [client.post(FEEDBACK).status for _ in range(2)] == [200, 503]
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_server_that_is_gone_then_has_died(servers: Servers, start_gateway: Start) -> None:
+    gateway = start_gateway(of_seldon(servers(dies_at_the_second)), random=lambda: 0.9)
+    client = gateway.client()
+    assert client.post(FEEDBACK).status == 200
+    got = client.post(FEEDBACK)
+    assert (got.status, got.error) == (503, "default/s version v1: the connection ended before the answer did")
+    assert sum(row[1] for row in gateway.evidence().values()) == 1
+
+
+@pytest.mark.usefixtures("idle")
+def test_an_answer_that_has_begun_is_no_race(servers: Servers, start_gateway: Start) -> None:
+    async def halves(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer(b"{}"))
+        await peer.request()
+        await peer.send(answer(b"{}")[:10])
+
+    gateway = start_gateway(table(v1=[servers(halves)]))
+    client = gateway.client()
+    assert [client.post(FEEDBACK).status for _ in range(2)] == [200, 503]
+
+
+def test_a_connection_that_a_server_may_be_closing_is_not_used(servers: Servers, start_gateway: Start) -> None:
+    server = servers(always(answer(b"{}")))
+    gateway = start_gateway(table(v1=[server]), upstream_idle_timeout=0.0)
+    client = gateway.client()
+    assert [client.post(FEEDBACK).status for _ in range(3)] == [200] * 3
+    assert server.connections == 3
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_call_goes_again_over_a_new_connection(grpc_servers: GrpcServers, start_gateway: Start) -> None:
+    server = grpc_servers(answering(b"well"))
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.grpc_client()
+    assert client.call(PREDICT, predict()).message == b"well"
+    before = server.connections
+
+    def once(call: object) -> None:
+        server.script = answering(b"anew")
+        dying(call)  # type: ignore[arg-type]
+
+    server.script = once
+    assert client.call(PREDICT, predict()).message == b"anew"
+    assert server.connections == before + 1
+    assert gateway.retries("v1") == {}
+    server.script = dying  # over and over: then it is no race
+    assert client.call(PREDICT, predict()).code == Code.UNAVAILABLE
+
+
+def test_gateways_close_idle_connections_before_servers_do(servers: Servers, start_gateway: Start) -> None:
+    server = servers(always(answer(b"{}")))
+    gateway = start_gateway(table(v1=[server]))
+    assert gateway.client().post(FEEDBACK).status == 200
+    gateway.sweep(monotonic() + 1)
+    assert server.open
+    gateway.sweep(monotonic() + 1.9)  # gunicorn's 2 s
+    eventually(lambda: server.open, lambda open: not open)
