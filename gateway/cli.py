@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from gateway import logs
+from gateway import descriptors, logs
 from gateway.discovery.credentials import ConfigError
 from gateway.parent.listeners import PortUnavailable
 from gateway.parent.parent import Parent
@@ -67,6 +67,7 @@ def main(**options: object) -> None:
     Each option can be set in the environment too, as TURNOUT_GATEWAY_PORT and so on.
     """
     logs.set_up("parent")
+    descriptors.raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(Settings(**options)))  # type: ignore[arg-type]
 

@@ -12,11 +12,12 @@ from time import monotonic
 
 import uvloop
 
-from gateway import logs
+from gateway import descriptors, logs
 from gateway.contract.route_table import RouteTable
 from gateway.downstream.connections import Clients
 from gateway.downstream.listener import Listener
 from gateway.forwarder import Forwarder
+from gateway.heap import Heap
 from gateway.ipc import Channel, ControlError, Message, Start, first_settings
 from gateway.settings import Settings
 from gateway.stats import counters
@@ -37,7 +38,7 @@ class Worker:
         self._forwarder = Forwarder(settings, counts)
         self._channel = Channel(self._received, self._drain)
         self._ended = asyncio.Event()
-        self._clients = Clients(counts.worker, self._ended.set)
+        self._clients = Clients(counts.worker, self._ended.set, descriptors.most_connections())
         self._listener = socket.socket(fileno=start.listen)
         self._server: asyncio.Server | None = None
         self._tabled = asyncio.Event()
@@ -49,9 +50,11 @@ class Worker:
             await asyncio.wait_for(self._tabled.wait(), TABLE_SECONDS)
         if not self._forwarder.draining:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(self._new_listener, sock=self._listener)
+            settings = self._forwarder.settings
+            self._server = await loop.create_server(self._new_listener, sock=self._listener, backlog=settings.backlog)
             self._channel.send(Message(ready=True))
-        sweep = spawn(self._sweep(), "sweep")
+        heap = Heap()
+        sweep = spawn(self._sweep(heap), "sweep")
         await self._ended.wait()
         sweep.cancel()
         self._forwarder.upstreams.close()
@@ -95,13 +98,15 @@ class Worker:
                 await asyncio.get_running_loop().connect_accepted_socket(self._new_listener, connection)
         self._clients.drain()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, heap: Heap) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = monotonic()
             self._clients.sweep(now)
             self._forwarder.upstreams.sweep(now)
-            self._forwarder.counters.worker.gathered(self._forwarder.budget.held)
+            held = self._forwarder.budget.held
+            self._forwarder.counters.worker.gathered(held)
+            heap.trim(held)
 
 
 async def _main(start: Start, control: socket.socket, settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -9,6 +11,13 @@ from gateway.stats.counters import WorkerSlot
 
 DRAIN_IDLE_SECONDS = 1.0
 """How long a connection without a request stays open once draining: a client may be sending one, which is answered."""
+
+FULL_READ_BYTES = 262_144
+"""What uvloop reads at once. Where that is full there is more, and the loop would go on reading up to 32 times: after
+one of them others have their turn."""
+
+SEARCHED = 1000
+"""Connections that are looked at for one to close."""
 
 
 class Swept(Protocol):
@@ -20,30 +29,56 @@ class Swept(Protocol):
         """Take no further request; close once the last answer is out."""
         ...
 
+    @property
+    def idle_since(self) -> float | None:
+        """When it was last heard; None where a request is under way."""
+        ...
+
+    def close(self) -> None:
+        """End it, with nothing under way."""
+        ...
+
 
 class Clients:
-    """`on_empty` is called when the last connection has gone while draining."""
+    """`on_empty` is called when the last connection has gone while draining. `most` connections may be open."""
 
-    def __init__(self, slot: WorkerSlot, on_empty: Callable[[], None]) -> None:
+    def __init__(self, slot: WorkerSlot, on_empty: Callable[[], None], most: int = sys.maxsize) -> None:
         self._slot = slot
         self._on_empty = on_empty
-        self._open: set[Swept] = set()
+        self._most = most
+        self._open: dict[Swept, None] = {}  # in the order in which they came
         self.draining = False
 
     def __iter__(self) -> Iterator[Swept]:
         return iter(self._open)
 
     def add(self, connection: Swept) -> None:
-        self._open.add(connection)
+        self._open[connection] = None
         self._slot.accepted()
+
+    @property
+    def too_many(self) -> bool:
+        return len(self._open) > self._most
+
+    def make_room(self) -> bool:
+        """Close the connection that has been idle for longest. False: none is."""
+        found = [
+            (since, number, connection)
+            for number, connection in enumerate(itertools.islice(self._open, SEARCHED))
+            if (since := connection.idle_since) is not None
+        ]
+        if not found:
+            return False
+        min(found)[2].close()
+        return True
 
     def replace(self, old: Swept, new: Swept) -> None:
         """`old` found out what `new` has to speak."""
-        self._open.discard(old)
-        self._open.add(new)
+        self._open.pop(old, None)
+        self._open[new] = None
 
     def remove(self, connection: Swept) -> None:
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         self._slot.closed()
         if self.draining and not self._open:
             self._on_empty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from gateway.downstream.connections import Clients
+from gateway.downstream.connections import FULL_READ_BYTES, Clients
 from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
@@ -58,7 +58,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _receive(self, data: bytes, now: float) -> None:
         self.wire.receive(data, now)
-        if self.wire.behind and not self._behind:
+        if (self.wire.behind or len(data) >= FULL_READ_BYTES) and not self._behind:
             self._behind = True
             self._transport.pause_reading()
             self.loop.call_soon(self._catch_up)
@@ -166,6 +166,15 @@ class GrpcConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         self._part(monotonic())
+
+    @property
+    def idle_since(self) -> float | None:
+        return None if self._calls or self.wire.active else self.now
+
+    def close(self) -> None:
+        self.wire.goaway(True)
+        self._transport.write(self.wire.take())
+        self._transport.close()
 
     def _part(self, now: float) -> None:
         """Ask the client to send no more calls here. Those that cross with that are answered still."""

@@ -13,6 +13,7 @@ from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
 from gateway.downstream.grpc_connection import GrpcConnection
 from gateway.downstream.rest_connection import RestConnection
 from gateway.forwarder import Forwarder
+from gateway.refusal import Code, Refusal
 from gateway.wire.http2.frames import PREFACE
 
 
@@ -28,6 +29,13 @@ class Listener(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
         self._clients.add(self)
+        if self._clients.too_many:
+            room = self._clients.make_room()
+            what = "another, idle one was closed" if room else "it was closed, since none is idle"
+            message = f"more connections than this worker has descriptors for: {what}"
+            self._forwarder.refused("unknown", Refusal(Code.RESOURCE_EXHAUSTED, "descriptors", message))
+            if not room:
+                self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if not self._first:
@@ -54,3 +62,10 @@ class Listener(asyncio.Protocol):
 
     def drain(self) -> None:
         self.sweep(monotonic())
+
+    @property
+    def idle_since(self) -> float | None:
+        return self._since
+
+    def close(self) -> None:
+        self._transport.close()

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
+from gateway.downstream.connections import DRAIN_IDLE_SECONDS, FULL_READ_BYTES, Clients
 from gateway.downstream.rest_call import RestCall, error_answer
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
@@ -37,6 +37,7 @@ class RestConnection(asyncio.Protocol):
         self.forwarder = forwarder
         self.transport = transport
         self.share = MemoryShare(forwarder.budget)
+        self._loop = asyncio.get_running_loop()
         self._clients = clients
         self._reader = RequestReader(self, forwarder.settings.max_head_bytes)
         self._head = Head()
@@ -74,6 +75,14 @@ class RestConnection(asyncio.Protocol):
         if len(self._queue) > _MOST_WAITING and not self._paused:
             self._paused = True
             self.transport.pause_reading()
+        elif len(data) >= FULL_READ_BYTES and not self._paused:
+            self.transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        """In the next turn."""
+        if not self._paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool | None:
         return None  # the client is gone, or is as good as gone: connection_lost follows
@@ -232,6 +241,14 @@ class RestConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         self.sweep(monotonic())
+
+    @property
+    def idle_since(self) -> float | None:
+        waits = self._call is None and not self._queue and not self._choked and self._whole and not self._closing
+        return self._since if waits else None
+
+    def close(self) -> None:
+        self.transport.close()
 
 
 def _too_large(limit: int) -> Refusal:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from gateway.contract.evidence import Evidence
 from gateway.contract.state import State
+from gateway.parent.admin_connection import AdminConnection
 from gateway.parent.exposition import View, exposition
 
 
@@ -122,6 +123,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
+                http=AdminConnection,
                 timeout_graceful_shutdown=1,
             )
         )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from gateway import descriptors
 from gateway.contract.evidence import Evidence
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.contract.state import State
@@ -108,7 +109,14 @@ class Parent:
         waiting = [str(worker.index) for worker in self._workers if not worker.ready or worker.in_force is None]
         if waiting:
             return False, f"waiting for workers {', '.join(waiting)} of {len(self._workers)}"
-        return True, f"ok, by the last good route table ({problem})" if problem else "ok"
+        notes = [f"by the last good route table ({problem})"] if problem else []
+        most = descriptors.most_connections()
+        notes += [
+            f"worker {worker.index} has as many connections as its descriptors are enough for"
+            for worker in self._workers
+            if worker.connections * 10 >= most * 9
+        ]
+        return True, ", ".join(("ok", *notes))
 
     def report(self) -> dict[str, Any]:
         in_force = None if self._in_force is None else self._in_force.table

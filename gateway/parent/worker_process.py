@@ -105,6 +105,11 @@ class WorkerProcess:
         """What this process has counted until now; None while there is none."""
         return None if self._memory is None else totals.read(self._memory, time.monotonic_ns() // 1000)
 
+    @property
+    def connections(self) -> int:
+        """Of clients, now open."""
+        return 0 if self._memory is None else totals.connections(self._memory)
+
     def evidence(self) -> EvidenceCounts | None:
         """The same, of evidence."""
         return None if self._memory is None else evidence_totals.read(self._memory)

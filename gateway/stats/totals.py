@@ -51,6 +51,11 @@ class Sums(NamedTuple):
     """Versions and endpoints that left the table while something was in flight there: only their gauges count."""
 
 
+def connections(buffer: mmap.mmap | bytearray) -> int:
+    """One worker's, of clients, as many as are open now."""
+    return memoryview(buffer).cast("B").cast("q")[counters.OPEN_CONNECTIONS]
+
+
 def read(buffer: mmap.mmap | bytearray, now_us: int) -> Snapshot:
     """One worker's counters as they are now."""
     found = Snapshot({}, {}, {}, memoryview(buffer).cast("B").cast("q")[: counters.WORKER_WORDS].tolist())

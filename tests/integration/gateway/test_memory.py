@@ -19,6 +19,7 @@ from tests.fakes.gateway import PREDICT as REST_PREDICT
 from tests.fakes.gateway import Gateway, table
 from tests.fakes.grpc_client import PREDICT, GrpcClient, predict
 from tests.fakes.grpc_servers import GrpcServer, answering
+from tests.fakes.grpc_servers import silent as silent_grpc
 from tests.fakes.parent_process import eventually
 from tests.fakes.rest_client import request
 from tests.fakes.rest_servers import Server, echo, silent
@@ -65,15 +66,19 @@ def test_a_closed_connection_is_no_cycle(
 def test_answers_that_a_client_lets_wait_are_in_its_share(
     start_gateway: StartGateway, grpc_servers: GrpcServers
 ) -> None:
-    gateway = start_gateway(
-        table(v1=[grpc_servers(answering(bytes(60_000)))]), gather_budget_bytes=600_000, log_failures_per_second=1000.0
-    )
+    server = grpc_servers(silent_grpc)
+    gateway = start_gateway(table(v1=[server]), gather_budget_bytes=600_000)
     hoarding, other = gateway.grpc_client(limits=NARROW, greedy=False), gateway.grpc_client()
     for _ in range(20):
         hoarding.start(PREDICT, predict())
+    calls = server.received(20)
+    server.call(lambda: [call.answer(bytes(60_000)) for call in calls])
     hoarding.until_ended()
     assert hoarding.goaways[-1][1] == ErrorCode.ENHANCE_YOUR_CALM
-    assert other.call(PREDICT, predict()).code == Code.OK
+    stream = other.start(PREDICT, predict())
+    last = server.received(21)[-1]
+    server.call(lambda: last.answer(b"well"))
+    assert other.answer(stream).message == b"well"
     gateway.rests()
 
 
