@@ -136,9 +136,11 @@ class Rollouts:
         rollout = checkpoint.rollout
         if rollout is None or rollout.phase not in _AGAIN or (key, rollout.trial.canary) in running:
             return checkpoint
-        # All was ended while it had traffic. That the canary is down until it is started again is not its fault.
+        # All was ended meanwhile. That the canary is down until it is started again is not its fault.
         self._say(f"{key}: the rollout of {rollout.trial.canary} goes on where it was, once that is ready again")
-        return replace(checkpoint, rollout=_warming_again(rollout, route, time.time()))
+        now = time.time()
+        clock = checkpoint.clock.advanced(now)
+        return replace(checkpoint, clock=clock, entered=now, rollout=_warming_again(rollout, route, clock.now))
 
     def _observation(
         self,
@@ -187,11 +189,12 @@ class Rollouts:
 
 
 _AGAIN = {
+    RolloutPhase.WARMING: RolloutPhase.WARMING,
     RolloutPhase.STEP: RolloutPhase.WARMING,
     RolloutPhase.PROMOTING: RolloutPhase.PROMOTING,
     RolloutPhase.BAKING: RolloutPhase.PROMOTING,
 }
-"""For each phase with traffic the one that it begins again with, after all was ended."""
+"""For each phase with a canary the one that it begins again with, after all was ended."""
 
 
 def _warming_again(rollout: Rollout, route: route_table.Deployment | None, now: float) -> Rollout:

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from deployer.rollout.analysis.evidence import EvidenceLedger
 from deployer.rollout.analysis.metric_looks import MetricLooks
+from deployer.rollout.clock import Clock
 from deployer.rollout.state import Rollout
 
 HISTORY = 10
@@ -44,7 +45,8 @@ class Checkpoint:
     """`stable`: who has the traffic, by what rollouts came to, and `declared_stable`: whom the document called stable
     then. It is asked again once it says something else. `outdated`: what was told of that.
 
-    Of the rollout: when it `began` (seconds since 1970), `base`: stable's replicas then, `taken`: the evidence that
+    Of the rollout: its `clock`; when it `began`, when its phase was `entered`, and its weight was `in_force` (seconds
+    since 1970 by the wall clock, for people; 0: not known); `base`: stable's replicas then, `taken`: the evidence that
     was taken into account, the canary's `failures`, and the looks at the user's `metrics`, by name. `lost`: there was
     something, and nobody can read it.
     """
@@ -55,7 +57,10 @@ class Checkpoint:
     # traffic to the version that the document names.
     declared_stable: Annotated[str, Field(validation_alias=AliasChoices("declared_stable", "said"))] = ""
     outdated: str = ""
+    clock: Clock = field(default_factory=Clock)
     began: float = 0.0
+    entered: float = 0.0
+    in_force: float = 0.0
     base: int = 0
     taken: EvidenceLedger = field(default_factory=EvidenceLedger)
     failures: Failures = Failures()

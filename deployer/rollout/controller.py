@@ -15,9 +15,10 @@ from deployer.rollout import strategy as plans
 from deployer.rollout.analysis.evidence import Comparison, EvidenceLedger, taken
 from deployer.rollout.analysis.verdict import Look
 from deployer.rollout.checkpoint import Checkpoint, Failures, Record
+from deployer.rollout.clock import Clock
 from deployer.rollout.events import Event, figures, rollout_events
 from deployer.rollout.observation import Observation
-from deployer.rollout.state import OVER, Phase, Rollout, Route, StepInput, VersionPair, is_under_way
+from deployer.rollout.state import OVER, Phase, Rollout, Route, StepInput, VersionPair, is_timed, is_under_way
 from deployer.rollout.state_machine import SETTLING, step
 from deployer.rollout.status import MetricStatus, RolloutRecord, RolloutStatus
 from deployer.rollout.strategy import Plan
@@ -109,7 +110,10 @@ class _Look:
     ) -> None:
         self._document = document
         self._plan = plan
-        self._observation = observation
+        self._before, self._wall = checkpoint, observation.now
+        clock = checkpoint.clock if is_under_way(checkpoint.rollout) else Clock()
+        checkpoint = replace(checkpoint, clock=clock.advanced(observation.now))
+        self._observation = replace(observation, now=checkpoint.clock.now)
         self._traffic = document.spec.traffic
         self._declared = document.by_name
         self._checkpoint = self._decided(checkpoint)
@@ -151,7 +155,7 @@ class _Look:
             events.append(Event("StableOutdated", outdated, True))
         under_way = is_under_way(rollout)
         return Decision(
-            replace(checkpoint, outdated=outdated),
+            self._clocked(replace(checkpoint, outdated=outdated)),
             self._roles(checkpoint, after.route),
             capacity.floors(self._document, checkpoint.base, after.capacity) if under_way else {},
             self._plan,
@@ -160,6 +164,19 @@ class _Look:
             outdated,
             tuple(status.metrics(checkpoint, self._document, self._observation)),
         )
+
+    def _clocked(self, checkpoint: Checkpoint) -> Checkpoint:
+        """With when things came to be as they are, by the wall clock; and with the clock as it was where nothing else
+        has changed, and it isn't due or nobody waits for it."""
+        rollout, before = checkpoint.rollout, self._before.rollout
+        if rollout is not None and (before is None or rollout.entered != before.entered):
+            checkpoint = replace(checkpoint, entered=self._wall)
+        if rollout is not None and rollout.since is not None and (before is None or rollout.since != before.since):
+            checkpoint = replace(checkpoint, in_force=self._wall)
+        old = self._before.clock
+        is_same = replace(checkpoint, clock=old) == self._before
+        is_due = checkpoint.clock.is_due(old) and rollout is not None and is_timed(rollout)
+        return self._before if is_same and not is_due else checkpoint
 
     # Who is who
 
@@ -289,14 +306,14 @@ class _Look:
             epoch = observation.route.epoch if observation.route is not None else -1
             checkpoint = replace(
                 checkpoint,
-                began=observation.now,
+                began=self._wall,
                 taken=EvidenceLedger(epoch),
                 failures=Failures(count),
                 metrics={},
                 base=self._base(rollout),
             )
         elif rollout.phase is Phase.RESTORING and before.phase is Phase.PROMOTED:
-            checkpoint = replace(checkpoint, began=observation.now, base=self._base(rollout))
+            checkpoint = replace(checkpoint, began=self._wall, base=self._base(rollout))
         if rollout.phase in OVER and (before is None or before.phase is not rollout.phase):
             undone = before is not None and before.phase is Phase.RESTORING
             stable = rollout.trial.canary if rollout.phase is Phase.PROMOTED else rollout.trial.stable
@@ -307,7 +324,7 @@ class _Look:
                 "undone" if undone else rollout.phase.value,
                 rollout.reason,
                 checkpoint.began,
-                observation.now,
+                self._wall,
                 (*figures(rollout), *gates.metric_figures(checkpoint, self._document)),
             )
             # A document that has made the canary stable before it was rolled back does not ask to take it again.

@@ -45,6 +45,12 @@ def is_under_way(rollout: _Rollout | None) -> TypeGuard[_Rollout]:
     return rollout is not None and rollout.phase not in OVER
 
 
+def is_timed(rollout: Rollout) -> bool:
+    """Whether something will happen to it by the time alone: a step that is overdue, or paused, waits for else."""
+    waits = rollout.overdue or (rollout.paused is not None and rollout.until is None)
+    return rollout.phase in (Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING) and not waits
+
+
 class Action(StrEnum):
     """What a person may ask for."""
 
@@ -77,7 +83,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class StepInput:
-    """What is observed at `now` (seconds of any clock that goes on over restarts).
+    """What is observed at `now` (seconds of a clock that never goes back, and goes on over restarts: `clock.py`).
 
     `trial`: what the document asks to try, if anything. `settled`: every gateway that serves has `route`. `capacity`:
     for each declared version the percentage of all traffic that its ready and warmed replicas can take. `looks`: for

@@ -115,7 +115,6 @@ def _restored(rollout: Rollout, seen: StepInput) -> Rollout:
 
 def _active(rollout: Rollout, plan: Plan, seen: StepInput) -> Rollout:
     """Warming, a step, promoting or baking: what people did first, then the evidence, then the way on."""
-    rollout = _clocked(rollout, seen.now)
     if rollout.plan is not plan and rollout.plan != plan:
         rollout = _replanned(rollout, plan)
     rollout = _moved_by_hand(rollout, seen)
@@ -136,16 +135,6 @@ def _active(rollout: Rollout, plan: Plan, seen: StepInput) -> Rollout:
             return _rolled_back(rollout, seen, judgement.reason)
     rollout = _timed(rollout, seen)
     return rollout if rollout.paused is not None else _onward(rollout, seen, complete and not seen.hold_reasons)
-
-
-def _clocked(rollout: Rollout, now: float) -> Rollout:
-    """Without times that a clock has set which went back since: nothing waits for longer than its own time."""
-    since, until = rollout.since, rollout.until
-    if until is not None and (pause := rollout.plan.pause(rollout.weight)) is not None:
-        until = min(until, now + (pause.seconds or 0.0))
-    if rollout.entered <= now and (since is None or since <= now) and until == rollout.until:
-        return rollout
-    return replace(rollout, entered=min(rollout.entered, now), since=since and min(since, now), until=until)
 
 
 def _replanned(rollout: Rollout, plan: Plan) -> Rollout:

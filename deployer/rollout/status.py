@@ -175,6 +175,7 @@ def current(
     rollout = checkpoint.rollout
     if rollout is None:
         return None
+    clock = checkpoint.clock
     least = {Phase.STEP: plan.interval, Phase.BAKING: plan.bake}.get(rollout.phase) if plan is not None else None
     timed = plan is not None and rollout.paused is None and rollout.phase in (Phase.WARMING, Phase.STEP)
     return RolloutStatus(
@@ -185,12 +186,12 @@ def current(
         step=rollout.step,
         steps=plan.steps if plan is not None else (),
         weight=rollout.weight,
-        began=time(rollout.entered),
-        since=None if rollout.since is None else time(rollout.since),
-        earliest=None if rollout.since is None or least is None else time(rollout.since + least),
-        deadline=time(rollout.entered + plan.deadline) if timed and plan is not None else None,
+        began=time(checkpoint.entered or rollout.entered),
+        since=None if rollout.since is None else time(checkpoint.in_force or rollout.since),
+        earliest=None if rollout.since is None or least is None else time(clock.wall(rollout.since + least)),
+        deadline=time(clock.wall(rollout.entered + plan.deadline)) if timed and plan is not None else None,
         paused=rollout.paused or "",
-        until=None if rollout.until is None else time(rollout.until),
+        until=None if rollout.until is None else time(clock.wall(rollout.until)),
         reason=rollout.reason,
         hold_reasons=hold_reasons[:16],
         evidence=tuple(_objective(finding) for finding in rollout.judgement.findings) if rollout.judgement else (),

@@ -238,6 +238,7 @@ def test_it_goes_on_at_its_step_after_all_was_ended(turnout: Turnout) -> None:
 @pytest.mark.parametrize(
     ("phase", "again"),
     [
+        (Phase.WARMING, Phase.WARMING),
         (Phase.STEP, Phase.WARMING),
         (Phase.PROMOTING, Phase.PROMOTING),
         (Phase.BAKING, Phase.PROMOTING),
@@ -261,8 +262,10 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
                 supervisor.apply(action)
     checkpoint = keeping.read(state.rollout(KEY) or "")
     assert checkpoint.rollout is not None
-    with_traffic = replace(checkpoint.rollout, phase=phase, weight=50.0, before=50.0, since=1.0, reason="as it was")
-    state.write_rollout(KEY, keeping.write(replace(checkpoint, rollout=with_traffic)))
+    with_traffic = replace(
+        checkpoint.rollout, phase=phase, entered=1.0, weight=50.0, before=50.0, since=1.0, reason="as it was"
+    )
+    state.write_rollout(KEY, keeping.write(replace(checkpoint, entered=1.0, rollout=with_traffic)))
     routes = route_table.read(state.routes.read_bytes()).table
     routed = routes.deployments[0].model_copy(update={"weight": 50.0})
     state.routes.write_bytes(route_table.write(routes.model_copy(update={"deployments": (routed,)})))
@@ -273,6 +276,9 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
     assert observed is not None
     assert [(d.stable, d.canary, d.weight) for d in observed.table.deployments] == [("v1", "v2", 0.0)]
     assert (rollout(turnout)["phase"], rollout(turnout)["weight"]) == (again, 0)
+    # Its time to get ready begins anew, too: what was started before has been ended.
+    assert rollout(turnout)["began"] > "2020"
+    assert again is not Phase.WARMING or rollout(turnout)["deadline"] > "2020"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9090", "http://a:b", "ftp://a", "http://"])

@@ -44,6 +44,7 @@ _EVENT = st.one_of(
     st.tuples(st.just("gateway starts again"), st.none()),
     st.tuples(st.just("fails"), st.sampled_from(("v1", "v2", "v3"))),
     st.tuples(st.just("checkpoint is lost"), st.sampled_from(("{", '{"rollout": 1}'))),
+    st.tuples(st.just("looks"), st.just(650)),  # past a deadline
     st.tuples(st.just("wait"), st.sampled_from((30.0, 700.0, 4000.0, -50.0))),
     st.tuples(st.just("weight by hand"), st.sampled_from((0.0, 10.0, 100.0))),
 )
@@ -137,6 +138,8 @@ def _happens(world: _Checked, what: str, detail: Any) -> None:
             world.stored = detail
         case "wait":
             world.now += detail
+        case "looks":
+            world.looks(detail)
         case "weight by hand" if world.route is not None and world.route.canary is not None:
             world.route = world.route.model_copy(update={"weight": detail, "epoch": world.route.epoch + 1})
 
