@@ -67,6 +67,7 @@ _SAID = {
 class Call(ABC):
     """One request, from the moment it is whole to the last byte of its answer. It is the sink of its attempts."""
 
+    request_id: bytes
     address: Address
     table: RouteTable
     deployment: Deployment
@@ -138,7 +139,7 @@ class Call(ABC):
                 deployment, address.pin, forwarder.random(), self.values, self.before
             )
         except Refusal as refusal:
-            forwarder.refused(address.protocol, refusal)
+            forwarder.refused(address.protocol, refusal, self.request_id)
             self.over = True
             self.refuse(refusal)
             return
@@ -335,6 +336,7 @@ class Call(ABC):
                 outcome=counters.OUTCOMES[result],
                 reason=reason,
                 endpoint=endpoint or "-",
+                request_id=self.request_id.decode(),
                 attempts=self.attempts,
                 ms=round((now_us - self.started_us) / 1000, 1),
             )

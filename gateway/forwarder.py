@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
+import secrets
 from collections.abc import Callable
 from time import monotonic
 
@@ -29,6 +31,8 @@ class Forwarder:
         self.upstreams = Upstreams(counts, settings)
         self.budget = MemoryBudget(settings.gather_budget_bytes)
         self.draining = False
+        self._started = secrets.token_hex(8).encode()
+        self._requests = itertools.count(1)
         self._failures = Sampler(settings.log_failures_per_second)
 
     def swap(self, table: RouteTable) -> None:
@@ -36,10 +40,20 @@ class Forwarder:
         self.table = table
         self.counters.retain(table, self.upstreams.swap(table))
 
-    def refused(self, protocol: str, refusal: Refusal) -> None:
+    def new_request_id(self) -> bytes:
+        """For a request that bears none: no other has it, of whichever gateway."""
+        return b"%b-%x" % (self._started, next(self._requests))
+
+    def refused(self, protocol: str, refusal: Refusal, request_id: bytes) -> None:
         """Record a request that no version got."""
         self.counters.refusal(protocol, refusal.reason).refused()
-        self.log_failure("request refused", protocol=protocol, reason=refusal.reason, detail=refusal.message)
+        self.log_failure(
+            "request refused",
+            protocol=protocol,
+            reason=refusal.reason,
+            detail=refusal.message,
+            request_id=request_id.decode(),
+        )
 
     def log_failure(self, event: str, **values: object) -> None:
         allowed, suppressed = self._failures.allow(monotonic())

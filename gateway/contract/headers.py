@@ -12,6 +12,10 @@ VERSION: Final = b"x-turnout-version"
 ASSIGNMENT: Final = b"x-turnout-assignment"
 TIMEOUT: Final = b"x-turnout-timeout-ms"
 
+REQUEST_ID: Final = b"x-request-id"
+"""By it a call is found again, in the caller's log, the gateway's and the server's: the caller's own, or one made."""
+REQUEST_ID_PATTERN: Final = rb"[A-Za-z0-9._:/+=@~-]{1,120}"
+
 SECRET: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
 """Their values are never remembered from one message to the next."""
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.attempt import GrpcAttempt, Trailers, onward
 from gateway.call import Call
+from gateway.contract.headers import REQUEST_ID
 from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
@@ -17,6 +18,9 @@ from gateway.upstream.assignment_fields import AssignmentFields, HeadWithFields
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.http2.connection import LOW_MARK, Connection
 from gateway.wire.http2.fields import Fields, encode, encode_all
+
+_REQUEST_ID = encode(REQUEST_ID, b"")[:-1]
+"""The field up to the length of its value, which is below 127."""
 
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
@@ -57,6 +61,7 @@ class GrpcCall(Call):
     _asked: float | None = None
     """Seconds, where the client says how long it waits."""
 
+    request_id = b""
     _message = b""
     _rest = False
     _share = 0
@@ -71,12 +76,17 @@ class GrpcCall(Call):
         self._gathering: asyncio.TimerHandle | None = None  # ends it at the deadline
         self._body = bytearray()  # not a list: a message may come in pieces of one byte each
 
+    def _identify(self, request_id: bytes) -> None:
+        self.request_id = request_id = request_id or self.forwarder.new_request_id()
+        self._id_field = b"%b%c%b" % (_REQUEST_ID, len(request_id), request_id)
+
     # The request.
 
     def on_request(self, fields: Fields) -> bool:
         """Take in the head. Whether the rest is wanted: else the call is refused already."""
         head, asked = read(fields)
         self._head = head
+        self._identify(head.request_id)
         self.before = head.before
         self._protocol = head.protocol.name
         self._rest = not head.grpc
@@ -171,9 +181,10 @@ class GrpcCall(Call):
         return self._head.meta
 
     def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> GrpcAttempt:
-        return GrpcAttempt(
-            endpoint, self._head.onward + assignment_fields.request_field, self._message, self.deadline, self
-        )
+        block = self._head.onward + assignment_fields.request_field
+        if not self._head.request_id:
+            block += self._id_field
+        return GrpcAttempt(endpoint, block, self._message, self.deadline, self)
 
     # What the attempt brings.
 
@@ -184,18 +195,20 @@ class GrpcCall(Call):
             note = head.note = HeadWithFields(
                 self.assignment_fields, onward(head) + self.assignment_fields.answer_fields
             )
-        self._client.wire.answer(self.client_stream, note.head, data, trailers.block)
+        self._client.wire.answer(self.client_stream, note.head + self._id_field, data, trailers.block)
         self.complete(trailers.status)
         self._client.over(self)
 
     def on_trailers_only(self, trailers: Trailers) -> None:
         assert self.assignment_fields is not None
-        self._client.wire.headers(self.client_stream, trailers.block + self.assignment_fields.answer_fields, True)
+        block = trailers.block + self.assignment_fields.answer_fields + self._id_field
+        self._client.wire.headers(self.client_stream, block, True)
         self._done(trailers)
 
     def on_head(self, head: Fields) -> None:
         assert self.assignment_fields is not None
-        self._client.wire.headers(self.client_stream, onward(head) + self.assignment_fields.answer_fields, False)
+        block = onward(head) + self.assignment_fields.answer_fields + self._id_field
+        self._client.wire.headers(self.client_stream, block, False)
         self._client.touch()
 
     def on_data(self, data: bytes) -> bool:
@@ -231,8 +244,10 @@ class GrpcCall(Call):
     # What the gateway says itself.
 
     def turn_away(self, refusal: Refusal) -> None:
-        """Refuse before a deployment is known."""
-        self.forwarder.refused(self._protocol, refusal)
+        """Refuse before a deployment is known, or even the head."""
+        if not self.request_id:
+            self._identify(b"")
+        self.forwarder.refused(self._protocol, refusal, self.request_id)
         self.over = True
         self.refuse(refusal)
 
@@ -246,7 +261,7 @@ class GrpcCall(Call):
         if refusal.reason == "unknown_encoding":
             fields.append((b"grpc-accept-encoding", grpc_message.ACCEPT_ENCODING))
         assignment = b"" if self.assignment_fields is None else self.assignment_fields.answer_fields
-        self._client.wire.headers(self.client_stream, encode_all(*fields) + assignment, True)
+        self._client.wire.headers(self.client_stream, encode_all(*fields) + assignment + self._id_field, True)
         self._client.over(self)
 
     def break_off(self, code: Code, message: str) -> None:
@@ -256,7 +271,7 @@ class GrpcCall(Call):
 
     def _refuse_rest(self) -> None:
         refusal = Refusal(Code.UNIMPLEMENTED, "rest_over_http2", _NO_REST.decode().strip())
-        self.forwarder.refused("unknown", refusal)
+        self.forwarder.refused("unknown", refusal, self.request_id)
         self.over = True
         self._client.wire.headers(self.client_stream, _REST_ANSWER, False)
         self._client.wire.data(self.client_stream, _NO_REST, True)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, OWN, SECRET, VERSION
+from gateway.contract.headers import (
+    ASSIGNMENT,
+    DEPLOYMENT,
+    OWN,
+    REQUEST_ID,
+    REQUEST_ID_PATTERN,
+    SECRET,
+    VERSION,
+)
 from gateway.protocols import health, registry
 from gateway.routing import assignment_header
 from gateway.wire.http2.fields import Field, Fields, encode
@@ -12,6 +21,8 @@ from gateway.wire.http2.header_blocks import NEVER_INDEXED
 from gateway.wire.note import Note
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect", b"te"))
+
+_ID = re.compile(REQUEST_ID_PATTERN)
 
 _TE = encode(b"te", b"trailers")
 """What gRPC's servers ask for, some by resetting a stream without it: whether or not the client has said it."""
@@ -31,7 +42,14 @@ class RequestHead:
         """The first value of each field; all cookies as one."""
         if b"cookie" in meta:
             meta[b"cookie"] = b"; ".join([field[1] for field in fields if field[0] == b"cookie"])
-        onward = [raw for name, _, raw, _ in fields if name not in _NOT_FORWARDED and name[:10] != OWN]
+        request_id = meta.get(REQUEST_ID, b"")
+        self.request_id = request_id if _ID.fullmatch(request_id) else b""
+        """The request's, where it bears one that can go on."""
+        onward = [
+            raw
+            for name, value, raw, _ in fields
+            if name not in _NOT_FORWARDED and name[:10] != OWN and (name != REQUEST_ID or value == self.request_id)
+        ]
         self.onward = b"".join((*onward, _TE))
         """The block that goes to the model server."""
         self.weight = 2 * len(self.onward) + FIELD_BYTES * len(meta)

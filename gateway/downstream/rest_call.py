@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gateway.attempt import RestAttempt
 from gateway.call import Call
-from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, TIMEOUT, VERSION
+from gateway.contract.headers import ASSIGNMENT, DEPLOYMENT, REQUEST_ID, TIMEOUT, VERSION
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
@@ -63,7 +63,7 @@ class _Route(Note):
         self._forwarded: tuple[int, AssignmentFields, bytes] | None = None
 
     def forwarded(self, head: Head, size: int, assignment_fields: AssignmentFields) -> bytes:
-        """The head that goes to the model server, with a body of that size."""
+        """The head that goes to the model server, with a body of that size, but for its end."""
         known = self._forwarded
         if known is None or known[0] != size or known[1] is not assignment_fields:
             lines = [*head.lines, assignment_fields.request_line]
@@ -95,12 +95,14 @@ class RestCall(Call):
 
     def start(self) -> None:
         head = self._head
+        self.request_id = request_id = head.request_id or self.forwarder.new_request_id()
+        self._end = b"x-request-id: %b\r\n\r\n" % request_id  # of the answer's head, and of the request's if it is new
         route = head.note
         if not isinstance(route, _Route):
             try:
                 route = head.note = _Route(head)
             except Refusal as refusal:
-                self.forwarder.refused(registry.rest(head.target).name, refusal)
+                self.forwarder.refused(registry.rest(head.target).name, refusal, request_id)
                 self.refuse(refusal)
                 return
         if route.own and self._answer_itself(route):
@@ -120,20 +122,21 @@ class RestCall(Call):
 
     def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> RestAttempt:
         head = self._route.forwarded(self._head, self._size, assignment_fields)
-        return RestAttempt(endpoint, [head, *self._body], self.deadline, self, self._head.method == b"HEAD")
+        end = b"\r\n" if self._head.request_id else self._end
+        return RestAttempt(endpoint, [head, end, *self._body], self.deadline, self, self._head.method == b"HEAD")
 
     # What the attempt brings.
 
     def on_answer(self, head: Head, body: list[bytes]) -> None:
         self._close = self._close or self._client.ending
-        self._client.transport.write(b"".join((self._whole_head(head, body), *body)))
+        self._client.transport.write(b"".join((self._whole_head(head, body), self._end, *body)))
         self.complete(head.status)
         self._client.answered(close=self._close)
 
     def on_first(self, head: Head, body: list[bytes]) -> None:
         self._chunked = head.length is None and self._head.minor == 1 and not _bodiless(head.status)
         self._close = self._close or self._client.ending or (head.length is None and self._head.minor == 0)
-        self._client.transport.writelines([self._render(head, None), *self._framed(body)])
+        self._client.transport.writelines([self._render(head, None), self._end, *self._framed(body)])
 
     def on_more(self, body: list[bytes]) -> None:
         self._client.transport.writelines(self._framed(body))
@@ -149,7 +152,8 @@ class RestCall(Call):
         return [chunk(data) for data in body if data] if self._chunked else body
 
     def _whole_head(self, answer: Head, body: list[bytes]) -> bytes:
-        """The head of an answer that is there as a whole. It is kept with what came, for the next that comes alike."""
+        """The head of an answer that is there as a whole, but for its end. It is kept with what came, for the next that
+        comes alike."""
         size = None if _bodiless(answer.status) or self._head.method == b"HEAD" else sum(map(len, body))
         if self._close or not self._head.minor or size != answer.length or self._head.origin is not None:
             return self._render(answer, size)
@@ -160,7 +164,7 @@ class RestCall(Call):
         return note.head
 
     def _render(self, answer: Head, size: int | None) -> bytes:
-        """The answer's head. `size` is known where the whole body is."""
+        """The answer's head, but for its end. `size` is known where the whole body is."""
         if size is not None:
             framing = b"Content-Length: %d\r\n" % size
         elif self._chunked:
@@ -174,7 +178,7 @@ class RestCall(Call):
         if self._head.origin is not None and self.deployment.cors:
             lines = [line for line in lines if not cors.is_own(line)]
             lines.append(cors.answer_lines(self._head.origin, self.deployment.cors))
-        return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n" % (
+        return b"HTTP/1.1 %d %b\r\n%b%b%b%b" % (
             answer.status,
             answer.reason,
             b"".join(lines),
@@ -187,7 +191,9 @@ class RestCall(Call):
 
     def refuse(self, refusal: Refusal) -> None:
         self._close = self._close or self._client.ending
-        answer = error_answer(refusal, self._head, self._close, self.forwarder.table, self.assignment_fields)
+        answer = error_answer(
+            refusal, self._head, self._close, self.forwarder.table, self.request_id, self.assignment_fields
+        )
         self._client.transport.write(answer)
         self._client.answered(close=self._close)
 
@@ -216,6 +222,7 @@ def error_answer(
     request: Head,
     close: bool,
     table: RouteTable | None,
+    request_id: bytes,
     assignment_fields: AssignmentFields | None = None,
 ) -> bytes:
     """A whole answer that says what was wrong in the caller's protocol, to a page too that may ask."""
@@ -226,6 +233,7 @@ def error_answer(
         lines.append(assignment_fields.answer_lines)
     if status in (429, 503):
         lines.append(b"Retry-After: 1\r\n")
+    lines.append(b"%b: %b\r\n" % (REQUEST_ID, request_id))
     if refusal.allow:
         lines.append(b"Allow: %b\r\n" % refusal.allow.encode())
     if request.origin is not None and (deployment := _deployment(request, table)) is not None:

@@ -196,8 +196,9 @@ class RestConnection(asyncio.Protocol):
         """What came can't be read on."""
         self._forget()
         request = self._reader.latest
-        self.forwarder.refused(registry.rest(request.target).name, refusal)
-        self.transport.write(error_answer(refusal, request, True, self.forwarder.table))
+        request_id = request.request_id or self.forwarder.new_request_id()
+        self.forwarder.refused(registry.rest(request.target).name, refusal, request_id)
+        self.transport.write(error_answer(refusal, request, True, self.forwarder.table, request_id))
         self._close()
 
     def _forget(self) -> None:

@@ -13,7 +13,7 @@ ANY = "*"
 _MAX_AGE = 600
 """Seconds that a browser may keep the answer to a preflight: a change of the document is seen within that."""
 
-_EXPOSED = b"x-turnout-version, x-turnout-assignment, retry-after"
+_EXPOSED = b"x-turnout-version, x-turnout-assignment, x-request-id, retry-after"
 """What of an answer a page may read beside the plain fields."""
 
 _NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")

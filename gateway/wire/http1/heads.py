@@ -13,9 +13,10 @@ class Head:
     """The head of a message.
 
     `lines` are the field lines to forward, each with its CRLF; `own` holds the `x-turnout-*` fields by lower-case name,
-    which are never forwarded. `origin`: the page's that asks, as its browser says. `close`: the connection ends with
-    this message. Once told, a head may be shared by all messages that begin with the same bytes: it is not to be
-    changed, but for `note`, where a handler may keep what it worked out of the rest.
+    which are never forwarded. `request_id`: the request's, where it bears one that can go on. `origin`: the page's that
+    asks, as its browser says. `close`: the connection ends with this message. Once told, a head may be shared by all
+    messages that begin with the same bytes: it is not to be changed, but for `note`, where a handler may keep what it
+    worked out of the rest.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Head:
         "origin",
         "own",
         "reason",
+        "request_id",
         "secret",
         "status",
         "target",
@@ -41,6 +43,7 @@ class Head:
         self.target = b""
         self.status = 0
         self.reason = b""
+        self.request_id = b""
         self.minor = 1
         self.lines: list[bytes] = []
         self.origin: bytes | None = None
@@ -85,8 +88,8 @@ def origin_form(target: bytes) -> bytes:
 
 
 def request_head(method: bytes, target: bytes, lines: list[bytes], length: int) -> bytes:
-    """The head of a forwarded request with a body of `length` bytes."""
-    end = b"Content-Length: %d\r\n\r\n" % length if length or method == b"POST" else b"\r\n"
+    """The head of a forwarded request with a body of `length` bytes, but for the empty line."""
+    end = b"Content-Length: %d\r\n" % length if length or method == b"POST" else b""
     return b"%b %b HTTP/1.1\r\n%b%b" % (method, target, b"".join(lines), end)
 
 

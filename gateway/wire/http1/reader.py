@@ -10,11 +10,12 @@ neither origin nor absolute form. Heads are bounded here; bodies by whoever gath
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import httptools
 
-from gateway.contract.headers import OWN, SECRET
+from gateway.contract.headers import OWN, REQUEST_ID, REQUEST_ID_PATTERN, SECRET
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import Head, origin_form
 from gateway.wire.limits import MAX_FIELDS
@@ -46,6 +47,7 @@ MAX_KNOWN_BYTES = 2048
 MAX_KNOWN = 1024
 """Heads that are remembered, of requests and of answers each: 4 MiB at most."""
 
+_ID = re.compile(REQUEST_ID_PATTERN)
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -297,6 +299,11 @@ class RequestReader(_Reader):
             self._hosts += 1
         elif key == b"origin":
             self._head.origin = line[8:-2].strip(b" \t")
+        elif key == REQUEST_ID:
+            value = line[14:-2].strip(b" \t")
+            if self._head.request_id or not _ID.fullmatch(value):
+                return  # it is fit for no log
+            self._head.request_id = value
         self._head.lines.append(line)
 
     def on_headers_complete(self) -> None:
@@ -367,6 +374,10 @@ class AnswerReader(_Reader):
             self.on_message_complete()
             return True
         return False
+
+    def _field(self, key: bytes, line: bytes) -> None:
+        if key != REQUEST_ID:  # the caller is told that of its request
+            self._head.lines.append(line)
 
     def on_body(self, data: bytes) -> None:
         if not self.bodiless:

@@ -16,12 +16,13 @@ from tests.fakes.parent_process import eventually
 
 
 def test_answers_bear_the_version_and_what_the_server_says(client: GrpcClient, gateway: Gateway) -> None:
-    answer = client.call(PREDICT, predict(), {"x-turnout-deployment": "default/m"})
+    answer = client.call(PREDICT, predict(), {"x-turnout-deployment": "default/m", "x-request-id": "r"})
     assert (answer.code, answer.message) == (Code.OK, b"one")
     assert answer.head == {
         ":status": "200",
         "content-type": "application/grpc",
         "x-of-server": "kept",
+        "x-request-id": "r",
         "x-turnout-version": "v1",
         "x-turnout-assignment": "default/m=v1",
     }

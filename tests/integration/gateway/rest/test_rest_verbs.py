@@ -135,7 +135,7 @@ def page(servers: Servers, start_gateway: Start) -> tuple[Gateway, Server]:
 
 SHOWN = {
     "access-control-allow-origin": PAGE,
-    "access-control-expose-headers": "x-turnout-version, x-turnout-assignment, retry-after",
+    "access-control-expose-headers": "x-turnout-version, x-turnout-assignment, x-request-id, retry-after",
     "vary": "Origin",
 }
 

@@ -51,10 +51,10 @@ def test_a_target_in_absolute_form_is_taken_as_its_path(target: bytes, path: byt
 @pytest.mark.parametrize(
     ("method", "length", "end"),
     [
-        (b"GET", 0, b"\r\n"),
-        (b"GET", 3, b"Content-Length: 3\r\n\r\n"),
-        (b"POST", 0, b"Content-Length: 0\r\n\r\n"),
-        (b"POST", 12, b"Content-Length: 12\r\n\r\n"),
+        (b"GET", 0, b""),
+        (b"GET", 3, b"Content-Length: 3\r\n"),
+        (b"POST", 0, b"Content-Length: 0\r\n"),
+        (b"POST", 12, b"Content-Length: 12\r\n"),
     ],
 )
 def test_a_forwarded_head_says_how_long_the_body_is(method: bytes, length: int, end: bytes) -> None:

@@ -363,7 +363,7 @@ def test_a_request_that_is_forwarded_is_the_one_that_came(body: bytes, method: b
     sent = (chunk(body) if body else b"") + b"0\r\n\r\n" if chunks else body
     came = requests([b"%b /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\n%b\r\n\r\n%b" % (method, framing, sent)])
     head = came.heads[0]
-    forwarded = requests([request_head(head.method, head.target, head.lines, len(body)) + body])
+    forwarded = requests([request_head(head.method, head.target, head.lines, len(body)) + b"\r\n" + body])
     assert bodies(forwarded) == bodies(came) == ([body] if body else [])
     again = forwarded.heads[0]
     assert (again.method, again.target, again.lines, again.chunked) == (method, b"/a?b", head.lines, False)
