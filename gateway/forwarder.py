@@ -45,7 +45,7 @@ class Forwarder:
         return b"%b-%x" % (self._started, next(self._requests))
 
     def refused(self, protocol: str, refusal: Refusal, request_id: bytes) -> None:
-        """Record a request that no version got."""
+        """Record a request that no version got; b"" where it has no id yet."""
         self.counters.refusal(protocol, refusal.reason).refused()
         self.log_failure(
             "request refused",

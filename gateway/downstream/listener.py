@@ -33,7 +33,7 @@ class Listener(asyncio.Protocol):
             room = self._clients.make_room()
             what = "another, idle one was closed" if room else "it was closed, since none is idle"
             message = f"more connections than this worker has descriptors for: {what}"
-            self._forwarder.refused("unknown", Refusal(Code.RESOURCE_EXHAUSTED, "descriptors", message))
+            self._forwarder.refused("unknown", Refusal(Code.RESOURCE_EXHAUSTED, "descriptors", message), b"")
             if not room:
                 self._transport.abort()
 

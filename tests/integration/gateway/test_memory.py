@@ -72,7 +72,12 @@ def test_answers_that_a_client_lets_wait_are_in_its_share(
     for _ in range(20):
         hoarding.start(PREDICT, predict())
     calls = server.received(20)
-    server.call(lambda: [call.answer(bytes(60_000)) for call in calls])
+
+    def answer_all() -> None:
+        for call in calls:
+            call.answer(bytes(60_000))
+
+    server.call(answer_all)
     hoarding.until_ended()
     assert hoarding.goaways[-1][1] == ErrorCode.ENHANCE_YOUR_CALM
     stream = other.start(PREDICT, predict())
