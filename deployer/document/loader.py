@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from deployer.document.model import API_VERSION, KIND, ModelDeployment
 from deployer.document.model_uri import absolute, is_local
 from deployer.document.validation import FieldProblem, examined
 from deployer.document.values import dotted
-from deployer.document.yaml_tree import Node, Place, YamlProblem, parse
+from deployer.document.yaml_tree import MAX_PROBLEMS, Node, Place, YamlProblem, parse
 from deployer.errors import TurnoutError, nearest
 from deployer.local.models import located
 from deployer.runtimes.base import ModelMissing
@@ -51,9 +51,10 @@ class Problem:
 class DocumentError(TurnoutError):
     """Documents that can't be used, for all these reasons."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems[:MAX_PROBLEMS])
+        more = ["and more: mend these first"] if len(problems) > MAX_PROBLEMS else []
+        super().__init__("\n".join([*map(str, self.problems), *more]))
 
 
 def read(sources: Iterable[str], *, models: bool = True) -> list[ModelDeployment]:
@@ -63,7 +64,7 @@ def read(sources: Iterable[str], *, models: bool = True) -> list[ModelDeployment
     is a problem too. A version that says what image it has, or anything else of its pods, may have it in there.
 
     Raises:
-        DocumentError: something is wrong with any of them; it holds all problems of all files.
+        DocumentError: something is wrong with any of them; it holds all problems of all files, up to `MAX_PROBLEMS`.
     """
     deployments: list[ModelDeployment] = []
     problems: list[Problem] = []
@@ -81,7 +82,11 @@ def read(sources: Iterable[str], *, models: bool = True) -> list[ModelDeployment
                     here.append(Problem(_shown(source), *at, "metadata.name", message, hint))
                 described.setdefault(found.key, f"{_shown(source)}:{at.line}")
                 deployments.append(found)
+            if len(problems) + len(here) > MAX_PROBLEMS:  # the rest is not looked at
+                break
         problems += sorted(here, key=lambda problem: (problem.line, problem.column))
+        if len(problems) > MAX_PROBLEMS:
+            break
     if problems:
         raise DocumentError(problems)
     return deployments

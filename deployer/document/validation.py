@@ -48,6 +48,10 @@ _KEYS = {
 }
 
 
+MAX_DETAILS = 500
+"""The most errors of one document that are worded, in its order: more than anybody is shown."""
+
+
 class FieldProblem(NamedTuple):
     """What is wrong with the field at `path`; `key` tells whether with its name (or absence) or with its value."""
 
@@ -68,7 +72,7 @@ def examined(data: dict[str, Any]) -> tuple[ModelDeployment | None, list[FieldPr
     try:
         return ModelDeployment.model_validate(data, by_name=False), problems + rules
     except ValidationError as error:
-        found = _worded(error.errors(include_url=False), rules)
+        found = _worded(error.errors(include_url=False)[:MAX_DETAILS], rules)
     return None, problems + [problem for problem in found if problem.path not in empty]
 
 

@@ -31,6 +31,10 @@ MAX_DEPTH = 40
 """The deepest mapping or list. The document itself needs 7; a warm-up's tensor adds one a dimension."""
 MAX_NODES = 50_000
 """The most values in one document, those behind aliases counted each time: nine lines of anchors can mean billions."""
+MAX_DOCUMENTS = 1000
+"""The most documents in one file."""
+MAX_PROBLEMS = 100
+"""Problems with one file, after which reading it ends: nobody mends more at once."""
 MAX_DIGITS = 40
 """The longest whole number; 64 bits have 20 digits."""
 
@@ -112,8 +116,11 @@ class _Parser:
         documents: list[Node] = []
         try:
             self._events = YAML(typ="safe", pure=True).parse(self._text)
+            number = 0
             for event in self._events:
                 if isinstance(event, DocumentStartEvent):
+                    number += 1
+                    self._limit_documents(number, event)
                     self._anchors = {}
                     node = self._node(next(self._events), ())
                     if node.value is not None:
@@ -150,6 +157,8 @@ class _Parser:
 
     def _node(self, event: Any, path: Path) -> Node:
         place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        if len(self._problems) > MAX_PROBLEMS:
+            raise _Fatal
         if isinstance(event, AliasEvent):
             return self._alias(str(event.anchor), place, path)
         if event.tag not in (None, "tag:yaml.org,2002:str"):
@@ -204,6 +213,12 @@ class _Parser:
             value.append(self._node(event, (*path, len(value))))
             size = self._grown(size, value[-1], place)
         return Node(value, place, size, _depth(value))
+
+    def _limit_documents(self, number: int, event: DocumentStartEvent) -> None:
+        if number > MAX_DOCUMENTS:
+            place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+            self._problem(place, (), f"more than {MAX_DOCUMENTS} documents in a file", "split it into several files")
+            raise _Fatal
 
     def _limit_depth(self, depth: int, place: Place) -> None:
         if depth > MAX_DEPTH:
