@@ -9,7 +9,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import Protocol
 
-from gateway.contract.headers import OWN, REQUEST_ID
+from gateway.contract.headers import REQUEST_ID, is_own
 from gateway.protocols import deadlines, grpc_status
 from gateway.refusal import HTTP_STATUS, Code
 from gateway.stats.evidence_recorder import PATIENCE
@@ -338,7 +338,7 @@ class Trailers(Note):
 
 def onward(fields: Sequence[Field]) -> bytes:
     """The block of what goes on of a server's fields."""
-    return b"".join([field[2] for field in fields if field[0][:10] != OWN and field[0] != REQUEST_ID])
+    return b"".join([field[2] for field in fields if not is_own(field[0]) and field[0] != REQUEST_ID])
 
 
 def _code(fields: Sequence[Field]) -> Code | None:

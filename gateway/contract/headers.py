@@ -24,3 +24,9 @@ COOKIE_NAME_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 FIELD_VALUE_PATTERN: Final = r"^[ -~]*$"
 ORIGIN_PATTERN: Final = r"^(\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$"
 """What a deployment may name to match by, or to find sticky keys by."""
+
+
+def is_own(name: bytes) -> bool:
+    """Whether a field of this name, in lower case, goes no further: also with underscores, which servers that know CGI
+    take for the same name."""
+    return name[:10].replace(b"_", b"-") == OWN

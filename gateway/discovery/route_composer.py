@@ -6,6 +6,7 @@ One change costs one deployment's work, however many there are: the others stay 
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,9 @@ Object = Mapping[str, Any]
 
 Key = tuple[str, str]
 """Namespace and name."""
+
+_METADATA = frozenset(("fd00:ec2::254", "168.63.129.16", "100.100.100.200"))
+"""Where clouds tell machines their secrets, besides link-local addresses: of AWS over IPv6, Azure and Alibaba."""
 
 
 class _Route(NamedTuple):
@@ -183,6 +187,19 @@ class Composer:
         return tuple(sorted(chosen, key=lambda endpoint: (endpoint.host, endpoint.rest, endpoint.grpc)))
 
 
+def _of_a_pod(host: str) -> bool:
+    """Whether a pod may have this address. Who may write EndpointSlices is not to have the gateway ask its own machine,
+    or the cloud for its secrets."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    own = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+    return not own and str(address) not in _METADATA
+
+
 def _key(object: Object) -> Key:
     metadata = object["metadata"]
     return metadata["namespace"], metadata["name"]
@@ -198,12 +215,13 @@ def _addresses(object: Object) -> Iterable[_Address]:
     if object.get("addressType") == "FQDN" or not ports.get("rest") or not ports.get("grpc"):
         return
     for endpoint in object.get("endpoints") or ():
+        host = endpoint["addresses"][0]  # all addresses of an endpoint are the same server's
+        if not _of_a_pod(host):
+            continue
         conditions = endpoint.get("conditions") or {}
         ready = conditions.get("ready") is not False
         serving = conditions.get("serving", ready)
         if serving is None:
             serving = ready
         if ready or (serving and conditions.get("terminating")):
-            # All addresses of an endpoint are the same server's.
-            host = endpoint["addresses"][0]
             yield _Address(Endpoint(host=host, rest=ports["rest"], grpc=ports["grpc"]), ready)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from gateway.contract.headers import (
     ASSIGNMENT,
     DEPLOYMENT,
-    OWN,
     REQUEST_ID,
     REQUEST_ID_PATTERN,
     SECRET,
     VERSION,
+    is_own,
 )
 from gateway.protocols import health, registry
 from gateway.routing import assignment_header
@@ -21,6 +21,8 @@ from gateway.wire.http2.header_blocks import NEVER_INDEXED
 from gateway.wire.note import Note
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect", b"te"))
+_NOT_FORWARDED_WITH_AUTHORITY = _NOT_FORWARDED | {b"host"}
+"""Two names of the host that differ would mean one thing here and another behind."""
 
 _ID = re.compile(REQUEST_ID_PATTERN)
 
@@ -42,13 +44,14 @@ class RequestHead:
         """The first value of each field; all cookies as one."""
         if b"cookie" in meta:
             meta[b"cookie"] = b"; ".join([field[1] for field in fields if field[0] == b"cookie"])
+        left_out = _NOT_FORWARDED_WITH_AUTHORITY if b":authority" in meta else _NOT_FORWARDED
         request_id = meta.get(REQUEST_ID, b"")
         self.request_id = request_id if _ID.fullmatch(request_id) else b""
         """The request's, where it bears one that can go on."""
         onward = [
             raw
             for name, value, raw, _ in fields
-            if name not in _NOT_FORWARDED and name[:10] != OWN and (name != REQUEST_ID or value == self.request_id)
+            if name not in left_out and not is_own(name) and (name != REQUEST_ID or value == self.request_id)
         ]
         self.onward = b"".join((*onward, _TE))
         """The block that goes to the model server."""

@@ -6,7 +6,7 @@ import re
 
 from gateway.wire.note import Note
 
-_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"https?://(?:[^/?#]*@)?([^/?#]*)", re.IGNORECASE)
 
 
 class Head:
@@ -78,12 +78,18 @@ def first_values(head: Head) -> dict[bytes, bytes]:
     return values
 
 
+def authority(target: bytes) -> bytes | None:
+    """The host, and port, that an absolute target names."""
+    found = _ABSOLUTE.match(target)
+    return None if found is None else found[1]
+
+
 def origin_form(target: bytes) -> bytes:
     """`http://host/path?query` -> `/path?query`; anything else as it is, which no protocol will know."""
-    authority = _ABSOLUTE.match(target)
-    if authority is None:
+    found = _ABSOLUTE.match(target)
+    if found is None:
         return target
-    rest = target[authority.end() :]
+    rest = target[found.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
 
 

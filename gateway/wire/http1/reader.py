@@ -15,9 +15,9 @@ from typing import Protocol
 
 import httptools
 
-from gateway.contract.headers import OWN, REQUEST_ID, REQUEST_ID_PATTERN, SECRET
+from gateway.contract.headers import OWN, REQUEST_ID, REQUEST_ID_PATTERN, SECRET, is_own
 from gateway.refusal import Code, Refusal
-from gateway.wire.http1.heads import Head, origin_form
+from gateway.wire.http1.heads import Head, authority, origin_form
 from gateway.wire.limits import MAX_FIELDS
 
 # Fields that speak of one connection only (RFC 9110, 7.6.1), and Content-Length, which the forwarder sets anew.
@@ -123,7 +123,7 @@ class _Reader:
             self._hop(key, value)
         elif key[:10] == OWN:
             self._head.own.setdefault(key, value.strip(b" \t"))
-        else:
+        elif not is_own(key):
             self._field(key, b"%b: %b\r\n" % (name, value))
 
     def _field(self, key: bytes, line: bytes) -> None:
@@ -327,6 +327,10 @@ class RequestReader(_Reader):
         if head.method == b"CONNECT":
             self._refuse(Code.UNIMPLEMENTED, "connect", "CONNECT is not supported")
         if not head.target.startswith(b"/"):
+            host = authority(head.target)
+            if host is not None:  # it stands above Host (RFC 9112, 3.2.2)
+                head.lines = [line for line in head.lines if line[:5].lower() != b"host:"]
+                head.lines.append(b"Host: %b\r\n" % host)
             head.target = origin_form(head.target)
         if b"#" in head.target:
             self._refuse(Code.INVALID_ARGUMENT, "malformed_http", "the request target has a fragment")

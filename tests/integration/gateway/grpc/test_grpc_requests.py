@@ -195,3 +195,12 @@ def test_a_method_that_is_not_served_is_answered_before_its_message_ends(gateway
     """A stream of both directions may wait for an answer before it sends anything."""
     client = gateway.grpc_client()
     assert client.answer(client.open(path)).code == Code.UNIMPLEMENTED
+
+
+def test_neither_another_host_nor_what_looks_like_ours_goes_on(client: GrpcClient, v1: GrpcServer) -> None:
+    sent = {"host": "evil", "x_turnout_version": "v9", "x-turnout_assignment": "default/m=v9", "x-mine": "kept"}
+    assert client.call(PREDICT, predict(), sent).code == Code.OK
+    metadata = v1.calls[0].metadata
+    assert metadata["x-mine"] == "kept"
+    assert metadata[":authority"] == "test"
+    assert not {"host", "x_turnout_version", "x-turnout_assignment"} & metadata.keys()

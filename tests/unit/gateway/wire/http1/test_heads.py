@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.wire.http1.heads import Head, chunk, first_values, origin_form, request_head
+from gateway.wire.http1.heads import Head, authority, chunk, first_values, origin_form, request_head
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,19 @@ def test_what_the_reader_has_taken_for_itself_is_there_too() -> None:
 )
 def test_a_target_in_absolute_form_is_taken_as_its_path(target: bytes, path: bytes) -> None:
     assert origin_form(target) == path
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (b"/v1/models/m", None),
+        (b"http://host/v1/models/m@1", b"host"),
+        (b"HTTPS://user:word@host:80?a=b", b"host:80"),
+        (b"*", None),
+    ],
+)
+def test_the_host_of_a_target_in_absolute_form(target: bytes, host: bytes | None) -> None:
+    assert authority(target) == host
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,17 @@ def test_the_target_is_in_origin_form_where_it_can_be(sent: bytes, target: bytes
     assert targets(requests([b"OPTIONS %b HTTP/1.1\r\nHost: a\r\n\r\n" % sent])) == [target]
 
 
+def test_the_host_of_an_absolute_target_stands_above_the_field() -> None:
+    data = b"GET http://x:80/a HTTP/1.1\r\nHOST: evil\r\nX-A: b\r\n\r\n"
+    assert requests([data]).heads[0].lines == [b"X-A: b\r\n", b"Host: x:80\r\n"]
+
+
+@pytest.mark.parametrize("name", [b"X_Turnout_Version", b"x-turnout_version", b"x_turnout-assignment"])
+def test_what_a_server_may_take_for_a_field_of_ours_goes_no_further(name: bytes) -> None:
+    head = requests([b"GET /a HTTP/1.1\r\nHost: a\r\n%b: v9\r\n\r\n" % name]).heads[0]
+    assert (head.lines, head.own) == ([b"Host: a\r\n"], {})
+
+
 def test_pipelined_requests_are_told_in_order() -> None:
     data = (
         POST
