@@ -28,7 +28,7 @@ def _service(context: click.Context, parameter: click.Parameter, value: str | No
     help="The Service with the gateways' admin ports, which are asked for the evidence of rollouts.",
 )
 @click.option("--prometheus", help="Address of the Prometheus that has the gateways' metrics, as KEDA reaches it.")
-@click.option("--host", default="0.0.0.0", help="Address of metrics and health.")
+@click.option("--host", default="::", help="Address of metrics and health; ::, all addresses.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8082, help="Their port; 0: any free one.")
 def operator(
     namespace: str | None,

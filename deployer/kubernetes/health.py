@@ -29,6 +29,7 @@ class _Server(uvicorn.Server):
 
 def serve(host: str, port: int, live: Answer, ready: Answer, registry: CollectorRegistry) -> int:
     """Answer /livez, /readyz and /metrics from a thread, until the process ends. The port (0: a free one) is returned.
+    The host `::` is all addresses, IPv4's among them, and those alone on a machine without IPv6.
 
     Raises:
         OSError: the port can't be had.
@@ -45,7 +46,11 @@ def serve(host: str, port: int, live: Answer, ready: Answer, registry: Collector
 
     pages = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}
     application = Starlette(routes=[Route(path, page) for path, page in pages.items()])
-    listener = socket.create_server((host, port))
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"
+    listener = socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, dualstack_ipv6=host == "::"
+    )
     server = _Server(
         uvicorn.Config(application, log_config=None, log_level="warning", access_log=False, lifespan="off")
     )

@@ -8,7 +8,7 @@ from gateway import table_delta
 from gateway.contract import route_table
 from gateway.routing.assignment_header import Assignments
 from gateway.settings import Settings
-from gateway.stats.counters import Counters, EndpointSlot, RequestSlot
+from gateway.stats.counters import Counters, EndpointSlot, RequestSlot, endpoint_label
 from gateway.upstream.assignment_fields import AssignmentFields
 from gateway.upstream.grpc_pool import GrpcPool
 from gateway.upstream.policy.outlier_detection import OutlierDetection
@@ -29,7 +29,7 @@ class Endpoint:
         slot.restored()  # it may have been that of an endpoint with the same label and another gRPC port
 
     def __str__(self) -> str:
-        return f"{self.address.host}:{self.address.rest}/{self.address.grpc}"
+        return f"{endpoint_label(self.address)}/{self.address.grpc}"
 
     def sent(self) -> None:
         self.in_flight += 1

@@ -35,7 +35,7 @@ class Client:
     """One connection. Reading fails after 30 s."""
 
     def __init__(self, address: tuple[str, int], *, receive_buffer: int | None = None) -> None:
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(30)

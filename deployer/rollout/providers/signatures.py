@@ -36,6 +36,8 @@ def fetch(
     `protocol` is what the server speaks.
     """
     spoken = RUNTIMES[protocol].protocol
+    if ":" in host:  # of IPv6
+        host = f"[{host}]"
     try:
         with httpx.Client(base_url=f"http://{host}:{port}", timeout=timeout, trust_env=False) as client:
             answer = client.get(spoken.signature_path(name))

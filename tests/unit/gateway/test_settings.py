@@ -21,7 +21,7 @@ from gateway.settings import KIB, MIB, Settings
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "turnout"
-TEMPLATE = (CHART / "templates" / "gateway" / "deployment.yaml").read_text()
+TEMPLATE = re.sub(r'- "(--.+)"', r"- \1", (CHART / "templates" / "gateway" / "deployment.yaml").read_text())
 VALUES = YAML(typ="safe").load(CHART / "values.yaml")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 PAGE = (ROOT / "docs" / "reference" / "gateway.md").read_text()

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from gateway.parent.listeners import PortUnavailable, open_listeners
+from tests.fakes.needs import lacking
 from tests.fakes.parent_process import ParentProcess, eventually, route_table
 
 Start = Callable[..., ParentProcess]
@@ -245,6 +246,33 @@ def test_two_gateways_never_share_a_port() -> None:
             listener.close()
     for listener in open_listeners("127.0.0.1", port, 2, 16, "data"):
         listener.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "able", "reached"),
+    [
+        ("::", True, {"127.0.0.1", "::1"}),
+        ("::", False, {"127.0.0.1"}),  # the machine has no IPv6
+        ("::1", True, {"::1"}),
+        ("0.0.0.0", True, {"127.0.0.1"}),
+        ("127.0.0.1", True, {"127.0.0.1"}),
+    ],
+)
+def test_where_it_listens(host: str, able: bool, reached: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if able and not socket.has_dualstack_ipv6():
+        lacking("this machine has no IPv6")
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: able)
+    listeners = open_listeners(host, 0, 2, 16, "data")
+    port = listeners[0].getsockname()[1]
+    found = set()
+    try:
+        for address in ("127.0.0.1", "::1"):
+            with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=10):
+                found.add(address)
+    finally:
+        for listener in listeners:
+            listener.close()
+    assert found == reached
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
