@@ -39,10 +39,11 @@ def apply(files: tuple[str, ...], state: StateFolder, no_wait: bool, output: str
         environments.program(runtime)  # here, and not in the supervisor, so that its progress is seen
     with state.editing():
         before = {document.key: document for document in state.documents()}
+        stands = {document.key: status(state, document.key) for document in documents}
         for document in documents:
             state.write_document(document)
     for document in documents:
-        _note_differences(before.get(document.key), document)
+        _note_differences(before.get(document.key), document, stands[document.key])
     _finish(state, documents, lambda now: now.settled, no_wait, output)
 
 
@@ -165,8 +166,9 @@ def _change(
     with state.editing():
         before = named(state, name)
         after = change(before)
+        stands = status(state, after.key)
         state.write_document(after)
-    _note_differences(before, after)
+    _note_differences(before, after, stands)
     _finish(state, [after], lambda now: now.routed, no_wait, output)
 
 
@@ -194,8 +196,8 @@ def _finish(
         options.show_as_json({"deployments": [status.shown() for status in reached]})
 
 
-def _note_differences(before: ModelDeployment | None, after: ModelDeployment) -> None:
-    for line in list(edits.differences(before, after)) or ["nothing to change"]:
+def _note_differences(before: ModelDeployment | None, after: ModelDeployment, stands: DeploymentStatus | None) -> None:
+    for line in list(edits.differences(before, after, stands)) or ["nothing to change"]:
         options.note(f"{after.key}: {line}")
 
 

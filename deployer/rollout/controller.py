@@ -94,6 +94,15 @@ def _by_hand(document: ModelDeployment, before: Checkpoint, observation: Observa
     return Decision(after, Split.of(document), {})
 
 
+_REVERTED = "the document made the version before stable again; `retry` tries the other one once more"
+
+
+def is_reverted(before: Rollout | None, after: Rollout | None) -> bool:
+    """Whether the document has taken back what a rollout came to."""
+    phases = before and before.phase, after and after.phase
+    return phases == (Phase.PROMOTED, Phase.ROLLED_BACK)
+
+
 _AT_THE_TOP = (Phase.PROMOTING, Phase.BAKING, Phase.FINISHING)
 """Where the canary has all traffic, or is to have it: the document may say already who is stable then."""
 
@@ -151,6 +160,8 @@ class _Look:
         if self._lost:
             message = "what was kept of the rollouts can't be read, so a rollout begins again, without its evidence"
             events.insert(0, Event("RolloutLost", message, True))
+        if is_reverted(self._before.rollout, before.rollout):
+            events.append(Event("Reverted", f"{before.stable} gets the traffic again: {_REVERTED}", True))
         if outdated and outdated != before.outdated:
             events.append(Event("StableOutdated", outdated, True))
         under_way = is_under_way(rollout)
@@ -191,7 +202,11 @@ class _Look:
         if stable not in self._declared:
             stable = wanted
         rollout = checkpoint.rollout
-        if rollout is not None and rollout.phase is Phase.PROMOTED and stable != rollout.trial.canary:
+        promoted = rollout is not None and rollout.phase is Phase.PROMOTED and stable != rollout.trial.canary
+        if rollout is not None and promoted and stable == rollout.trial.stable:
+            # A revert of the commit that took the promotion over: whoever reverts does not ask to try it again.
+            rollout = replace(rollout, phase=Phase.ROLLED_BACK, entered=self._observation.now, reason=_REVERTED)
+        elif rollout is not None and promoted:
             # Made stable by the document against what a rollout came to: then a new trial of the same is a new one.
             rollout = replace(rollout, trial=replace(rollout.trial, identity=""))
         return replace(checkpoint, rollout=rollout, stable=stable, declared_stable=wanted, lost=False)

@@ -122,6 +122,9 @@ def _next(rollout: RolloutStatus, now: float) -> Iterator[str]:
         yield f"waits {'; '.join(_awaited(rollout, now))}"
     for doubt in rollout.hold_reasons:
         yield f"doubtful: {doubt}"
+    lacking = [objective for objective in rollout.evidence if objective.advice]
+    if lacking and rollout.phase is Phase.STEP and not rollout.paused:
+        yield f"{lacking[0].name}: {lacking[0].advice}"
     if rollout.deadline is not None:
         left = seconds(rollout.deadline) - now
         yield f"overdue in {span(left)}" if left > 0 else f"overdue since {span(-left)}: it goes on waiting"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+from deployer.rollout.analysis.advice import advice
 from deployer.rollout.state import Phase, Rollout
 from deployer.rollout.strategy import Plan
 
@@ -36,6 +38,8 @@ def rollout_events(before: Rollout | None, after: Rollout | None, plan: Plan | N
         yield Event("Paused", f"{canary} stays at {after.weight:g} %: {after.paused}")
     if after.overdue and not (before is not None and before.overdue):
         why = after.judgement.reason if after.judgement is not None else "there is no evidence yet"
+        advised = filter(None, map(advice, after.judgement.findings)) if after.judgement is not None else iter(())
+        why = "; ".join([why, *islice(advised, 1)])
         yield Event("Overdue", f"{canary} at {after.weight:g} % can't go on within the deadline: {why}", True)
 
 

@@ -30,6 +30,7 @@ OVER = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK})
 COMPARED = frozenset({Phase.WARMING, Phase.STEP})
 """Where the versions' signatures are compared. In a step it is for a stable that did not answer before."""
 AWAITING = "waits for approval"
+BY_HAND = "paused by hand"
 
 
 class _InPhase(Protocol):
@@ -111,7 +112,8 @@ class Rollout:
     `plan`: by which the evidence was gathered. `entered`: when this phase or step began, or went on after a pause;
     `since`: when its weight came into force. `weight` is what is wanted, `before` what was in force until then.
     `requests`: of the canary, at this weight. `paused`: why, and `until` when, if it ends by itself; `passed`: the
-    pause after this step is over. `forced`: a person wants it promoted without evidence. `handled`: the token of the
+    pause after this step is over. `stopped`: a person had paused it when the document named other versions, and whoever
+    comes next stays paused. `forced`: a person wants it promoted without evidence. `handled`: the token of the
     last action. `number` tells attempts apart.
     """
 
@@ -130,6 +132,7 @@ class Rollout:
     paused: str | None = None
     until: float | None = None
     passed: bool = False
+    stopped: bool = False
     forced: bool = False
     reason: str = ""
     overdue: bool = False

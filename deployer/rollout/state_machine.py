@@ -28,7 +28,7 @@ from deployer.rollout.analysis.verdict import (
     judge,
     renewed,
 )
-from deployer.rollout.state import AWAITING, OVER, Action, Phase, Rollout, Route, StepInput, VersionPair
+from deployer.rollout.state import AWAITING, BY_HAND, OVER, Action, Phase, Rollout, Route, StepInput, VersionPair
 from deployer.rollout.strategy import Plan
 
 SETTLING = 15.0
@@ -58,7 +58,8 @@ def step(rollout: Rollout | None, plan: Plan | None, seen: StepInput) -> Step:
     elif plan is None:
         rollout = _rolled_back(rollout, seen, "the rollout was taken out of the document")
     elif seen.trial != rollout.trial:
-        rollout = _rolled_back(rollout, seen, "the document's versions have changed")
+        stopped = seen.trial is not None and rollout.paused == BY_HAND
+        rollout = replace(_rolled_back(rollout, seen, "the document's versions have changed"), stopped=stopped)
     else:
         rollout = _active(rollout, plan, seen)
     return Step(rollout, *_wanted(rollout, seen))
@@ -79,7 +80,8 @@ def _begun(old: Rollout | None, plan: Plan | None, seen: StepInput) -> Rollout |
         return old
     weight = seen.route.weight if seen.route.canary == seen.trial.canary else 0.0
     fresh = (Evidence(),) * len(plan.objectives)
-    return Rollout(seen.trial, plan, seen.now, number, before=weight, evidence=fresh, handled=handled)
+    paused = BY_HAND if old is not None and old.stopped and action is not Action.RETRY else None
+    return Rollout(seen.trial, plan, seen.now, number, before=weight, evidence=fresh, paused=paused, handled=handled)
 
 
 def _are_same(trial: VersionPair | None, other: VersionPair) -> TypeGuard[VersionPair]:
@@ -172,7 +174,7 @@ def _after_action(rollout: Rollout, action: Action, seen: StepInput) -> Rollout:
     """What an action changes that doesn't end the rollout. Approval lifts no pause but the one that waits for it."""
     awaits = rollout.paused == AWAITING
     if action is Action.PAUSE:
-        return replace(rollout, paused="paused by hand", until=None)
+        return replace(rollout, paused=BY_HAND, until=None)
     if action is Action.PROMOTE:
         return replace(rollout, entered=seen.now, forced=True, paused=None, until=None)
     if action is Action.APPROVE and (awaits or rollout.paused is None):

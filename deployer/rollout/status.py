@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from deployer.document.fields import Label
 from deployer.document.model import ModelDeployment
 from deployer.rollout import gates
+from deployer.rollout.analysis.advice import advice
 from deployer.rollout.analysis.metric_looks import bar
 from deployer.rollout.analysis.verdict import Finding, Verdict
 from deployer.rollout.checkpoint import Checkpoint, Record
@@ -77,6 +78,8 @@ class ObjectiveStatus(Part):
     """What `fine` has to reach."""
     message: Message
     """All of it in words."""
+    advice: Message = ""
+    """What evidence it takes, and what takes less, where it lacks some while nothing fails."""
 
 
 class MetricStatus(Part):
@@ -256,4 +259,5 @@ def _objective(finding: Finding) -> ObjectiveStatus:
         bar_against=finding.bar_against,
         bar_for=finding.bar_for,
         message=str(finding),
+        advice=advice(finding),
     )

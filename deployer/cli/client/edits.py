@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from deployer.document.model import ModelDeployment, Traffic
 from deployer.errors import TurnoutError
+from deployer.local.policy.status import DeploymentStatus
 
 
 def shared(document: ModelDeployment, shares: Mapping[str, float]) -> ModelDeployment:
@@ -58,8 +59,14 @@ def rolled_back(document: ModelDeployment) -> ModelDeployment:
     return _with(document, document.spec.traffic.stable, _canary(document, "roll back"), 0)
 
 
-def differences(before: ModelDeployment | None, after: ModelDeployment) -> Iterator[str]:
-    """What `after` changes, a line each; nothing where they are equal."""
+def differences(
+    before: ModelDeployment | None, after: ModelDeployment, status: DeploymentStatus | None = None
+) -> Iterator[str]:
+    """What `after` changes, a line each; nothing where they are equal.
+
+    With the `status`, the split that there is comes from there: a rollout or an undo may have made it another than the
+    document's before.
+    """
     if before is None:
         yield "new, with " + ", ".join(after.by_name)
         yield f"traffic {traffic(after)}"
@@ -80,8 +87,19 @@ def differences(before: ModelDeployment | None, after: ModelDeployment) -> Itera
         yield (
             "the plan of its rollout is new" if after.spec.rollout else "its rollout goes: the weight is yours to move"
         )
-    if before.spec.traffic != after.spec.traffic:
-        yield f"traffic {traffic(before)} → {traffic(after)}"
+    there = _current(status) if status is not None and status.versions else traffic(before)
+    changes = before.spec.traffic != after.spec.traffic
+    # With a rollout the weight is not the document's: only who is stable can change by it.
+    follows = after.spec.rollout is None or before.spec.traffic.stable != after.spec.traffic.stable
+    if changes or (follows and there != traffic(after)):
+        yield f"traffic {there} → {traffic(after)}"
+
+
+def _current(status: DeploymentStatus) -> str:
+    """The split that there is, in words."""
+    shares = [(one.name, one.share, one.role) for one in status.versions if one.role is not None]
+    ordered = sorted(shares, key=lambda share: share[2] != "stable")
+    return ", ".join(f"{name} {share:g} %{' (canary)' * (role == 'canary')}" for name, share, role in ordered)
 
 
 def traffic(document: ModelDeployment) -> str:

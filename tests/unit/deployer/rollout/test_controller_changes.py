@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.rollout.state import Action, Phase
+from deployer.document.model import ModelDeployment
+from deployer.rollout.state import BY_HAND, Action, Phase
 from tests.fakes.rollout import RolloutHarness, begun, changed, declared, promoted
 
 SCALED = {"minReplicas": 2, "maxReplicas": 8}
@@ -35,17 +36,56 @@ def test_a_third_version_that_the_document_makes_stable_is_followed() -> None:
     assert world.split == ("v3", None, 0)
 
 
-def test_a_promotion_that_the_document_takes_back_may_be_tried_again() -> None:
+@pytest.mark.parametrize("followed_by", [declared(stable="v2", canary=None), declared("v2", stable="v2", canary=None)])
+def test_a_promotion_that_is_reverted_is_not_tried_again_by_itself(followed_by: ModelDeployment) -> None:
+    world = promoted()
+    old = world.document
+    world.document = followed_by
+    world.looks(3)
+    assert world.split == ("v2", None, 0)
+    world.document = old
+    world.looks(200)
+    assert world.split == ("v1", "v2", 0)
+    assert (world.rollout.phase, world.rollout.number) == (Phase.ROLLED_BACK, 1)
+    assert "`retry` tries the other one once more" in world.rollout.reason
+    assert world.reasons.count("Reverted") == 1
+    world.ask(Action.RETRY)
+    world.until_weight(5)
+    assert world.rollout.number == 2
+
+
+def test_a_reverted_version_that_is_declared_otherwise_is_another() -> None:
     world = promoted()
     old = world.document
     world.document = changed(old, stable="v2", canary=None)
     world.looks(3)
-    assert world.split == ("v2", None, 0)
-    world.document = old
-    world.looks(3)
-    assert world.split[0] == "v1"
+    first, second = old.spec.versions
+    other = second.model_copy(update={"image": "team/v2:2"})
+    world.document = old.model_copy(update={"spec": old.spec.model_copy(update={"versions": (first, other)})})
     world.until_weight(5)
     assert world.rollout.number == 2
+
+
+def test_a_pause_by_hand_goes_on_for_the_versions_that_come_next() -> None:
+    world = begun()
+    world.ask(Action.PAUSE)
+    world.look()
+    world.document = declared("v1", "v3", canary="v3")
+    world.looks(100)
+    assert (world.rollout.number, world.rollout.phase, world.rollout.paused) == (2, Phase.WARMING, BY_HAND)
+    assert world.split[2] == 0
+    world.ask(Action.RESUME)
+    world.until_weight(5)
+
+
+def test_a_pause_goes_with_the_canary_that_it_was_for_where_none_follows() -> None:
+    world = begun()
+    world.ask(Action.PAUSE)
+    world.look()
+    world.document = declared("v1", canary=None)
+    world.until_phase(Phase.ROLLED_BACK)
+    world.document = declared("v1", "v3", canary="v3")
+    world.until_weight(5)
 
 
 def test_an_undo_stays_until_the_document_changes() -> None:

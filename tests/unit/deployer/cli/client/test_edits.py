@@ -8,6 +8,7 @@ from deployer.cli.client.edits import differences, promoted, rolled_back, shared
 from deployer.document.model import ModelDeployment, Traffic
 from deployer.document.rollout import Rollout
 from deployer.errors import TurnoutError
+from deployer.local.policy.status import DeploymentStatus
 
 
 def document(canary: str | None = "v2", weight: float = 10, versions: str = "123") -> ModelDeployment:
@@ -105,6 +106,41 @@ def with_rollout() -> ModelDeployment:
 )
 def test_differences(before: ModelDeployment | None, after: ModelDeployment, lines: list[str]) -> None:
     assert list(differences(before, after)) == lines
+
+
+def standing(*shares: tuple[str, str | None, float]) -> DeploymentStatus:
+    versions = [
+        {"name": name, "role": role, "share": share, "condition": "Ready", "runtime": "tfserving", "ready": 1}
+        | {"desired": 1}
+        for name, role, share in shares
+    ]
+    flags = {"in_force": True, "routed": True, "settled": True, "revision": 1, "document": "1"}
+    return DeploymentStatus.model_validate({"namespace": "a", "name": "b", "versions": versions, **flags})
+
+
+PROMOTED = standing(("v1", None, 0), ("v2", "stable", 100))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stands", "lines"),
+    [
+        # A promotion that the document does not say yet, and whose rollout is taken out.
+        (
+            with_rollout(),
+            document(weight=0),
+            PROMOTED,
+            ["its rollout goes: the weight is yours to move", "traffic v2 100 % → v1 100 %, v2 0 % (canary)"],
+        ),
+        (document(), document(), PROMOTED, ["traffic v2 100 % → v1 90 %, v2 10 % (canary)"]),
+        (with_rollout(), with_rollout(), PROMOTED, []),
+        (document(), document(), standing(("v2", "canary", 10), ("v1", "stable", 90)), []),
+        (document(), document(), None, []),
+    ],
+)
+def test_the_split_that_there_is_is_compared(
+    before: ModelDeployment, after: ModelDeployment, stands: DeploymentStatus | None, lines: list[str]
+) -> None:
+    assert list(differences(before, after, stands)) == lines
 
 
 def test_another_runtime_is_a_difference() -> None:
