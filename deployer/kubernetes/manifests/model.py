@@ -25,13 +25,35 @@ _VOLUME = "model"
 _ARCHIVE = re.compile(r"\.(?:tar(?P<gzip>\.gz)?|(?P<tgz>tgz))$")
 
 # Each starts anew: after a failure the folder holds what was there then. None has $(…), which Kubernetes would expand.
-_COPY = """\
+# A store has no folders: copying from a prefix that no object has succeeds, with nothing.
+_FOUND = """\
+if [ -z "`find "$2" -type f 2>/dev/null | head -n 1`" ]; then
+  echo "there is nothing at ${1#:}: check the path, and what the pod's credentials may list" >&2
+  exit 1
+fi
+"""
+_STORE = """\
 set -eu
 rm -rf "$2"
 export RCLONE_S3_ENV_AUTH=true RCLONE_GCS_ENV_AUTH=true RCLONE_S3_PROVIDER="${RCLONE_S3_PROVIDER:-AWS}"
-rclone copy "$1" "$2"
 """
-_UNPACK = """\
+_COPY = f"""\
+{_STORE}rclone copy "$1" "$2"
+{_FOUND}"""
+# The folder of the version, or that of the model with the version's below it, as the server itself is given it.
+_COPY_SERVABLE = f"""\
+{_STORE}for from in "${{1%/}}" "${{1%/}}/$3"; do
+  case "`rclone lsf "$from"`" in *saved_model.pb*|*.tflite*)
+    rclone copy "$from" "$2"
+    exit
+  esac
+done
+echo "there is no saved_model.pb at ${{1#:}}, nor in $3 below it: check the path, the number, and what the pod's" \
+  "credentials may list" >&2
+exit 1
+"""
+_UNPACK = (
+    """\
 set -euo pipefail
 rm -rf "$2" "$2.unpacked"
 mkdir -p "$2.unpacked"
@@ -42,6 +64,8 @@ inside=`ls -A`
 if [ -d "$inside" ]; then cd "$inside"; fi
 mv "$PWD" "$2"
 """
+    + _FOUND
+)
 _DOWNLOAD = """\
 set -eu
 mkdir -p "$2"
@@ -72,11 +96,19 @@ class Placed:
     mounts: tuple[Object, ...] = ()
 
 
-def placed(model: str, image: str, name: str | None = None, folder: bool = False, alone: bool = False) -> Placed:
+def placed(
+    model: str,
+    image: str,
+    name: str | None = None,
+    folder: bool = False,
+    alone: bool = False,
+    servable: str | None = None,
+) -> Placed:
     """`model` in a pod whose server is `image`.
 
     Where `name` is given, the path ends in it, since the server looks for that name; `folder` says that a single file
-    won't do, `alone` that the server would see what lies beside it, too.
+    won't do, `alone` that the server would see what lies beside it, too. `servable`: the number of a SavedModel, which
+    may lie in a folder of that name below `model`.
 
     Raises:
         NoSuchPlace: as it says.
@@ -93,7 +125,12 @@ def placed(model: str, image: str, name: str | None = None, folder: bool = False
             return _claimed(rest, name)
         case "s3" | "gs" as store:
             remote = f":{'gcs' if store == 'gs' else store}:{rest}"
-            return _made(target, {"name": "model", "image": FETCHER, **_script(_COPY, remote, target)})
+            script = (
+                _script(_COPY, remote, target)
+                if servable is None
+                else _script(_COPY_SERVABLE, remote, target, servable)
+            )
+            return _made(target, {"name": "model", "image": FETCHER, **script})
     return _downloaded(model, target, name is None, folder)
 
 
@@ -127,7 +164,8 @@ def _made(target: str, container: Object) -> Placed:
     mount = {"name": _VOLUME, "mountPath": FOLDER}
     return Placed(
         target,
-        before=({**container, "volumeMounts": [mount]},),
+        # What it says last is told in the status.
+        before=({**container, "terminationMessagePolicy": "FallbackToLogsOnError", "volumeMounts": [mount]},),
         volumes=({"name": _VOLUME, "emptyDir": {}},),
         mounts=({**mount, "readOnly": True},),
     )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from deployer.document.model import ModelDeployment, Version
 
 IMAGE = "tensorflow/serving:2.19.1"
+GPU_IMAGE = f"{IMAGE}-gpu"
+"""The same server, built for CUDA: the other one leaves a GPU idle."""
 GRPC, REST = 8500, 8501
 """The image's usual ports."""
 
@@ -32,7 +34,7 @@ def server(deployment: ModelDeployment, version: Version) -> Server:
     name, number, model = deployment.metadata.name, version.number, version.model
     if model is None or number is None:
         raise CannotRender(field(deployment, version, "model"), "tfserving needs a model and its servable number")
-    image = version.image or IMAGE
+    image = version.image or (GPU_IMAGE if version.resources.limits.gpu else IMAGE)
     try:
         place = _place(model, image, str(number))
     except NoSuchPlace as error:
@@ -66,4 +68,4 @@ def _place(model: str, image: str, number: str) -> Placed:
     """The server finds a version by the name of its folder, and reads Google's storage by itself."""
     if model.lower().startswith("gs://") and model.rstrip("/").endswith(f"/{number}"):
         return Placed(model.rstrip("/"))
-    return placed(model, image, number, folder=True)
+    return placed(model, image, number, folder=True, servable=number)

@@ -127,10 +127,10 @@ def test_the_base_path_holds_a_folder_named_by_the_servable(version: dict[str, A
 @pytest.mark.parametrize(
     ("version", "image", "arguments"),
     [
-        ({"model": "models/digits", "servable": 3}, "tensorflow/serving:2.19.1", ["/models/digits", "/mnt/models/3"]),
+        ({"model": "a/b", "servable": 3}, "tensorflow/serving:2.19.1-gpu", ["/a/b", "/mnt/models/3"]),
         ({"model": "x/y", "servable": 3, "image": "team/tf:1"}, "team/tf:1", ["/x/y", "/mnt/models/3"]),
-        ({"model": "s3://bucket/digits/3"}, FETCHER, [":s3:bucket/digits/3", "/mnt/models/3"]),
-        ({"model": "gs://bucket/x", "servable": 3}, FETCHER, [":gcs:bucket/x", "/mnt/models/3"]),
+        ({"model": "s3://bucket/digits/3"}, FETCHER, [":s3:bucket/digits/3", "/mnt/models/3", "3"]),
+        ({"model": "gs://bucket/x", "servable": 3}, FETCHER, [":gcs:bucket/x", "/mnt/models/3", "3"]),
         (
             {"model": "https://models.example/d.tar.gz?sign=1", "servable": 3},
             FETCHER,
@@ -218,3 +218,16 @@ def test_what_the_spec_says_of_pods_is_in_them() -> None:
 
 def test_a_single_replica_has_no_disruption_budget() -> None:
     assert "PodDisruptionBudget" not in made({"model": "models/1", "autoscaling": {"maxReplicas": 4}})
+
+
+@pytest.mark.parametrize(
+    ("version", "image"),
+    [
+        ({}, "tensorflow/serving:2.19.1"),
+        ({"resources": {"limits": {"gpu": 0}}}, "tensorflow/serving:2.19.1"),
+        ({"resources": {"limits": {"gpu": 1}}}, "tensorflow/serving:2.19.1-gpu"),
+        ({"resources": {"limits": {"gpu": 1}}, "image": "team/tf:1"}, "team/tf:1"),
+    ],
+)
+def test_a_version_with_gpus_has_the_image_that_uses_them(version: dict[str, Any], image: str) -> None:
+    assert pod({"model": "models/digits/3", **version})["containers"][0]["image"] == image
