@@ -111,6 +111,10 @@ class Settings:
     drain_seconds: float = 25.0
     """To finish what is in flight once told to end: under the 30 s after which Kubernetes kills."""
 
+    hang_seconds: float = 20.0
+    """A worker whose loop has not run for so long is killed and replaced: what it has is lost to its callers anyway,
+    and a machine that is busy has it run each few seconds. At half of it the gateway is not ready."""
+
     log_failures_per_second: float = 5.0
     """Failed requests logged with their reason, per worker. More tell nothing new and fill the disk in an outage."""
 

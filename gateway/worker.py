@@ -52,6 +52,7 @@ class Worker:
             loop = asyncio.get_running_loop()
             settings = self._forwarder.settings
             self._server = await loop.create_server(self._new_listener, sock=self._listener, backlog=settings.backlog)
+            self._forwarder.counters.worker.beat()
             self._channel.send(Message(ready=True))
         heap = Heap()
         sweep = spawn(self._sweep(heap), "sweep")
@@ -106,6 +107,7 @@ class Worker:
             self._forwarder.upstreams.sweep(now)
             held = self._forwarder.budget.held
             self._forwarder.counters.worker.gathered(held)
+            self._forwarder.counters.worker.beat()
             heap.trim(held)
 
 

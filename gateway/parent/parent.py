@@ -109,6 +109,9 @@ class Parent:
         waiting = [str(worker.index) for worker in self._workers if not worker.ready or worker.in_force is None]
         if waiting:
             return False, f"waiting for workers {', '.join(waiting)} of {len(self._workers)}"
+        hung = [worker for worker in self._workers if worker.silent > self._settings.hang_seconds / 2]
+        if hung:
+            return False, f"worker {hung[0].index} has done nothing for {hung[0].silent:.0f} s, and is soon replaced"
         notes = [f"by the last good route table ({problem})"] if problem else []
         most = descriptors.most_connections()
         notes += [

@@ -18,6 +18,7 @@ from gateway.ipc import Channel, Message, Start
 from gateway.settings import Settings
 from gateway.stats import counters, evidence_totals, totals
 from gateway.stats.evidence_totals import EvidenceCounts
+from gateway.tasks import spawn
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,10 @@ STEADY_SECONDS = 10.0
 
 LONGEST_PAUSE = 5.0
 """Between restarts of one that can't live, in seconds: it costs a start's processor time each, and may recover."""
+
+
+LOOK_SECONDS = 1.0
+"""Between two looks at whether a worker's loop runs."""
 
 
 class Sent(NamedTuple):
@@ -41,8 +46,11 @@ class WorkerProcess:
         self.listener = listener
         self.restarts = 0
         self.ready = False
+        self.silent = 0.0
+        """Seconds for which its loop has not run, as far as is known."""
         self.in_force: Sent | None = None
         self._settings = Message(settings=settings)
+        self._hang_seconds = settings.hang_seconds
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
@@ -151,12 +159,26 @@ class WorkerProcess:
             self._send(*self._latest)
         if self._ending.is_set():  # while it was being started
             channel.send(Message(drain=True))
+        watch = spawn(self._watch(self._memory), f"watch-{self.index}")
         code = await process.wait()
+        watch.cancel()
+        self.silent = 0.0
         channel.close()
         self._process = self._channel = None
         self._unconfirmed.clear()
         self.ready, self.in_force = False, None
         return code
+
+    async def _watch(self, memory: mmap.mmap) -> None:
+        """Kill the process where its loop stands still. Time in which this one stands still, too, doesn't count."""
+        last = 0
+        while self.silent < self._hang_seconds:
+            await asyncio.sleep(LOOK_SECONDS)
+            beats = totals.beats(memory)
+            self.silent = self.silent + LOOK_SECONDS if beats == last and beats else 0.0
+            last = beats
+        log.error("a worker hangs and is killed", extra={"worker": self.index, "silent": self.silent})
+        self.kill()
 
     def _send(self, sent: Sent, message: Message) -> None:
         assert self._channel is not None

@@ -42,7 +42,7 @@ FIRST_CAUSE: Final = FIRST_OUTCOME + len(OUTCOMES)
 FIRST_BUCKET: Final = FIRST_CAUSE + len(CAUSES)
 REQUEST_WORDS: Final = FIRST_BUCKET + len(BUCKETS) + 1
 UP, IN_FLIGHT, CONNECTIONS, EJECTIONS, ENDPOINT_WORDS = range(5)
-OPEN_CONNECTIONS, ACCEPTED, GATHERED, WORKER_WORDS = range(4)
+OPEN_CONNECTIONS, ACCEPTED, GATHERED, BEATS, WORKER_WORDS = range(5)
 
 REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,000 versions that a table may have
 ENDPOINTS: Final = Area(REQUESTS.end, 16384, ENDPOINT_WORDS)
@@ -151,6 +151,10 @@ class WorkerSlot:
     def gathered(self, size: int) -> None:
         """The bytes of requests that are held now."""
         self._words[GATHERED] = size
+
+    def beat(self) -> None:
+        """The loop runs. Each second."""
+        self._words[BEATS] += 1
 
 
 class Counters:

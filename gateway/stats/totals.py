@@ -41,7 +41,7 @@ class Snapshot(NamedTuple):
     refusals: Rows
     """By protocol and reason."""
     worker: Row
-    """Open connections, connections ever accepted, bytes being gathered."""
+    """Open connections, connections ever accepted, bytes being gathered, beats of the loop."""
 
 
 class Sums(NamedTuple):
@@ -54,6 +54,11 @@ class Sums(NamedTuple):
 def connections(buffer: mmap.mmap | bytearray) -> int:
     """One worker's, of clients, as many as are open now."""
     return memoryview(buffer).cast("B").cast("q")[counters.OPEN_CONNECTIONS]
+
+
+def beats(buffer: mmap.mmap | bytearray) -> int:
+    """How often one worker's loop has shown that it runs; 0 where it has not begun."""
+    return memoryview(buffer).cast("B").cast("q")[counters.BEATS]
 
 
 def read(buffer: mmap.mmap | bytearray, now_us: int) -> Snapshot:

@@ -32,7 +32,8 @@ FIELDS = {field.name: getattr(Settings(), field.name) for field in fields(Settin
 BOUNDS = {
     "poll_interval", "backlog", "max_head_bytes", "gather_budget_bytes", "connect_timeout",
     "max_endpoint_connections", "max_endpoint_grpc_connections", "max_endpoint_waiting", "read_timeout", "idle_timeout",
-    "max_connection_age", "upstream_idle_timeout", "upstream_grpc_idle_timeout", "log_failures_per_second",
+    "max_connection_age", "upstream_idle_timeout", "upstream_grpc_idle_timeout", "hang_seconds",
+    "log_failures_per_second",
 }  # fmt: skip
 """What nobody had to choose yet: without an option. Settings says why each is as it is; tests choose other values."""
 

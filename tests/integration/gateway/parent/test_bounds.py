@@ -83,3 +83,17 @@ def test_connections_wait_while_a_worker_can_not_take_them(gateway: GatewayProce
             assert gateway.client().post(PREDICT).status == 200
     finally:
         os.kill(worker, signal.SIGCONT)
+
+
+def test_a_worker_that_hangs_is_told_and_replaced(tmp_path: Path, servers: Servers) -> None:
+    gateway = GatewayProcess(tmp_path, table(v1=[servers(echo)]), workers=1, hang_seconds=6.0)
+    try:
+        (worker,) = gateway.pids()
+        os.kill(worker, signal.SIGSTOP)
+        answer = eventually(lambda: gateway.admin.get("/readyz"), lambda answer: answer.status_code == 503)
+        assert answer.text.startswith("worker 0 has done nothing for ")
+        eventually(lambda: gateway.admin.get("/readyz").status_code == 200 and gateway.pids() != [worker])
+        assert gateway.client().post(PREDICT).status == 200
+        assert "a worker hangs and is killed" in gateway.log.read_text()
+    finally:
+        gateway.close()

@@ -93,9 +93,10 @@ def test_an_endpoint_and_the_worker_and_refusals() -> None:
     made.worker.accepted()
     made.worker.closed()
     made.worker.gathered(100)
+    made.worker.beat()
     made.refusal("tfserving-rest", "unknown_deployment").refused()
     snapshot = totals.read(buffer, 0)
-    assert snapshot.worker == [1, 2, 100]
+    assert snapshot.worker == [1, 2, 100, 1]
     assert snapshot.refusals == {("tfserving-rest", "unknown_deployment"): [1]}
 
 
@@ -177,7 +178,7 @@ def test_a_death_keeps_counts_and_drops_what_was_in_flight() -> None:
     endpoint_key = (*KEY[:3], "127.0.0.1:8501")
     assert before.endpoints[endpoint_key] == [0, 2, 0, 2, 2]
     assert after.endpoints[endpoint_key] == [0, 1, 0, 1, 2]
-    assert after.worker == [1, 2, 0]
+    assert after.worker == [1, 2, 0, 0]
 
 
 def test_what_left_the_table_is_forgotten_but_for_what_is_in_flight() -> None:
