@@ -255,6 +255,17 @@ def test_a_turn_takes_some_of_what_is_there_and_the_next_the_rest() -> None:
     assert [frame.kind for frame in side.out()] == [frames.PING]
 
 
+def test_a_turn_takes_one_large_head() -> None:
+    side = server()
+    large = REQUEST + encode(b"x-large", b"v" * 40_000)
+    side.connection.receive(b"".join(head(stream_id, large, end=True) for stream_id in (1, 3, 5)), 0.0)
+    for taken in (1, 2):
+        assert side.connection.behind
+        assert side.connection.active == taken
+        side.connection.receive(b"", 0.0)
+    assert side.connection.active == 3
+
+
 def test_what_windows_of_many_streams_cost() -> None:
     """Moved once for each frame of SETTINGS, which is charged by the streams that it moves."""
     side = server(settings=frames.settings((frames.INITIAL_WINDOW_SIZE, 0))[9:])
