@@ -259,6 +259,7 @@ def test_a_turn_takes_one_large_head_at_most() -> None:
     side = server()
     large = REQUEST + encode(b"x-large", b"v" * 40_000)
     side.connection.receive(b"".join(head(stream_id, large, end=True) for stream_id in (1, 3, 5)), 0.0)
+    assert side.connection.active <= 1
     while side.connection.behind:
         before = side.connection.active
         side.connection.receive(b"", 0.0)
