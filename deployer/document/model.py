@@ -116,7 +116,7 @@ class Version(Part):
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=IMAGE_PATTERN)] | None = None
     """On Kubernetes: the server's image. Left out, it is the runtime's usual one."""
     args: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = ()
-    """On Kubernetes: flags for the server, after our own."""
+    """On Kubernetes: flags for the server, after our own, which say where it listens and what it loads."""
     implementation: Annotated[str, Field(min_length=1, max_length=253, pattern=CLASS_PATTERN)] | None = None
     """What loads the model. For seldon one of its prepackaged servers, such as SKLEARN_SERVER; for oip's mlserver the
     class of its runtime, such as mlserver_sklearn.SKLearnModel."""

@@ -10,6 +10,10 @@ FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("spec", "rollout", "objectives", "agreement"),
         ("spec", "traffic", "shadow"),
+        ("spec", "versions", "annotations"),
+        ("spec", "versions", "labels"),
+        ("spec", "versions", "pod", "annotations"),
+        ("spec", "versions", "pod", "labels"),
     }
 )
 """Paths of fields, without the numbers of list items."""

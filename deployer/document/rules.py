@@ -17,7 +17,7 @@ from deployer.document.rollout_rules import broken_rollout
 from deployer.document.units import cores, memory_bytes
 from deployer.document.values import Path, Violation, duration, items, mapping
 from deployer.errors import nearest
-from deployer.runtimes.base import Runtime
+from deployer.runtimes.base import Reserved, Runtime
 from deployer.runtimes.registry import RUNTIMES
 
 MAX_TIMEOUT = 24 * 3600.0
@@ -35,6 +35,7 @@ def broken(document: object) -> Iterator[Violation]:
     if runtime is not None:
         for index, version in versions:
             yield from _content(runtime, version, ("spec", "versions", index))
+            yield from _reserved(runtime.reserved(version, spec), version, ("spec", "versions", index))
         yield from runtime.rules(spec)
         yield from _servables(runtime, versions)
     for index, version in versions:
@@ -79,6 +80,22 @@ def _content(runtime: Runtime, version: dict[str, Any], path: Path) -> Iterator[
         yield Violation(at, f"{name} has no choice of implementations", "leave it out")
     elif not has_model:
         yield Violation(at, "an implementation loads a model, and there is none", "write model: and where it lies")
+
+
+def _reserved(reserved: Reserved, version: dict[str, Any], path: Path) -> Iterator[Violation]:
+    """Flags and variables that move a server from where it is asked, or give it other models."""
+    for index, flag in enumerate(items(version, "args")):
+        name = flag.partition("=")[0].strip() if isinstance(flag, str) else ""
+        known = [one for one in reserved.flags if name.startswith("-") and _flag(name) == _flag(one)]
+        if known:
+            yield Violation((*path, "args", index), f"{name} is set by Turnout", "leave it out")
+    for name in mapping(version, "env"):
+        if name in reserved.variables:
+            yield Violation((*path, "env", name), f"{name} is set by Turnout", "leave it out")
+
+
+def _flag(name: str) -> str:
+    return name.lstrip("-").replace("-", "_")
 
 
 def _servables(runtime: Runtime, versions: list[tuple[int, dict[str, Any]]]) -> Iterator[Violation]:

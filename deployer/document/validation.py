@@ -52,6 +52,10 @@ MAX_DETAILS = 500
 """The most errors of one document that are worded, in its order: more than anybody is shown."""
 
 
+_OTHER_YAML = re.compile("[0-9]+(e[0-9]+)?|0x[0-9a-f]+|0o[0-7]+|true|false|null")
+"""What YAML takes for no text, unless it is quoted."""
+
+
 class FieldProblem(NamedTuple):
     """What is wrong with the field at `path`; `key` tells whether with its name (or absence) or with its value."""
 
@@ -164,9 +168,9 @@ def _advice(value: object, node: dict[str, Any]) -> str:
     if "enum" in node:
         meant = nearest(str(value), node["enum"])
         return f"did you mean {meant!r}?" if meant and len(node["enum"]) > 1 else f"write {node['enum'][0]}"
-    if node.get("pattern") == LABEL_PATTERN and isinstance(value, str | int):
+    if node.get("pattern") == LABEL_PATTERN and isinstance(value, str | int | float):
         name = re.sub("[^a-z0-9]+", "-", str(value).lower())[:63].strip("-")
-        quoted = f'"{name}"' if name.isdigit() else name
+        quoted = f'"{name}"' if _OTHER_YAML.fullmatch(name) else name
         return f"write {quoted}" if name else ""
     if node.get("pattern") == FIELD_NAME_PATTERN and isinstance(value, str):
         return f"write {value.lower()}" if re.fullmatch(FIELD_NAME_PATTERN, value.lower()) else ""

@@ -107,6 +107,15 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Reserved:
+    """Flags (without dashes) and variables by which Turnout says where a server listens and what it loads. Others
+    would have it listen where nobody asks, or serve what nobody declared."""
+
+    flags: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Server:
     """One version's server in its container, from which pods are made."""
 
@@ -207,6 +216,10 @@ class Runtime(ABC):
     def rules(self, spec: dict[str, Any]) -> Iterator[values.Violation]:
         """The rules of its own that a document's `spec`, plain data, breaks."""
         yield from ()
+
+    def reserved(self, version: dict[str, Any], spec: dict[str, Any]) -> Reserved:
+        """What a version's own flags and variables would take from Turnout; both are plain data."""
+        return Reserved()
 
     def speaks(self, spec: Spec) -> ServingProtocol:
         """What the servers of such a deployment speak."""

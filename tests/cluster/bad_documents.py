@@ -337,6 +337,9 @@ ANSWERED: tuple[Bad, ...] = (
         ("spec.versions[0].resources.requests.cpu", "limit of 1500m")),
     Bad(TFSERVING, "versions/0/resources", {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}},
         ("spec.versions[0].resources.requests.memory", "limit of 1G")),
+    Bad(TFSERVING, "versions/0/args", ["--port=9000"], ("spec.versions[0].args[0]", "--port is set by Turnout")),
+    Bad(SELDON, "versions/0/env", {"PREDICTIVE_UNIT_SERVICE_PORT": "9000"},
+        ("spec.versions[0].env.PREDICTIVE_UNIT_SERVICE_PORT", "is set by Turnout")),
 )  # fmt: skip
 """What the API server can't see, and the operator answers by the condition Accepted, False for InvalidSpec."""
 

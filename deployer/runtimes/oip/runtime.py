@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.document import values
-from deployer.runtimes.base import Launch, Process, Runtime, Server
+from deployer.runtimes.base import Launch, Process, Reserved, Runtime, Server
 from deployer.runtimes.oip import container, process
 from deployer.runtimes.oip.protocol import PROTOCOL
 from deployer.runtimes.oip.rules import CEL, broken
@@ -32,6 +32,12 @@ class Oip(Runtime):
 
     def rules(self, spec: dict[str, Any]) -> Iterator[values.Violation]:
         return broken(spec)
+
+    def reserved(self, version: dict[str, Any], spec: dict[str, Any]) -> Reserved:
+        if values.mapping(spec, "oip").get("server") == "other":  # of which we know nothing
+            return Reserved()
+        models = ("MLSERVER_MODELS_DIR",) if "model" in version else ()
+        return Reserved(variables=("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT", *models))
 
     def local_limits(self, spec: Spec) -> Iterator[tuple[values.Path, str]]:
         if spec.oip.server != "mlserver":

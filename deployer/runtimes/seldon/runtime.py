@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.document import values
-from deployer.runtimes.base import Launch, Process, Runtime, Server, ServingProtocol
+from deployer.runtimes.base import Launch, Process, Reserved, Runtime, Server, ServingProtocol
 from deployer.runtimes.oip import protocol as oip_protocol
 from deployer.runtimes.seldon import container, model, process, seldon_deployment
 from deployer.runtimes.seldon.protocol import PROTOCOL
@@ -33,6 +33,10 @@ class Seldon(Runtime):
 
     def rules(self, spec: dict[str, Any]) -> Iterator[values.Violation]:
         return broken(spec)
+
+    def reserved(self, version: dict[str, Any], spec: dict[str, Any]) -> Reserved:
+        ports = ("HTTP_SERVICE_PORT", "GRPC_SERVICE_PORT", "METRICS_SERVICE_PORT", "SERVICE_PORT")
+        return Reserved(("http-port", "grpc-port", "metrics-port"), tuple(f"PREDICTIVE_UNIT_{port}" for port in ports))
 
     def speaks(self, spec: Spec) -> ServingProtocol:
         return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.document.values import Violation
-from deployer.runtimes.base import Launch, Process, Runtime, Server
+from deployer.runtimes.base import Launch, Process, Reserved, Runtime, Server
 from deployer.runtimes.tfserving import container, model, process
 from deployer.runtimes.tfserving.protocol import PROTOCOL
 from deployer.runtimes.tfserving.rules import CEL, broken
@@ -31,6 +31,10 @@ class TfServing(Runtime):
 
     def rules(self, spec: dict[str, Any]) -> Iterator[Violation]:
         return broken(spec)
+
+    def reserved(self, version: dict[str, Any], spec: dict[str, Any]) -> Reserved:
+        models = ("model_name", "model_base_path", "model_config_file", "monitoring_config_file")
+        return Reserved(flags=("port", "rest_api_port", *models))
 
     def located(self, path: Path) -> Path:
         return model.located(path)

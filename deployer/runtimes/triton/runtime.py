@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deployer.runtimes.base import Launch, Process, Runtime, Server
+from deployer.runtimes.base import Launch, Process, Reserved, Runtime, Server
 from deployer.runtimes.triton import container, model, process
 from deployer.runtimes.triton.protocol import PROTOCOL
 
@@ -22,6 +22,10 @@ class Triton(Runtime):
     models = "one version's folder in Triton's model repository, named by its number, or a model's whole folder"
     protocol = PROTOCOL
     is_numbered = True
+
+    def reserved(self, version: dict[str, Any], spec: dict[str, Any]) -> Reserved:
+        models = ("model-repository", "model-store") if "model" in version else ()
+        return Reserved(flags=("http-port", "grpc-port", "metrics-port", *models))
 
     def located(self, path: Path) -> Path:
         return model.located(path)

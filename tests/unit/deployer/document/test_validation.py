@@ -164,7 +164,13 @@ BAD: list[tuple[str, str, str]] = [
     ("      env:", "      pod: {serviceAccount: Reader}\n      env:",
      "16: spec.versions[1].pod.serviceAccount: 'Reader' is not the name of an object: lower-case letters, digits,"
      " '-' and '.', none of those two at its ends ()"),
+    ("      env:", "      args: [--enable_batching=true, --rest_api_port=8080]\n      env:",
+     "16: spec.versions[1].args[1]: --rest_api_port is set by Turnout (leave it out)"),
     # Not yet
+    ("      env:", "      pod: {labels: {a: b}}\n      env:",
+     "16: spec.versions[1].pod.labels: labels is not supported yet by this release (leave it out)"),
+    ("      env:", "      pod: {annotations: {a: b}}\n      env:",
+     "16: spec.versions[1].pod.annotations: annotations is not supported yet by this release (leave it out)"),
     ("stable: v1", "stable: v1\n    shadow: [{version: v2}]",
      "19: spec.traffic.shadow: shadow is not supported yet by this release (leave it out)"),
     ("metadata:", "status: {}\nmetadata:",
