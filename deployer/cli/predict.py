@@ -15,13 +15,14 @@ import httpx
 from deployer.cli import options
 from deployer.cli.client.wait import named, status, supervised
 from deployer.document.model import ModelDeployment
+from deployer.document.units import seconds
 from deployer.errors import TurnoutError
 from deployer.local.state_folder import StateFolder
 from deployer.runtimes.base import GrpcCall
 from gateway.contract import headers
 
 TIMEOUT = 60.0
-"""Seconds; the gateway's own deadline."""
+"""Seconds: gateways' own deadline, where the document has none."""
 VERSION = headers.VERSION.decode()
 
 
@@ -87,7 +88,9 @@ def _rows(content: Any) -> list[Any]:
 def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pins: dict[str, str]) -> Answer:
     path = document.runtime.protocol.path(document.metadata.namespace, document.metadata.name)
     try:
-        answer = httpx.post(f"http://{address}{path}", json=body, headers=pins, timeout=TIMEOUT, trust_env=False)
+        answer = httpx.post(
+            f"http://{address}{path}", json=body, headers=pins, timeout=_deadline(document), trust_env=False
+        )
         content = answer.json()
     except httpx.HTTPError as error:
         raise TurnoutError(f"the gateway at {address} did not answer: {type(error).__name__} {error}") from None
@@ -107,7 +110,7 @@ def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pi
         with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
             call = next(exchange)
             while True:
-                message, version = _call(channel, call, metadata)
+                message, version = _call(channel, call, metadata, _deadline(document))
                 try:
                     call = exchange.send(message)
                 except StopIteration as done:
@@ -120,10 +123,14 @@ def _over_grpc(address: str, document: ModelDeployment, body: dict[str, Any], pi
         raise TurnoutError(f"{version or 'the gateway'} answered {what}") from None
 
 
-def _call(channel: grpc.Channel, call: GrpcCall, metadata: dict[str, str]) -> tuple[bytes, str]:
+def _deadline(document: ModelDeployment) -> float:
+    return TIMEOUT if document.spec.timeout is None else seconds(document.spec.timeout)
+
+
+def _call(channel: grpc.Channel, call: GrpcCall, metadata: dict[str, str], deadline: float) -> tuple[bytes, str]:
     """The answer, and the version that gave it."""
     send = channel.unary_unary(call.path, _as_it_is, _as_it_is)
-    answer, done = send.with_call(call.message, timeout=TIMEOUT, metadata=tuple(metadata.items()))
+    answer, done = send.with_call(call.message, timeout=deadline, metadata=tuple(metadata.items()))
     return answer, _answered_by(done.initial_metadata())
 
 

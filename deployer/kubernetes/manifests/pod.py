@@ -54,6 +54,7 @@ def digest(texts: Mapping[str, str]) -> str:
 
 def spec(deployment: ModelDeployment, version: Version, server: Server, config: str) -> Object:
     """The pod's `spec`."""
+    longest = _longest(deployment.spec.timeout)
     volumes, mounts = _volumes(version, server, config)
     own = [_mount(index, volume) for index, volume in enumerate(version.pod.volumes)]
     before = [
@@ -73,7 +74,7 @@ def spec(deployment: ModelDeployment, version: Version, server: Server, config: 
             "volumeMounts": [{"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True}],
             "securityContext": _confined(),
         }
-        for container in warmup.containers(version, server.rest, server.predict)
+        for container in warmup.containers(version, server.rest, server.predict, longest)
     ]
     wanted: Pod = version.pod
     return _filled(
@@ -96,7 +97,7 @@ def spec(deployment: ModelDeployment, version: Version, server: Server, config: 
             runAsGroup=server.user,
             seccompProfile={"type": "RuntimeDefault"},
         ),
-        terminationGracePeriodSeconds=LEAVE + _longest(deployment.spec.timeout),
+        terminationGracePeriodSeconds=LEAVE + longest,
         initContainers=before,
         containers=[_container(version, server, mounts), *beside],
         volumes=volumes,
@@ -104,8 +105,8 @@ def spec(deployment: ModelDeployment, version: Version, server: Server, config: 
 
 
 def _longest(timeout: str | None) -> int:
-    """Seconds that the last request which a gateway sent may take. TensorFlow Serving does not act on the signal to
-    end, so its pods always take this long to go. Not below gateways' own: a short deadline is not worth new pods."""
+    """Seconds that a prediction may take, the first and the last. TensorFlow Serving does not act on the signal to end,
+    so its pods always take this long to go. Not below gateways' own: a short deadline is not worth new pods."""
     return _TIMEOUT if timeout is None else max(_TIMEOUT, math.ceil(seconds(timeout)))
 
 

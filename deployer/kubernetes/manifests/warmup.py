@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 IMAGE = "curlimages/curl:8.15.0"
 FILE = "warmup.json"
 
-_TIMEOUT = 60
-"""Seconds that the first prediction may take."""
 _WAIT = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 # A file in the container: it is gone when that is started again, and then the server is warmed again. While the server
 # starts it is tried again here, since each failure of the probe is an event.
@@ -38,8 +36,9 @@ def files(version: Version) -> dict[str, str]:
     return {} if version.warmup is None else {FILE: json.dumps(version.warmup, sort_keys=True)}
 
 
-def containers(version: Version, port: int, path: str) -> list[Object]:
-    """The container that sends the warm-up to `path` at `port`, where there is one."""
+def containers(version: Version, port: int, path: str, timeout: int) -> list[Object]:
+    """The container that sends the warm-up to `path` at `port`, where there is one. A prediction may take `timeout`
+    seconds."""
     if version.warmup is None:
         return []
     url = f"http://127.0.0.1:{port}{path}"
@@ -50,10 +49,10 @@ def containers(version: Version, port: int, path: str) -> list[Object]:
             "command": ["sh", "-c", _WAIT],
             "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}},
             "readinessProbe": {
-                "exec": {"command": ["sh", "-c", _WARM, "warmup", CONFIG_FOLDER, str(_TIMEOUT), FILE, url]},
+                "exec": {"command": ["sh", "-c", _WARM, "warmup", CONFIG_FOLDER, str(timeout), FILE, url]},
                 "periodSeconds": 2,
                 # More than curl takes with its last try, so that what it says is told.
-                "timeoutSeconds": 2 * _TIMEOUT + 5,
+                "timeoutSeconds": 2 * timeout + 5,
             },
         }
     ]

@@ -49,11 +49,15 @@ def test_objects_are_plain_say_whose_they_are_and_hold_nothing_empty(case: str) 
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(None, 70), ("500ms", 70), ("5m", 310), ("90.5s", 101)])
-def test_a_pod_that_ends_waits_for_the_last_request(timeout: str | None, seconds: int) -> None:
+def test_a_pod_waits_for_the_warm_up_and_for_the_last_request(timeout: str | None, seconds: int) -> None:
     more = {} if timeout is None else {"timeout": timeout}
-    document = deployment("oip", {"name": "v1", "image": "team/digits"}, traffic={"stable": "v1"}, **more)
-    (pods,) = [item for item in manifests(document, Options(), OWNER) if item["kind"] == "Deployment"]
-    assert pods["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == seconds
+    version = {"name": "v1", "image": "team/digits", "warmup": {"inputs": []}}
+    document = deployment("oip", version, traffic={"stable": "v1"}, **more)
+    (made,) = [item for item in manifests(document, Options(), OWNER) if item["kind"] == "Deployment"]
+    pod = made["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == seconds
+    probe = pod["containers"][1]["readinessProbe"]
+    assert (probe["exec"]["command"][5], probe["timeoutSeconds"]) == (str(seconds - 10), 2 * (seconds - 10) + 5)
 
 
 @pytest.mark.parametrize("case", CASES)

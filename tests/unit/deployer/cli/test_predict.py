@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+import deployer.cli.predict as predict
+from tests.fakes.deployments import deployment
+
+
+@pytest.mark.parametrize(("spec", "waits"), [({}, 60), ({"timeout": "5m"}, 300), ({"timeout": "500ms"}, 0.5)])
+def test_it_waits_for_as_long_as_the_gateway_does(spec: dict[str, str], waits: float) -> None:
+    document = deployment("oip", {"name": "v1", "image": "team/digits"}, traffic={"stable": "v1"}, **spec)
+    assert predict._deadline(document) == waits
