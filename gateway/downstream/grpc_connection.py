@@ -17,6 +17,9 @@ from gateway.wire.limits import MAX_FIELDS
 LINGER_SECONDS = 2.0
 """How long a client that broke the rules has to take what it was sent, and why its connection ends."""
 
+DROPPED_BYTES = 1 << 20
+"""So much of what it still sends is read meanwhile."""
+
 PACE = 10
 """A client has this many times the time that a request has to take all the answers that wait for it: slow networks
 are let be, and who takes a byte now and then is not."""
@@ -46,6 +49,8 @@ class GrpcConnection(asyncio.Protocol):
         self._unread = 0  # bytes of answers that the client has not taken, as its share has them
         self._taken = 0  # bytes that it had taken when it last had taken enough
         self._took = self.now  # when that was, or nothing was waiting
+        self._lingering: asyncio.TimerHandle | None = None  # its connection has ended, and it may read why
+        self._dropped = 0  # bytes that came since
         self.wire.start()
         if clients.draining:
             self.drain()
@@ -53,6 +58,11 @@ class GrpcConnection(asyncio.Protocol):
     # What the socket tells.
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None:
+            self._dropped += len(data)
+            if self._dropped > DROPPED_BYTES:
+                self._transport.pause_reading()
+            return
         self.now = now = monotonic()
         self._receive(data, now)
 
@@ -67,7 +77,7 @@ class GrpcConnection(asyncio.Protocol):
     def _catch_up(self) -> None:
         """Take what one turn left over. A client that does not read waits with it."""
         self._behind = False
-        if not self.paused and not self._transport.is_closing():
+        if (not self.paused or self._lingering is not None) and not self._transport.is_closing():
             self._transport.resume_reading()
             self._receive(b"", self.now)
 
@@ -75,6 +85,8 @@ class GrpcConnection(asyncio.Protocol):
         self._clients.remove(self)
         self._give_up_calls()
         self.wire.lost()
+        if self._lingering is not None:
+            self._lingering.cancel()
 
     def _give_up_calls(self) -> None:
         calls, self._calls = self._calls, {}
@@ -108,7 +120,7 @@ class GrpcConnection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flushing = False
         wire, transport = self.wire, self._transport
-        if transport.is_closing():
+        if transport.is_closing() or self._lingering is not None:
             return
         if out := wire.take():
             self._written += len(out)
@@ -116,12 +128,19 @@ class GrpcConnection(asyncio.Protocol):
         if self.paused or self._unread or wire.waiting:
             self._count_unread()
         if wire.closed:
-            transport.write(wire.take())
-            self.forwarder.log_failure("client's connection ended", reason=wire.reason)
-            self._give_up_calls()
-            self._took = self.now
-        if wire.closed or (self._left and not self._calls and not wire.active):
+            self._end()
+        elif self._left and not self._calls and not wire.active:
             transport.close()
+
+    def _end(self) -> None:
+        """The client broke the rules. What it still sends is dropped: closing at once would reset the connection, and
+        with that take away what says why."""
+        wire, transport = self.wire, self._transport
+        transport.write(wire.take())
+        self.forwarder.log_failure("client's connection ended", reason=wire.reason)
+        self._give_up_calls()
+        self._lingering = self.loop.call_later(LINGER_SECONDS, transport.abort)
+        transport.write_eof()
 
     def _count_unread(self) -> None:
         """Have what the client has not taken of its answers in its share. Where that is too little, the client has to
@@ -140,11 +159,9 @@ class GrpcConnection(asyncio.Protocol):
         self.touch()
 
     def sweep(self, now: float) -> None:
-        buffer = self._transport.get_write_buffer_size()
-        if self.wire.closed:
-            if buffer and now - self._took > LINGER_SECONDS:
-                self._transport.abort()
+        if self._lingering is not None:
             return
+        buffer = self._transport.get_write_buffer_size()
         waiting = self.wire.waiting
         taken = self.wire.let_go if waiting else self._written - buffer
         waiting = waiting or buffer
