@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from itertools import zip_longest
 from pathlib import Path
@@ -91,6 +92,9 @@ def logs(name: str, version: str | None, follow: bool, state: StateFolder, outpu
                 new = path not in opened
                 if new:
                     opened[path] = path.open(errors="replace")
+                descriptor = opened[path].fileno()
+                if os.fstat(descriptor).st_size < os.lseek(descriptor, 0, os.SEEK_CUR):  # it has begun anew
+                    opened[path].seek(0)
                 _, _, writer, index = path.stem.split(".")  # as `state.stem` makes it
                 for line in opened[path].readlines()[-LINES if new else 0 :]:
                     if output == "json":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 
@@ -20,6 +19,7 @@ from deployer.document.loader import read
 from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
+from deployer.local.logs import SupervisorLog
 from deployer.local.policy import limits
 from deployer.local.ports import is_free
 from deployer.local.processes import Processes
@@ -52,7 +52,7 @@ def up(
     limits.check(documents)
     if prometheus is not None and not _is_address(prometheus):
         raise TurnoutError(f"--prometheus {prometheus} is no address; write one such as http://127.0.0.1:9090")
-    with state.supervising():
+    with state.supervising(), contextlib.closing(SupervisorLog(state.logs, click.echo)) as log:
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
             environments.program(runtime)  # now, in the foreground, so that its progress is seen and Ctrl-C ends it
         asked = {"port": port, "admin_port": admin_port, "workers": workers, "prometheus": prometheus}
@@ -62,12 +62,12 @@ def up(
             for document in documents:
                 state.write_document(document)
                 for line in differences(before.get(document.key), document):
-                    _say(f"{document.key}: {line}")
+                    log.say(f"{document.key}: {line}")
         for key in before.keys() - {document.key for document in documents}:
-            _say(f"{key}: held from before; `turnout delete {key}` removes it")
-        supervisor = Supervisor(state, gateway, _say)
+            log.say(f"{key}: held from before; `turnout delete {key}` removes it")
+        supervisor = Supervisor(state, gateway, log.say)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _stopper(supervisor))
+            signal.signal(number, _stopper(supervisor, log.say))
         supervisor.begin()
         click.echo(
             f"address: http://{gateway.address} (REST and gRPC); metrics: http://{gateway.admin}/metrics\n"
@@ -76,12 +76,12 @@ def up(
         )
         reconcile.run(supervisor, INTERVAL)
         supervisor.finish()
-        _say("all has ended")
+        log.say("all has ended")
 
 
-def _stopper(supervisor: Supervisor) -> Callable[[int, FrameType | None], None]:
+def _stopper(supervisor: Supervisor, say: Callable[[str], None]) -> Callable[[int, FrameType | None], None]:
     def stop(number: int, frame: FrameType | None) -> None:
-        _say("ending: the gateway finishes what it has, then the model servers end; once more ends all at once")
+        say("ending: the gateway finishes what it has, then the model servers end; once more ends all at once")
         supervisor.stop()
 
     return stop
@@ -127,7 +127,3 @@ def _is_address(text: str) -> bool:
         url = httpx.URL(text)
         return url.scheme in ("http", "https") and bool(url.host)
     return False
-
-
-def _say(line: str) -> None:
-    click.echo(f"{time.strftime('%H:%M:%S')}  {line}")

@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from deployer.local.logs import appending
+
 MARKER = "TURNOUT_PROCESS"
 _START_TOLERANCE = 1.5
 """Seconds. The time of the machine's start is told in whole seconds, and moves by one when the clock is set."""
@@ -53,7 +55,7 @@ class Processes:
         Raises:
             OSError: the program can't be started; the message says which and why.
         """
-        with open(log, "ab") as output:
+        with appending(log) as output:
             # A file and not a pipe: a pipe breaks with the supervisor, and adopted processes must be able to write.
             child = subprocess.Popen(
                 argv,

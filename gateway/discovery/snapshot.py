@@ -32,7 +32,8 @@ class TableSnapshot:
         temporary = self.path.with_suffix(f".{os.getpid()}.new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            # It has the salts, by which anybody could tell who of the users gets which version.
+            with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(route_table.write(new))
                 file.flush()
                 os.fsync(file.fileno())
