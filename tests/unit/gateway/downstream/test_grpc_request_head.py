@@ -49,3 +49,15 @@ def test_servers_are_asked_for_trailers_whatever_the_client_says(sent: tuple[tup
     onward = RequestHead(fields).onward
     assert onward.count(encode(b"te", b"trailers")) == 1
     assert b"gzip" not in onward
+
+
+@pytest.mark.parametrize(
+    ("sent", "request_id"),
+    [((b"a-1",), b"a-1"), ((b"two words",), b""), ((b"a", b"two words"), b"a"), ((), b"")],
+)
+def test_an_id_goes_on_where_it_is_fit_for_a_log(sent: tuple[bytes, ...], request_id: bytes) -> None:
+    block = BEGIN + encode_all(*((b"x-request-id", value) for value in sent))
+    head = RequestHead(Decoder(65_536, MAX_FIELDS).decode(block)[0])
+    assert head.request_id == request_id
+    assert (encode(b"x-request-id", request_id) in head.onward) is bool(request_id)
+    assert b"two words" not in head.onward

@@ -39,6 +39,12 @@ NAME = "seldon-rest"
         # Names that look like parts of paths
         ("POST", "/seldon/api/v1.0/api/v1.0/predictions", "api", "v1.0", "/api/v1.0/predictions", "predict"),
         ("POST", "/seldon/v1/models/predict", "v1", "models", "/predict", "predict"),
+        # What is no prediction, and a slash too many where it can mean but one thing
+        ("HEAD", "/seldon/ns/d/health/ping", "ns", "d", "/health/ping", "head"),
+        ("OPTIONS", "/seldon/ns/d/api/v1.0/predictions", "ns", "d", "/api/v1.0/predictions", "options"),
+        ("POST", "/seldon/ns/d//api/v1.0/predictions", "ns", "d", "/api/v1.0/predictions", "predict"),
+        ("POST", "///seldon/d/predict", None, "d", "/predict", "predict"),
+        ("POST", "//api/v1.0/predictions", None, "", "/api/v1.0/predictions", "predict"),
         # SeldonClient(gateway="seldon"): a header has to name the deployment
         ("POST", "/api/v1.0/predictions", None, "", "/api/v1.0/predictions", "predict"),
         ("POST", "/api/v1.0/feedback?a=b", None, "", "/api/v1.0/feedback?a=b", "feedback"),
@@ -65,7 +71,16 @@ def test_a_wrong_method(method: str, target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["/seldon/", "/seldon/ns/d", "/seldon/ns/d/", "/seldon/ns/d/x", "/seldon/ns//predict", "/seldon/a/b/c/predict"],
+    [
+        "/seldon/",
+        "/seldon/ns/d",
+        "/seldon/ns/d/",
+        "/seldon/ns/d/x",
+        "/seldon/ns//predict",
+        "/seldon/a/b/c/predict",
+        "/seldon//d/predict",
+        "/seldon/ns/d/predict/",
+    ],
 )
 def test_an_unknown_path(target: str) -> None:
     with pytest.raises(Refusal, match="No such path: ") as caught:

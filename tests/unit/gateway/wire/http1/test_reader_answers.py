@@ -108,3 +108,43 @@ def test_a_model_server_can_not_say_which_version_it_is() -> None:
 def test_answers_are_the_same_however_they_are_cut(messages: list[bytes], where: list[int]) -> None:
     data = b"".join(messages)
     assert answers(cut(data, where)).events == answers([data]).events
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"Content-Length: 5\r\n\r\n",
+        b"Content-Length: 5\r\n\r\nhello",  # which it must not send
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"\r\n",
+        b"Content-Length: 0\r\n\r\n",
+    ],
+)
+def test_an_answer_to_head_ends_with_its_head(end: bytes) -> None:
+    for parts in ([OK + end], cut(OK + end, range(len(OK + end)))):
+        recorder = Recorder()
+        reader = AnswerReader(recorder, LIMIT)
+        for known in (b"", OK + b"Content-Length: 5\r\n\r\nhello"):  # one that came before to another verb
+            if known:
+                AnswerReader(Recorder(), LIMIT).receive(known)
+        reader.bodiless = True
+        for part in parts:
+            reader.receive(part)
+        assert bodies(recorder) == []
+        assert [event for event in recorder.events if event[0] == "end"] == [("end", True)]
+        assert reader.closing
+
+
+def test_an_informational_answer_to_head_does_not_end_it() -> None:
+    recorder = Recorder()
+    reader = AnswerReader(recorder, LIMIT)
+    reader.bodiless = True
+    reader.receive(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    assert recorder.events == []
+    reader.receive(OK + b"Content-Length: 5\r\n\r\n")
+    assert [event[0] for event in recorder.events] == ["head", "end"]
+
+
+def test_the_servers_request_id_is_not_the_callers() -> None:
+    recorder = answers([OK + b"X-Request-Id: of-the-server\r\nA: b\r\nContent-Length: 0\r\n\r\n"])
+    assert recorder.heads[0].lines == [b"A: b\r\n"]
