@@ -6,7 +6,7 @@ import ctypes
 import os
 from pathlib import Path
 
-SPARE_BYTES = 32 << 20
+SPARE_BYTES = 8 << 20
 """Beyond what is held for clients; less is not worth the time."""
 
 _STATM = Path("/proc/self/statm")

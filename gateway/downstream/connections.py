@@ -12,10 +12,6 @@ from gateway.stats.counters import WorkerSlot
 DRAIN_IDLE_SECONDS = 1.0
 """How long a connection without a request stays open once draining: a client may be sending one, which is answered."""
 
-FULL_READ_BYTES = 262_144
-"""What uvloop reads at once. Where that is full there is more, and the loop would go on reading up to 32 times: after
-one of them others have their turn."""
-
 SEARCHED = 1000
 """Connections that are looked at for one to close."""
 

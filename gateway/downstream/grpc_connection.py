@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from gateway.downstream.connections import FULL_READ_BYTES, Clients
+from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.refusal import Code, Refusal
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
-from gateway.wire.limits import MAX_FIELDS
+from gateway.wire.limits import FULL_READ_BYTES, MAX_FIELDS
 
 LINGER_SECONDS = 2.0
 """How long a client that broke the rules has to take what it was sent, and why its connection ends."""
@@ -34,7 +34,7 @@ class GrpcConnection(asyncio.Protocol):
         self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
         self.share = MemoryShare(forwarder.budget)
         self._clients = clients
-        self._transport = transport
+        self.transport = transport
         self.loop = asyncio.get_running_loop()
         self._calls: dict[int, GrpcCall] = {}
         self._flushing = False
@@ -61,7 +61,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._lingering is not None:
             self._dropped += len(data)
             if self._dropped > DROPPED_BYTES:
-                self._transport.pause_reading()
+                self.transport.pause_reading()
             return
         self.now = now = monotonic()
         self._receive(data, now)
@@ -70,15 +70,15 @@ class GrpcConnection(asyncio.Protocol):
         self.wire.receive(data, now)
         if (self.wire.behind or len(data) >= FULL_READ_BYTES) and not self._behind:
             self._behind = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
             self.loop.call_soon(self._catch_up)
         self.touch()
 
     def _catch_up(self) -> None:
         """Take what one turn left over. A client that does not read waits with it."""
         self._behind = False
-        if (not self.paused or self._lingering is not None) and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if (not self.paused or self._lingering is not None) and not self.transport.is_closing():
+            self.transport.resume_reading()
             self._receive(b"", self.now)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -98,12 +98,12 @@ class GrpcConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused = True
-        self._transport.pause_reading()  # else the answers to its own PINGs would pile up
+        self.transport.pause_reading()  # else the answers to its own PINGs would pile up
 
     def resume_writing(self) -> None:
         self.paused = False
         if not self.wire.behind:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
         elif not self._behind:
             self._behind = True
             self.loop.call_soon(self._catch_up)
@@ -119,7 +119,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        wire, transport = self.wire, self._transport
+        wire, transport = self.wire, self.transport
         if transport.is_closing() or self._lingering is not None:
             return
         if out := wire.take():
@@ -135,7 +135,7 @@ class GrpcConnection(asyncio.Protocol):
     def _end(self) -> None:
         """The client broke the rules. What it still sends is dropped: closing at once would reset the connection, and
         with that take away what says why."""
-        wire, transport = self.wire, self._transport
+        wire, transport = self.wire, self.transport
         transport.write(wire.take())
         self.forwarder.log_failure("client's connection ended", reason=wire.reason)
         self._give_up_calls()
@@ -146,7 +146,7 @@ class GrpcConnection(asyncio.Protocol):
         """Have what the client has not taken of its answers in its share. Where that is too little, the client has to
         begin anew: what it was to get is there already, and nothing but its reading can make it less."""
         wire = self.wire
-        unread = wire.waiting + (self._transport.get_write_buffer_size() if self.paused else 0)
+        unread = wire.waiting + (self.transport.get_write_buffer_size() if self.paused else 0)
         more, self._unread = unread - self._unread, unread
         if more > 0 and not self.share.allows(more):
             wire.calm_down(f"{unread} bytes of answers wait to be read")
@@ -161,7 +161,7 @@ class GrpcConnection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         if self._lingering is not None:
             return
-        buffer = self._transport.get_write_buffer_size()
+        buffer = self.transport.get_write_buffer_size()
         waiting = self.wire.waiting
         taken = self.wire.let_go if waiting else self._written - buffer
         waiting = waiting or buffer
@@ -169,7 +169,7 @@ class GrpcConnection(asyncio.Protocol):
             self._taken = taken
             self._took = now
         elif now - self._took > self.forwarder.settings.timeout:
-            self._transport.abort()  # it reads next to nothing, and its answers take up memory
+            self.transport.abort()  # it reads next to nothing, and its answers take up memory
             return
         if now > self._old_at:
             self._part(now)
@@ -179,7 +179,7 @@ class GrpcConnection(asyncio.Protocol):
             if now - self.now > self.forwarder.settings.idle_timeout:
                 self._part(now)
         elif now > self._leave_by:
-            self._transport.close()
+            self.transport.close()
 
     def drain(self) -> None:
         self._part(monotonic())
@@ -190,8 +190,8 @@ class GrpcConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self.wire.goaway(True)
-        self._transport.write(self.wire.take())
-        self._transport.close()
+        self.transport.write(self.wire.take())
+        self.transport.close()
 
     def _part(self, now: float) -> None:
         """Ask the client to send no more calls here. Those that cross with that are answered still."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from gateway.downstream.connections import DRAIN_IDLE_SECONDS, FULL_READ_BYTES, Clients
+from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
 from gateway.downstream.rest_call import RestCall, error_answer
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
@@ -14,6 +14,7 @@ from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import CONTINUE, Head
 from gateway.wire.http1.reader import RequestReader
+from gateway.wire.limits import FULL_READ_BYTES
 
 _MOST_WAITING = 32
 """Pipelined requests that are taken in before their turn. While more wait nothing is read, so a client that has gone is

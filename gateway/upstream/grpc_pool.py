@@ -16,6 +16,7 @@ from gateway.upstream.failure import RACE_SECONDS, Failure
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.frames import ErrorCode
+from gateway.wire.limits import FULL_READ_BYTES
 
 STREAM_WINDOW = 256 << 10
 """What an answer that its client does not take may hold of this gateway's memory."""
@@ -257,6 +258,13 @@ class _Connection(asyncio.Protocol):
         self._stale = False
         self.wire.receive(data, now)
         self._touch()
+        if len(data) >= FULL_READ_BYTES:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._open:

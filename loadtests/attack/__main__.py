@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(attack: Attack, folder: Path, servers: Mapping[str, Endpoint]) -> Measurement:
     records = folder / "honest.json"
-    with stage(folder, servers, attack.descriptors) as gateway:
+    with stage(folder, servers, attack.descriptors, attack.options) as gateway:
         monitor = Monitor(gateway)
         monitor.start()
         command = [sys.executable, "-m", "loadtests.attack.honest_client", str(gateway.port), "honest", str(records)]

@@ -76,8 +76,10 @@ def model_servers(folder: Path) -> Iterator[dict[str, Endpoint]]:
 
 
 @contextmanager
-def stage(folder: Path, servers: Mapping[str, Endpoint], descriptors: int | None) -> Iterator[Stage]:
-    """`descriptors`: how many each process of the gateway may open."""
+def stage(
+    folder: Path, servers: Mapping[str, Endpoint], descriptors: int | None, options: Sequence[str]
+) -> Iterator[Stage]:
+    """`descriptors`: how many each process of the gateway may open; `options` of it."""
     folder.mkdir()
     dead = Endpoint(host="127.0.0.1", rest=1, grpc=1)
     endpoints = {name: [at] for name, at in servers.items()} | {name: [servers["small"]] for name in SIMILAR}
@@ -86,7 +88,7 @@ def stage(folder: Path, servers: Mapping[str, Endpoint], descriptors: int | None
     table = RouteTable(revision=1, deployments=tuple(_deployment(name, at) for name, at in endpoints.items()))
     (folder / "routes.json").write_bytes(write(table))
     command = [sys.executable, "-m", "gateway.cli", "--port", "0", "--admin-port", "0", "--state", str(folder)]
-    command += ["--workers", str(WORKERS)]
+    command += ["--workers", str(WORKERS), *options]
     if descriptors is not None:
         command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
     with running("gateway", command, _cores(), folder) as process:

@@ -17,6 +17,8 @@ class Attack(NamedTuple):
     """Returns how the attacker's connections ended, or what else it saw."""
     descriptors: int | None = None
     """As many as each process of the gateway may have open."""
+    options: tuple[str, ...] = ()
+    """The gateway's."""
 
 
 ATTACKS = {
@@ -45,7 +47,10 @@ ATTACKS = {
         answers.unread,
     ),
     "trickling-answers": Attack(
-        "3 such connections that let a byte come now and then", "held for ever", answers.trickling
+        "3 such connections that let a byte come now and then, where a request has 5 s",
+        "held for ever",
+        answers.trickling,
+        options=("--timeout", "5"),
     ),
     "http2-heads": Attack("29 MB of heads over 3,000 open streams", "606 MB, kept", heads.http2_memory),
     "http1-heads": Attack(

@@ -10,11 +10,13 @@ from time import monotonic
 import pytest
 
 from gateway.downstream.grpc_connection import GrpcConnection
+from gateway.downstream.rest_connection import RestConnection
 from gateway.refusal import Code
 from gateway.stats import counters
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.frames import ErrorCode
+from gateway.wire.limits import FULL_READ_BYTES
 from tests.fakes.gateway import PREDICT as REST_PREDICT
 from tests.fakes.gateway import Gateway, table
 from tests.fakes.grpc_client import PREDICT, GrpcClient, predict
@@ -153,3 +155,30 @@ def test_answers_in_a_socket_that_nobody_reads_are_in_the_share(
         return open_connections(gateway)
 
     eventually(left, lambda connections: connections == 0)
+
+
+def known(connection: object) -> bool:
+    """By its first bytes."""
+    return isinstance(connection, RestConnection | GrpcConnection)
+
+
+def test_after_a_full_read_others_have_their_turn(
+    start_gateway: StartGateway, servers: Servers, grpc_servers: GrpcServers
+) -> None:
+    """The loop would go on reading the same connection."""
+    rest, grpc = start_gateway(table(v1=[servers(echo)])), start_gateway(table(v1=[grpc_servers(answering())]))
+    client, grpc_client = rest.client(), grpc.grpc_client()
+    client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\n" % REST_PREDICT.encode())
+    assert grpc_client.call(PREDICT, predict()).code == Code.OK
+    large = frames.frame(0x20, 0, 0, bytes(16_000)) * 9
+    for gateway, data in ((rest, bytes(FULL_READ_BYTES)), (grpc, large)):
+        connection = eventually(lambda: next(iter(gateway.fronts)), known)  # noqa: B023
+        assert isinstance(connection, RestConnection | GrpcConnection)
+        transport = connection.transport
+
+        def reads(data: bytes = data, connection: RestConnection | GrpcConnection = connection) -> bool:
+            connection.data_received(data)
+            return connection.transport.is_reading()
+
+        assert not gateway.call(reads)
+        eventually(transport.is_reading)
