@@ -22,7 +22,7 @@ from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
 from deployer.local.logs import SupervisorLog
 from deployer.local.policy import limits
 from deployer.local.ports import is_free
-from deployer.local.processes import Processes
+from deployer.local.processes import Processes, strays
 from deployer.local.state_folder import GATEWAY, StateFolder, replace
 from deployer.local.supervisor import INTERVAL, Supervisor
 from deployer.runtimes.base import HOST
@@ -55,6 +55,7 @@ def up(
     with state.supervising(), contextlib.closing(SupervisorLog(state.logs, click.echo)) as log:
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
             environments.program(runtime)  # now, in the foreground, so that its progress is seen and Ctrl-C ends it
+        _end_strays(state, log.say)
         asked = {"port": port, "admin_port": admin_port, "workers": workers, "prometheus": prometheus}
         gateway = Gateway(state, _options(state, asked))
         with state.editing():
@@ -77,6 +78,16 @@ def up(
         reconcile.run(supervisor, INTERVAL)
         supervisor.finish()
         log.say("all has ended")
+
+
+def _end_strays(state: StateFolder, say: Callable[[str], None]) -> None:
+    """End what a record that can't be read any more told of: nobody would ask after it, and it may hold a port."""
+    found = strays(state.owner, {record.identity.marker for record in state.records()})
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            say(f"process {process.pid}: ended, since it was started from here and no record tells what it is")
+    psutil.wait_procs(found, timeout=5)
 
 
 def _stopper(supervisor: Supervisor, say: Callable[[str], None]) -> Callable[[int, FrameType | None], None]:

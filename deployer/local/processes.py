@@ -13,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict
 from deployer.local.logs import appending
 
 MARKER = "TURNOUT_PROCESS"
+OWNER = "TURNOUT_PROCESS_STATE"
+"""The variable that names the state folder which a process belongs to."""
 _START_TOLERANCE = 1.5
 """Seconds. The time of the machine's start is told in whole seconds, and moves by one when the clock is set."""
 
@@ -149,6 +151,16 @@ def survivors(identity: Identity) -> list[psutil.Process]:
         except (psutil.Error, OSError):  # it ended meanwhile, or belongs to another user, so is none of ours
             continue
     return marked + grouped if ours else marked
+
+
+def strays(owner: str, known: Container[str]) -> list[psutil.Process]:
+    """What runs for the state folder `owner` and bears none of the `known` markers: no record tells of it any more."""
+    found = []
+    for process in psutil.process_iter():
+        environment = _environment(process)
+        if environment.get(OWNER) == owner and environment.get(MARKER) not in known and process.pid != os.getpid():
+            found.append(process)
+    return found
 
 
 def _runs(process: psutil.Process) -> bool:

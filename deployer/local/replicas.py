@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.local.policy.plan import Phase
-from deployer.local.processes import Identity, Processes, intended, survivors
+from deployer.local.processes import OWNER, Identity, Processes, intended, survivors
 from deployer.local.state_folder import Record, StateFolder
 from deployer.runtimes.base import HOST, Process
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable
@@ -140,7 +140,8 @@ class Replicas:
             # What one that was killed has left there could be served in place of this one's.
             shutil.rmtree(self._state.work / record.name, ignore_errors=True)
             run.prepare()
-            identity = self._processes.start(record.identity, run.argv, run.env, run.cwd, log)
+            environment = {**run.env, OWNER: self._state.owner}
+            identity = self._processes.start(record.identity, run.argv, environment, run.cwd, log)
         except OSError:
             self._state.delete_record(record.name)
             raise

@@ -204,6 +204,11 @@ class StateFolder:
     def delete_record(self, name: str) -> None:
         (self._records / f"{name}.json").unlink(missing_ok=True)
 
+    @property
+    def owner(self) -> str:
+        """By what name processes know that they belong to this folder."""
+        return str(self.root.resolve())
+
     def log(self, name: str) -> Path:
         """Where the process with the record `name` writes to."""
         return self.logs / f"{name}.log"
