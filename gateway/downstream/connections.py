@@ -27,7 +27,7 @@ class Swept(Protocol):
 
     @property
     def idle_since(self) -> float | None:
-        """When it was last heard; None where a request is under way."""
+        """When it was last heard; None where a request is under way, or an answer."""
         ...
 
     def close(self) -> None:
@@ -65,7 +65,9 @@ class Clients:
         ]
         if not found:
             return False
-        min(found)[2].close()
+        chosen = min(found)[2]
+        del self._open[chosen]  # at once: many may come in one turn
+        chosen.close()
         return True
 
     def replace(self, old: Swept, new: Swept) -> None:

@@ -186,7 +186,8 @@ class GrpcConnection(asyncio.Protocol):
 
     @property
     def idle_since(self) -> float | None:
-        return None if self._calls or self.wire.active else self.now
+        busy = self._calls or self.wire.active or self._lingering is not None or self.transport.get_write_buffer_size()
+        return None if busy else self.now
 
     def close(self) -> None:
         self.wire.goaway(True)

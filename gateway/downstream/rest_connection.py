@@ -246,8 +246,8 @@ class RestConnection(asyncio.Protocol):
 
     @property
     def idle_since(self) -> float | None:
-        waits = self._call is None and not self._queue and not self._choked and self._whole and not self._closing
-        return self._since if waits else None
+        waits = self._call is None and not self._queue and self._whole and not self._closing
+        return self._since if waits and not self.transport.get_write_buffer_size() else None
 
     def close(self) -> None:
         self.transport.close()
