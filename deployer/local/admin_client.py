@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 from pydantic import ValidationError
 
@@ -9,6 +11,9 @@ from gateway.contract.state import State
 
 TIMEOUT = 2.0
 """Seconds. The admin port is on this machine, and in a process that carries no data."""
+
+WAIT, AGAIN = 0.5, 0.01
+"""Seconds that it is given to bring a route table into force, and between questions meanwhile."""
 
 Version = tuple[str, str]
 """A deployment's key, `namespace/name`, and a version's name."""
@@ -20,8 +25,15 @@ class GatewayClient:
     def __init__(self, admin: str) -> None:
         self._client = httpx.Client(base_url=f"http://{admin}", timeout=TIMEOUT, trust_env=False)
 
-    def read(self) -> State:
-        """What it says; not ready if it doesn't answer, or says what is no state."""
+    def read(self, revision: int) -> State:
+        """What it says once the revision is in force on all its workers, or after `WAIT`; not ready if it doesn't
+        answer, or says what is no state."""
+        end = time.monotonic() + WAIT
+        while (state := self._read()).ready and (state.revision or 0) < revision and time.monotonic() < end:
+            time.sleep(AGAIN)
+        return state
+
+    def _read(self) -> State:
         try:
             answer = self._client.get("/state").raise_for_status()
         except httpx.HTTPError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from deployer.document.model import ModelDeployment
 from deployer.local.admin_client import Version
@@ -13,7 +13,7 @@ from deployer.local.launcher import Launcher
 from deployer.local.policy.autoscaler import Autoscaler
 from deployer.local.policy.backoff import Backoff, Trouble
 from deployer.local.policy.plan import Need
-from deployer.local.state_folder import StateFolder
+from deployer.local.state_folder import Fingerprint, StateFolder
 
 
 class Desired:
@@ -21,34 +21,42 @@ class Desired:
 
     def __init__(self, state: StateFolder) -> None:
         self._state = state
-        self._fingerprint: object = None
+        self._fingerprint: Fingerprint = {}
+        """When last looked at."""
+        self._read: Fingerprint = {}
+        """Of the documents as they are here: another than that, where one could not be read."""
         self._scalers: dict[Version, Autoscaler] = {}
         self.documents: dict[str, ModelDeployment] = {}
         """By their keys."""
         self.troubles: dict[Version, Trouble] = {GATEWAY: Trouble()}
 
-    def refresh(self, live: Iterable[Version]) -> bool:
-        """Read the documents if they have changed; whether they have. `live` names the version of each replica there
-        is: one that is new to this supervisor keeps those that an earlier one gave it.
+    def refresh(self, live: Iterable[Version]) -> Set[str]:
+        """Read the documents that have changed; the keys of those, and of the deleted ones. `live` names the version of
+        each replica there is: one that is new to this supervisor keeps those that an earlier one gave it.
 
         Raises:
             TurnoutError: one can't be read; what was read before goes on until they change again.
         """
         fingerprint = self._state.fingerprint()
         if fingerprint == self._fingerprint:
-            return False
+            return frozenset()
         self._fingerprint = fingerprint
+        changed = {key for key, _ in fingerprint.items() ^ self._read.items()}
+        found = {key: self._state.document(key) for key in changed}
+        documents = {key: found[key] if key in changed else self.documents[key] for key in sorted(fingerprint)}
+        self.documents = {key: document for key, document in documents.items() if document is not None}
+        self._read = fingerprint
         replicas = Counter(live)
-        self.documents = {document.key: document for document in self._state.documents()}
         declared = {(d.key, v.name): v for d in self.documents.values() for v in d.spec.versions}
         self._scalers = {
             version: self._scalers.get(version) or Autoscaler(max(spec.replicas[0], replicas[version]))
             for version, spec in declared.items()
         }
         self.troubles = {version: self.troubles.get(version) or Trouble() for version in [GATEWAY, *declared]}
-        for trouble in self.troubles.values():
-            trouble.backoff = Backoff()  # who applies a change wants it tried now
-        return True
+        for version, trouble in self.troubles.items():
+            if version == GATEWAY or version[0] in changed:
+                trouble.backoff = Backoff()  # who applies a change wants it tried now
+        return changed
 
     def __contains__(self, version: Version) -> bool:
         return version in self._scalers

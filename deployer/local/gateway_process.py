@@ -6,6 +6,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -129,9 +130,13 @@ class Gateway:
             self._unchanged = self._span() >= LOOK_EVERY / 2 and self._history[0][1] == answer
             self.idle = before and self._unchanged
         if now - self._looked >= (LOOK_URGENTLY_EVERY if urgent or not self._latest.ready else LOOK_EVERY):
-            self._looked = now
-            self._looks.ask("gateway", self._client.read)
+            self.ask(now, 0)
         return answer is not None
+
+    def ask(self, now: float, revision: int) -> None:
+        """Let it tell its state, if possible with that revision in force: to be heard by a look to come."""
+        self._looked = now
+        self._looks.ask("gateway", partial(self._client.read, revision))
 
     def verdict(self, replica: Replica, now: float) -> Ready | Failed | None:
         """Whether the gateway's process, which is starting, has become ready."""

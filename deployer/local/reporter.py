@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from deployer.document.model import ModelDeployment
 from deployer.local.policy.backoff import Trouble
 from deployer.local.policy.plan import Phase
 from deployer.local.policy.status import Condition, DeploymentStatus, ReplicaStatus, VersionStatus
 from deployer.local.replicas import Replica
-from deployer.local.state_folder import StateFolder, digest
+from deployer.local.state_folder import Record, StateFolder, digest
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split
 from deployer.rollout.state import is_under_way
@@ -21,16 +22,45 @@ FAILED_AFTER = 2
 """Failures in a row before a version counts as one that can't run, and no longer as one being started again."""
 
 
-@dataclass(frozen=True)
-class VersionFacts:
-    """What a supervisor knows of one version."""
+class ReplicaFacts(NamedTuple):
+    """Of one process, as it is now."""
 
-    replicas: Sequence[Replica] = ()
+    record: Record
+    phase: Phase
+    reason: str = ""
+    server: str | None = None
+
+    @classmethod
+    def of(cls, replica: Replica) -> ReplicaFacts:
+        process = replica.process
+        return cls(replica.record, replica.phase, replica.reason, None if process is None else process.server)
+
+
+class VersionFacts(NamedTuple):
+    """What a supervisor knows of one version now."""
+
+    replicas: tuple[ReplicaFacts, ...] = ()
     desired: int = 0
-    trouble: Trouble = field(default_factory=Trouble)
+    trouble: Trouble = Trouble()
     problem: str | None = None
     """Why none can be started now."""
     rates: tuple[float, float] | None = None
+
+
+class DeploymentFacts(NamedTuple):
+    """All that the status of one deployment follows from. `revision` is the one that last changed its route;
+    `address` is "" until the gateway is ready, and `gateway` says why; `refused`, why that does not serve by the
+    route."""
+
+    document: ModelDeployment
+    decision: Decision
+    route: route_table.Deployment | None
+    revision: int
+    in_force: bool
+    address: str
+    gateway: str
+    refused: str | None
+    versions: Mapping[str, VersionFacts]
 
 
 @dataclass(frozen=True)
@@ -48,8 +78,21 @@ class Facts:
     """By deployment."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why the gateway serves a deployment otherwise than by the table, `revision` or not."""
-    changed: Mapping[str, int] = field(default_factory=dict)
-    """By deployment, the revision that last changed its route; the table's, where it isn't known."""
+
+    def of(self, document: ModelDeployment, route: route_table.Deployment | None, changed: int) -> DeploymentFacts:
+        """What concerns one deployment. `changed`: the revision that last changed its route."""
+        key = document.key
+        return DeploymentFacts(
+            document=document,
+            decision=self.decisions.get(key) or Decision(Checkpoint(), Split.of(document), {}),
+            route=route,
+            revision=changed,
+            in_force=bool(self.address) and self.revision >= changed and key not in self.refused,
+            address=self.address,
+            gateway=self.gateway,
+            refused=self.refused.get(key),
+            versions=self.versions.get(key, {}),
+        )
 
 
 class Reporter:
@@ -57,9 +100,11 @@ class Reporter:
 
     def __init__(self, state: StateFolder) -> None:
         self._state = state
+        self._known: dict[str, DeploymentFacts] = {}
         self._written: dict[str, DeploymentStatus] = {}
         self._unsettled: set[str] = set()
         self._table = RouteTable(revision=0)
+        self._routes: dict[str, route_table.Deployment] = {}
         self._changed: dict[str, int] = {}
 
     @property
@@ -70,59 +115,55 @@ class Reporter:
     def write(self, documents: Iterable[ModelDeployment], facts: Facts) -> bool:
         """Whether with this all deployments have become settled that were not before."""
         self._compare(facts.table)
-        facts = replace(facts, changed=self._changed)
-        statuses = {document.key: describe(document, facts) for document in documents}
-        for key, status in statuses.items():
-            if self._written.get(key) != status:
-                self._state.write_status(key, status)
+        statuses: dict[str, DeploymentStatus] = {}
+        for document in documents:
+            key = document.key
+            known = facts.of(document, self._routes.get(key), self._changed.get(key, facts.table.revision))
+            before = self._written.get(key)
+            if before is not None and self._known[key] == known:
+                statuses[key] = before
+                continue
+            self._known[key] = known
+            statuses[key] = describe(known)
+            if statuses[key] != before:
+                self._state.write_status(key, statuses[key])
         if statuses.keys() != self._written.keys():
             self._state.keep_statuses(set(statuses))
         unsettled = self._unsettled
-        self._unsettled = {s.document for s in statuses.values() if not s.settled or is_under_way(s.rollout)}
+        self._unsettled = {key for key, s in statuses.items() if not s.settled or is_under_way(s.rollout)}
         self._written = statuses
         return bool(unsettled) and bool(statuses) and not self._unsettled
 
     def _compare(self, table: RouteTable) -> None:
         """A status names the revision that last changed its own route: else each change would write all statuses."""
         if table is not self._table:
-            before = {deployment.key: deployment for deployment in self._table.deployments}
+            before, self._routes = self._routes, {deployment.key: deployment for deployment in table.deployments}
             self._changed = {
-                deployment.key: self._changed[deployment.key]
-                if deployment == before.get(deployment.key)
-                else table.revision
-                for deployment in table.deployments
+                key: self._changed[key] if route == before.get(key) else table.revision
+                for key, route in self._routes.items()
             }
             self._table = table
 
 
-def describe(document: ModelDeployment, facts: Facts) -> DeploymentStatus:
-    """The status of the deployment that `document` describes."""
-    decision = facts.decisions.get(document.key, Decision(Checkpoint(), Split.of(document), {}))
+def describe(facts: DeploymentFacts) -> DeploymentStatus:
+    """The status that follows."""
+    document, decision, route = facts.document, facts.decision, facts.route
     roles, rollout = decision.roles, decision.checkpoint.rollout
-    routed = facts.table.find(document.metadata.name, document.metadata.namespace)
-    revision = facts.changed.get(document.key, facts.table.revision)
-    in_force = bool(facts.address) and facts.revision >= revision and document.key not in facts.refused
     names = [version.name for version in document.spec.versions]
-    known = facts.versions.get(document.key, {})
-    leaving = [name for name in known if name not in names]
-    versions = tuple(
-        _version(name, routed, document, roles, known.get(name, VersionFacts())) for name in (*names, *leaving)
-    )
-    as_wanted = routed is not None and (routed.stable, routed.canary, routed.weight) == (
-        roles.stable,
-        roles.canary,
-        roles.weight,
-    )
+    leaving = [name for name in facts.versions if name not in names]
+    versions = tuple(_version(name, facts) for name in (*names, *leaving))
+    wanted = (roles.stable, roles.canary, roles.weight)
+    as_wanted = route is not None and (route.stable, route.canary, route.weight) == wanted
     ready = all(version.condition is Condition.READY for version in versions)
     return DeploymentStatus(
         namespace=document.metadata.namespace,
         name=document.metadata.name,
         document=digest(document),
-        revision=revision,
-        in_force=in_force,
-        routed=as_wanted and in_force,
-        settled=as_wanted and in_force and ready,
-        message=_message(document.key, decision, routed, versions, facts),
+        revision=facts.revision,
+        in_force=facts.in_force,
+        routed=as_wanted and facts.in_force,
+        settled=as_wanted and facts.in_force and ready,
+        message=_message(facts, versions),
         address=facts.address,
         versions=versions,
         rollout=decision.status,
@@ -150,20 +191,18 @@ def share(deployment: route_table.Deployment, version: str) -> float:
     return deployment.weight if version == deployment.canary else 0.0
 
 
-def _version(
-    name: str, routed: route_table.Deployment | None, document: ModelDeployment, roles: Split, facts: VersionFacts
-) -> VersionStatus:
+def _version(name: str, about: DeploymentFacts) -> VersionStatus:
+    facts, roles, runtime = about.versions.get(name, VersionFacts()), about.decision.roles, about.document.spec.runtime
     ready = sum(replica.phase is Phase.READY for replica in facts.replicas)
-    condition, reason = _condition(name in document.by_name, ready, facts)
-    servers = {replica.process.server for replica in facts.replicas if replica.process is not None}
-    server = ", ".join(sorted(servers))
+    condition, reason = _condition(name in about.document.by_name, ready, facts)
+    server = ", ".join(sorted({replica.server for replica in facts.replicas if replica.server is not None}))
     return VersionStatus(
         name=name,
         role={roles.stable: "stable", roles.canary: "canary"}.get(name),
-        share=0 if routed is None else share(routed, name),
+        share=0 if about.route is None else share(about.route, name),
         condition=condition,
         reason=reason,
-        runtime=f"{document.spec.runtime} ({server})" if server else document.spec.runtime,
+        runtime=f"{runtime} ({server})" if server else runtime,
         ready=ready,
         desired=facts.desired,
         restarts=facts.trouble.restarts,
@@ -194,25 +233,19 @@ def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Conditi
     return Condition.PROGRESSING, facts.problem or trouble.reason or starting
 
 
-def _message(
-    key: str,
-    decision: Decision,
-    routed: route_table.Deployment | None,
-    versions: Sequence[VersionStatus],
-    facts: Facts,
-) -> str:
+def _message(facts: DeploymentFacts, versions: Sequence[VersionStatus]) -> str:
     if not facts.address:
         return f"the gateway is not ready: {facts.gateway}"
-    roles, parts = decision.roles, []
-    if key in facts.refused:
-        parts.append(f"the gateway goes on as before, since it refuses the new route: {facts.refused[key]}")
+    roles, route, parts = facts.decision.roles, facts.route, []
+    if facts.refused is not None:
+        parts.append(f"the gateway goes on as before, since it refuses the new route: {facts.refused}")
     ready = {version.name for version in versions if version.ready}
-    if routed is not None and routed.stable != roles.stable and roles.stable not in ready:
-        parts.append(f"{routed.stable} stays stable until {roles.stable} is ready")
+    if route is not None and route.stable != roles.stable and roles.stable not in ready:
+        parts.append(f"{route.stable} stays stable until {roles.stable} is ready")
     elif roles.stable not in ready:
         parts.append(f"{roles.stable} is stable and not ready, so its requests are refused")
     if roles.canary and roles.weight and roles.canary not in ready:
         parts.append(f"{roles.canary} is not ready: its {roles.weight:g} % stay with {roles.stable}")
-    if decision.outdated:
-        parts.append(decision.outdated)
+    if facts.decision.outdated:
+        parts.append(facts.decision.outdated)
     return "; ".join(parts)

@@ -27,8 +27,8 @@ from deployer.rollout.state import Action
 if TYPE_CHECKING:
     from deployer.document.model import ModelDeployment
 
-Fingerprint = frozenset[tuple[str, int, int]]
-"""Of the files in a folder: names, inodes, times."""
+Fingerprint = dict[str, tuple[int, int]]
+"""Of the files in a folder, by their stems: inodes, times."""
 
 GATEWAY = "gateway"
 """The stem of the gateway's record and log. No replica's can equal it: theirs have dots."""
@@ -102,7 +102,7 @@ class StateFolder:
 
     def keys(self) -> list[str]:
         """Of all documents, in the order of their names. None is read, which takes long where there are hundreds."""
-        return [path.stem.replace(".", "/") for path in sorted(self._documents.glob("*.json"))]
+        return [_key(path.stem) for path in sorted(self._documents.glob("*.json"))]
 
     def document(self, key: str) -> ModelDeployment | None:
         """One document, if there is one of that key.
@@ -127,8 +127,8 @@ class StateFolder:
         return [document for document in found if document is not None]  # else deleted meanwhile
 
     def fingerprint(self) -> Fingerprint:
-        """Changes with each change of a document; cheap enough to be asked ten times a second."""
-        return _fingerprint(self._documents)
+        """By their keys; another with each change of a document, and cheap enough to be asked ten times a second."""
+        return {_key(stem): file for stem, file in _fingerprint(self._documents).items()}
 
     def write_document(self, document: ModelDeployment) -> None:
         """Let it be what should run, in place of an earlier one of its key."""
@@ -286,14 +286,14 @@ def stem(deployment: str, version: str, index: int) -> str:
 
 
 def _fingerprint(folder: Path) -> Fingerprint:
-    seen = set()
+    seen = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".json"):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     stat = entry.stat()
-                    seen.add((entry.name, stat.st_ino, stat.st_mtime_ns))
-    return frozenset(seen)
+                    seen[entry.name.removesuffix(".json")] = stat.st_ino, stat.st_mtime_ns
+    return seen
 
 
 def _keep(folder: Path, keys: set[str]) -> None:
@@ -306,6 +306,10 @@ def _keep(folder: Path, keys: set[str]) -> None:
 
 def _stem(key: str) -> str:
     return key.replace("/", ".")  # the names have no dots
+
+
+def _key(stem: str) -> str:
+    return stem.replace(".", "/")
 
 
 def _as_written(document: ModelDeployment) -> bytes:

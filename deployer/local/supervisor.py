@@ -151,6 +151,7 @@ class Supervisor:
                 for line in reporter.changes(self._table, after):
                     self._say(line)
                 self._table = after
+                self._gateway.ask(now, after.revision)
             case Start(deployment, version, index):
                 self._start(deployment, version, index, now)
             case Leave(name, why):
@@ -192,8 +193,9 @@ class Supervisor:
         if changed:
             self._at_rest = False  # also if what is looked at next fails: the change is not seen again
             for replica in self._replicas.by_name.values():
-                replica.process = None  # made anew from the document
-        return changed
+                if replica.record.deployment in changed:
+                    replica.process = None  # made anew from the document
+        return bool(changed)
 
     def _needs(self, serving: bool, now: float) -> list[Need]:
         """While stopping, the replicas go on for as long as the gateway drains, but nothing is started."""
@@ -251,16 +253,16 @@ class Supervisor:
     def _facts(self, needs: Sequence[Need], after: RouteTable) -> reporter.Facts:
         """By the table that is to be: what it changes is not in force before it is written."""
         desired = {(need.deployment, need.version): need.replicas for need in needs}
-        replicas: dict[tuple[str, str], list[Replica]] = {version: [] for version in desired}
+        replicas: dict[tuple[str, str], list[reporter.ReplicaFacts]] = {version: [] for version in desired}
         for replica in self._replicas.by_name.values():
-            replicas.setdefault(replica.key, []).append(replica)
+            replicas.setdefault(replica.key, []).append(reporter.ReplicaFacts.of(replica))
         versions: dict[str, dict[str, reporter.VersionFacts]] = {}
         for (deployment, version), of_version in replicas.items():
             document = self._desired.documents.get(deployment)
             versions.setdefault(deployment, {})[version] = reporter.VersionFacts(
-                replicas=of_version,
+                replicas=tuple(of_version),
                 desired=desired.get((deployment, version), 0),
-                trouble=self._desired.troubles.get((deployment, version), Trouble()),
+                trouble=replace(self._desired.troubles.get((deployment, version)) or Trouble()),
                 problem=self._launches.problem(document.spec.runtime) if document else None,
                 rates=self._gateway.rates((deployment, version)),
             )

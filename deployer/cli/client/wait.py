@@ -15,8 +15,8 @@ from deployer.local.state_folder import StateFolder, digest
 if TYPE_CHECKING:
     from deployer.document.model import ModelDeployment
 
-POLL = 0.1
-"""Seconds between looks at the status, which the supervisor writes as often."""
+POLL = 0.03
+"""Seconds between looks at the status."""
 QUIET = 2.0
 """Seconds of waiting before anything is said of it: most changes are in force by then."""
 

@@ -47,4 +47,5 @@ def _deployment(
     endpoints = {version: tuple(found) for version, found in ready.items() if found}
     after = route(before, document, endpoints, roles)
     versions = tuple(v.model_copy(update={"endpoints": endpoints.get(v.name, ())}) for v in after.versions)
-    return after.model_copy(update={"versions": versions})
+    after = after.model_copy(update={"versions": versions})
+    return before if before == after else after  # the same object is soon seen to be the same

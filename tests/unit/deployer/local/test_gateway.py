@@ -20,7 +20,7 @@ class FakeClient:
 
     requests, ready = 0, True
 
-    def read(self) -> GatewayState:
+    def read(self, revision: int) -> GatewayState:
         versions = (VersionState(deployment=VERSION[0], version=VERSION[1], requests=self.requests, failures=1),)
         return GatewayState(ready=self.ready, why="", revision=1, versions=versions if self.requests else ())
 

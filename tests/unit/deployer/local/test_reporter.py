@@ -11,9 +11,9 @@ from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Rollout as RolloutSpec
 from deployer.local.policy.backoff import Backoff, Trouble
 from deployer.local.policy.plan import Phase
-from deployer.local.policy.status import Condition
+from deployer.local.policy.status import Condition, DeploymentStatus
 from deployer.local.replicas import Replica
-from deployer.local.reporter import Facts, Reporter, VersionFacts, changes, describe
+from deployer.local.reporter import Facts, ReplicaFacts, Reporter, VersionFacts, changes, describe
 from deployer.local.state_folder import Record, StateFolder, digest
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, Split
@@ -39,21 +39,25 @@ ENDPOINTS = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in
 ROLES = {KEY: Split.of(DOCUMENT)}
 
 
-def replica(version: str, phase: Phase, reason: str = "") -> Replica:
+def replica(version: str, phase: Phase, reason: str = "") -> ReplicaFacts:
     record = Record(deployment=KEY, version=version, index=0, ports={"rest": 1, "grpc": 2})
-    return Replica(record, phase, since=0.0, reason=reason)
+    return ReplicaFacts.of(Replica(record, phase, since=0.0, reason=reason))
 
 
 def facts(*ready: str, **versions: VersionFacts) -> Facts:
     """With the versions in `ready` up and in the table in force; `versions` are others, or replace these."""
     endpoints = {(KEY, version): [Endpoint(host="h", rest=1, grpc=2)] for version in ready}
     table = local.routes(RouteTable(revision=1), [DOCUMENT], endpoints, ROLES)
-    up = {version: VersionFacts([replica(version, Phase.READY)], desired=1) for version in ready}
+    up = {version: VersionFacts((replica(version, Phase.READY),), desired=1) for version in ready}
     return Facts(table, table.revision, "127.0.0.1:1", "ok", {KEY: {**up, **versions}})
 
 
+def status_of(known: Facts) -> DeploymentStatus:
+    return describe(known.of(DOCUMENT, known.table.find("digits", "default"), known.table.revision))
+
+
 def test_all_is_well() -> None:
-    status = describe(DOCUMENT, facts("v1", "v2"))
+    status = status_of(facts("v1", "v2"))
     assert (status.routed, status.settled, status.message, status.document) == (True, True, "", digest(DOCUMENT))
     assert [(v.name, v.role, v.share, v.condition) for v in status.versions] == [
         ("v1", "stable", 90, Condition.READY),
@@ -62,7 +66,7 @@ def test_all_is_well() -> None:
 
 
 def test_a_table_that_is_not_in_force_settles_nothing() -> None:
-    status = describe(DOCUMENT, replace(facts("v1", "v2"), revision=1))
+    status = status_of(replace(facts("v1", "v2"), revision=1))
     assert (status.in_force, status.routed, status.settled) == (False, False, False)
 
 
@@ -82,7 +86,7 @@ def test_a_table_leaves_the_status_of_what_it_does_not_change(tmp_path: Path) ->
 
 
 def test_a_gateway_that_is_not_ready_is_told_first() -> None:
-    status = describe(DOCUMENT, replace(facts("v1", "v2"), address="", gateway="draining"))
+    status = status_of(replace(facts("v1", "v2"), address="", gateway="draining"))
     assert not status.settled
     assert status.message == "the gateway is not ready: draining"
 
@@ -95,15 +99,15 @@ STARTING = replica("v2", Phase.STARTING, "the model is loading")
     ("v2", "condition", "reason"),
     [
         (VersionFacts(desired=1), Condition.PROGRESSING, ""),
-        (VersionFacts([STARTING], 1), Condition.PROGRESSING, "the model is loading"),
-        (VersionFacts([], 1, problem="no environment yet"), Condition.PROGRESSING, "no environment yet"),
-        (VersionFacts([STARTING], 1, Trouble(Backoff(1), "crashed")), Condition.PROGRESSING, "crashed"),
-        (VersionFacts([STARTING], 1, FAILING), Condition.FAILED, "no memory"),
-        (VersionFacts([replica("v2", Phase.LEAVING)], 1), Condition.PROGRESSING, ""),
+        (VersionFacts((STARTING,), 1), Condition.PROGRESSING, "the model is loading"),
+        (VersionFacts((), 1, problem="no environment yet"), Condition.PROGRESSING, "no environment yet"),
+        (VersionFacts((STARTING,), 1, Trouble(Backoff(1), "crashed")), Condition.PROGRESSING, "crashed"),
+        (VersionFacts((STARTING,), 1, FAILING), Condition.FAILED, "no memory"),
+        (VersionFacts((replica("v2", Phase.LEAVING),), 1), Condition.PROGRESSING, ""),
     ],
 )
 def test_a_canary_that_is_not_ready(v2: VersionFacts, condition: Condition, reason: str) -> None:
-    status = describe(DOCUMENT, facts("v1", v2=v2))
+    status = status_of(facts("v1", v2=v2))
     assert (status.versions[1].condition, status.versions[1].reason) == (condition, reason)
     assert [version.share for version in status.versions] == [100, 0]
     assert (status.routed, status.settled) == (False, False)
@@ -111,13 +115,13 @@ def test_a_canary_that_is_not_ready(v2: VersionFacts, condition: Condition, reas
 
 
 def test_a_stable_that_is_not_ready() -> None:
-    status = describe(DOCUMENT, facts("v2", v1=VersionFacts(desired=1, trouble=FAILING)))
+    status = status_of(facts("v2", v1=VersionFacts(desired=1, trouble=FAILING)))
     assert status.message == "v1 is stable and not ready, so its requests are refused"
     assert not status.settled
 
 
 def test_a_version_that_is_leaving_is_shown() -> None:
-    status = describe(DOCUMENT, facts("v1", "v2", v0=VersionFacts([replica("v0", Phase.LEAVING)])))
+    status = status_of(facts("v1", "v2", v0=VersionFacts((replica("v0", Phase.LEAVING),))))
     assert [(v.name, v.role, v.condition) for v in status.versions][2] == ("v0", None, Condition.LEAVING)
     assert not status.settled
 
@@ -147,12 +151,12 @@ def in_rollout(phase: RolloutPhase, roles: Split, outdated: str = "") -> Facts:
 
 
 def test_a_rollout_says_what_is_wanted() -> None:
-    status = describe(DOCUMENT, in_rollout(RolloutPhase.STEP, Split("v1", "v2", 5.0)))
+    status = status_of(in_rollout(RolloutPhase.STEP, Split("v1", "v2", 5.0)))
     assert (status.routed, status.settled, status.action) == (True, True, "t")
     assert [(v.name, v.role, v.share) for v in status.versions] == [("v1", "stable", 95), ("v2", "canary", 5)]
     assert status.rollout is not None
     assert (status.rollout.phase, status.rollout.weight, status.rollout.hold_reasons) == ("step", 5, ("a doubt",))
-    promoted = describe(DOCUMENT, in_rollout(RolloutPhase.PROMOTED, Split("v2"), "v3 is not tried"))
+    promoted = status_of(in_rollout(RolloutPhase.PROMOTED, Split("v2"), "v3 is not tried"))
     assert [(v.name, v.role, v.share) for v in promoted.versions] == [("v1", None, 0), ("v2", "stable", 100)]
     assert promoted.message == "v3 is not tried"
 
@@ -166,9 +170,9 @@ def test_all_is_as_declared_once_a_rollout_is_over(tmp_path: Path) -> None:
 
 def test_what_the_gateway_refuses_is_not_in_force() -> None:
     known = facts("v1", "v2")
-    other = describe(DOCUMENT, replace(known, refused={"default/letters": "why"}))
+    other = status_of(replace(known, refused={"default/letters": "why"}))
     assert (other.in_force, other.message) == (True, "")
-    refused = describe(DOCUMENT, replace(known, refused={KEY: "it requires what this release does not know: mirror"}))
+    refused = status_of(replace(known, refused={KEY: "it requires what this release does not know: mirror"}))
     assert (refused.in_force, refused.routed, refused.settled) == (False, False, False)
     assert refused.message == (
         "the gateway goes on as before, since it refuses the new route: "
