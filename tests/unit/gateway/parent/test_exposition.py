@@ -79,6 +79,8 @@ def test_each_word_that_is_counted_is_shown(kind: str) -> None:
     before = shown(buffer)
     lost = []
     for word in range(len(words)):
+        if kind == "a worker" and word == counters.BEATS:
+            continue  # the parent looks at it
         words[word] += MUCH
         if shown(buffer) == before:
             lost.append(word)

@@ -83,6 +83,8 @@ def run(parts: list[bytes], *, is_client: bool, replying: bool = True) -> tuple[
             out += connection.take()
     for part in parts:
         connection.receive(part, 0.0)
+        while connection.behind:
+            connection.receive(b"", 0.0)
         out += connection.take()
     frames_of(out.removeprefix(frames.PREFACE))
     return handler.events, out, connection.reason
@@ -181,6 +183,8 @@ def test_two_connections_understand_each_other(choose: DataObject) -> None:
             part, pipes[target] = pipes[target][:limit], pipes[target][limit:]
             if part:
                 target.receive(part, 0.0)
+                while target.behind:
+                    target.receive(b"", 0.0)
                 moved = True
         return moved
 
