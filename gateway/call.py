@@ -154,8 +154,10 @@ class Call(ABC):
         self._enter(version)
         self.upstream.budget.request()
         if deployment.salt and self.how == "split" and address.method not in PASSED_ON.values():
-            arm = forwarder.counters.evidence.of(deployment)[version.name, bucket is not None]
-            self.evidence = Evidence(arm, bucket, deployment.slow)
+            split = forwarder.counters.evidence.of(deployment)
+            if split.says_something(self.deadline - self.started_us / 1e6):
+                usual = split.usual if version.name == deployment.stable else None
+                self.evidence = Evidence(split.arms[version.name, bucket is not None], bucket, split.slow, usual)
         self._attempt()
 
     def _enter(self, version: Version) -> None:
@@ -297,7 +299,7 @@ class Call(ABC):
             attempt.cancel()
         if self.evidence is not None:
             begun = attempt is not None and attempt.begun
-            self.evidence.left(0.0 if begun else monotonic_ns() / 1e9 - self.started_us / 1e6)
+            self.evidence.left(0.0 if begun else self._waited())
             self.evidence = None
         if self.slot is not None:
             self._finish(counters.CANCELLED, "cancelled", None)
@@ -308,7 +310,7 @@ class Call(ABC):
         assert attempt is not None
         self.attempt = None
         if self.evidence is not None:
-            self.evidence.answered(status)
+            self.evidence.answered(status, self._waited())
             self.evidence = None
         self._finish(outcome(status), "" if status < 400 else f"answered {status}", attempt.endpoint)
         self.over = True
@@ -340,6 +342,9 @@ class Call(ABC):
                 attempts=self.attempts,
                 ms=round((now_us - self.started_us) / 1000, 1),
             )
+
+    def _waited(self) -> float:
+        return monotonic_ns() / 1e9 - self.started_us / 1e6
 
     def _which(self) -> str:
         return f"{self.deployment.key} version {self.upstream.version.name}"

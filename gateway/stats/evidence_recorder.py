@@ -3,7 +3,8 @@ these counts.
 
 A request is counted once something is known of it: when its first attempt is over, or, as slow, the moment the limit
 passes, or a version that hangs would look idle. Counted when it is assigned it would be as good as answered until it
-fails, and a version that hangs could be promoted. Its first attempt says whether it is an error or a rejection; what
+fails, and a version that hangs could be promoted. One whose caller waits for less than any server takes is left out
+before a version is chosen (`Split.says_something`). Its first attempt says whether it is an error or a rejection; what
 retries and stable make of it mends nothing. All of it goes to the epoch of the assignment, however late.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.stats.evidence_slots import ERRORS, REJECTIONS, SLOW, Arm
+from gateway.stats.median import Median
 
 PATIENCE = 1.0
 """Seconds without a byte after which a server was too slow for whoever gives up then: a client, or its deadline."""
@@ -20,11 +22,13 @@ PATIENCE = 1.0
 class Evidence:
     """Of one request, from its assignment until its first attempt is over."""
 
-    __slots__ = ("_arm", "_bucket", "_counted", "_timer")
+    __slots__ = ("_arm", "_bucket", "_counted", "_timer", "_usual")
 
-    def __init__(self, arm: Arm, bucket: int | None, slow: float | None) -> None:
-        """`bucket`: that of the sticky key. `slow`: seconds after which the request counts as slow."""
+    def __init__(self, arm: Arm, bucket: int | None, slow: float | None, usual: Median | None = None) -> None:
+        """`bucket`: that of the sticky key. `slow`: seconds after which the request counts as slow. `usual`: what takes
+        the time that stable took, where it is stable's."""
         self._arm = arm
+        self._usual = usual
         self._bucket = bucket
         self._counted = False
         self._timer = None if slow is None else asyncio.get_running_loop().call_later(slow, self._known, SLOW)
@@ -37,13 +41,16 @@ class Evidence:
         if not self._counted and waited >= PATIENCE:
             self._known(ERRORS)
 
-    def answered(self, status: int) -> None:
-        """The first attempt brought a whole answer. `status`: HTTP's, or the one that gRPC's code maps to.
+    def answered(self, status: int, waited: float) -> None:
+        """The first attempt brought a whole answer, after so many seconds. `status`: HTTP's, or what gRPC's code is
+        there.
 
         What the gateway itself refuses for the caller's sake (401, 403, 429) has no version, and never comes here; a
         version that answers so is one that is worse.
         """
         self._ended()
+        if self._usual is not None:
+            self._usual.add(waited)
         self._known(ERRORS if status >= 500 else REJECTIONS if status >= 400 else None)
 
     def failed(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.contract.evidence import BUCKETS, SIGNALS
 from gateway.contract.route_table import Deployment, RouteTable
+from gateway.stats.median import Median
 from gateway.stats.shared_slots import WORD, Key, Slot, Slots
 
 log = logging.getLogger(__name__)
@@ -75,15 +76,33 @@ ByVersion = dict[tuple[str, bool], Arm]
 """By version, and whether requests have a key."""
 
 
+class Split(NamedTuple):
+    """Of one deployment."""
+
+    arms: ByVersion
+    slow: float | None
+    """Seconds after which a request counts as slow."""
+    usual: Median
+    """Seconds that stable takes for an answer."""
+
+    def says_something(self, left: float) -> bool:
+        """Whether a request that has so many seconds left is evidence, whichever version it gets. Known before that is
+        chosen, by nothing that the canary did: else callers with deadlines that no server could keep would decide, and
+        a canary that became slow would be excused."""
+        return left > 0 and left >= (self.slow or self.usual.value or 0.0)
+
+
 class EvidenceSlots:
     """Of the deployments of the table in force, made when first asked for."""
 
     def __init__(self, counts: Slots[EvidenceSlot], bitmaps: Slots[BitmapSlot]) -> None:
         self._counts = counts
         self._bitmaps = bitmaps
-        self._made: dict[int, tuple[Deployment, ByVersion]] = {}
+        self._made: dict[int, tuple[Deployment, Split]] = {}
+        self._usual: dict[Key, Median] = {}
+        """By namespace, deployment and stable version."""
 
-    def of(self, deployment: Deployment) -> ByVersion:
+    def of(self, deployment: Deployment) -> Split:
         """Whether there is room is asked once, so that both versions are counted or neither is."""
         # By identity: hashing a deployment hashes all its endpoints. Holding it keeps that from being another's.
         made = self._made.get(id(deployment))
@@ -91,7 +110,11 @@ class EvidenceSlots:
             made = self._made[id(deployment)] = (deployment, self._make(deployment))
         return made[1]
 
-    def _make(self, deployment: Deployment) -> ByVersion:
+    def _make(self, deployment: Deployment) -> Split:
+        usual = self._usual.setdefault((deployment.namespace, deployment.name, deployment.stable), Median())
+        return Split(self._arms(deployment), deployment.slow, usual)
+
+    def _arms(self, deployment: Deployment) -> ByVersion:
         name = (deployment.namespace, deployment.name)
         epoch = str(deployment.epoch)
         slots: ByVersion = {}
@@ -114,8 +137,14 @@ class EvidenceSlots:
         for deployment in departed:
             self._made.pop(id(deployment), None)
             names.add((deployment.namespace, deployment.name))
+        self._usual = {key: usual for key, usual in self._usual.items() if _is_stable(key, table)}
         self._counts.retain(names, lambda key: is_recent(key, table))
         self._bitmaps.retain(names, lambda key: has_salt_in_force(key, table))
+
+
+def _is_stable(key: Key, table: RouteTable) -> bool:
+    deployment = table.by_key.get((key[0], key[1]))
+    return deployment is not None and deployment.stable == key[2]
 
 
 def is_recent(key: Key, table: RouteTable) -> bool:

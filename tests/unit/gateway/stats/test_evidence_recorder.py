@@ -45,7 +45,7 @@ class Recording:
         self._memory = bytearray(counters.SIZE)
         routed = deployment("m", {"v1": [], "v2": []}, weight=5, epoch=7, salt=SALT, sticky=Sticky(header="x-user"))
         self._keyed = bucket is not None
-        arm = Counters(self._memory).evidence.of(routed)["v2", self._keyed]
+        arm = Counters(self._memory).evidence.of(routed).arms["v2", self._keyed]
         self.evidence = Evidence(arm, bucket, slow)
 
     @property
@@ -80,7 +80,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
 )
 def test_an_answer_counts_by_its_status(status: int, row: list[int]) -> None:
     recording = Recording(None, None)
-    recording.evidence.answered(status)
+    recording.evidence.answered(status, 0.0)
     assert recording.row == row
 
 
@@ -110,13 +110,13 @@ def test_slow_is_counted_the_moment_the_limit_passes_and_the_request_once(timers
     assert timers.delays == [0.25]
     timers.pass_by()
     assert recording.row == [1, 0, 1, 0]
-    recording.evidence.answered(500)
+    recording.evidence.answered(500, 0.0)
     assert recording.row == [1, 1, 1, 0]
 
 
 def test_what_is_over_in_time_is_not_slow(timers: Timers) -> None:
     recording = Recording(None, 0.25)
-    recording.evidence.answered(200)
+    recording.evidence.answered(200, 0.0)
     timers.pass_by()
     assert recording.row == [1, 0, 0, 0]
 

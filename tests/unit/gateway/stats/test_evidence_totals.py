@@ -45,7 +45,7 @@ class Worker:
         self.deployment = routed
 
     def count(self, version: str, *signals: int, bucket: int | None = None) -> None:
-        slot, bitmap = self.counters.evidence.of(self.deployment)[version, bucket is not None]
+        slot, bitmap = self.counters.evidence.of(self.deployment).arms[version, bucket is not None]
         slot.counted()
         if bitmap is not None and bucket is not None:
             bitmap.counted(bucket)
@@ -136,7 +136,7 @@ def test_buckets_are_of_the_present_rollout(total: EvidenceTotals) -> None:
 def test_another_deployments_evidence_is_left_alone() -> None:
     other = digits(name="other")
     worker = Worker(digits())
-    worker.counters.evidence.of(other)["v1", False].slot.counted()
+    worker.counters.evidence.of(other).arms["v1", False].slot.counted()
     worker.counters.retain(table(other, digits(epoch=99)), [digits()])
     assert worker.sums.counts["default", "other", "v1", "7", "false"] == [1, 0, 0, 0]
 
@@ -188,7 +188,7 @@ def test_full_areas_are_apart() -> None:
     made.endpoint("n", "d", "v", Endpoint(host="h", rest=1, grpc=1)).sent()
     before = totals.read(memory, 0)
     for number in range(counters.EVIDENCE.capacity // 4 + 1):
-        for slot, bitmap in made.evidence.of(digits(name=str(number))).values():
+        for slot, bitmap in made.evidence.of(digits(name=str(number))).arms.values():
             slot.counted()
             if bitmap is not None:
                 bitmap.bad(REJECTIONS, BUCKETS - 1)
@@ -218,7 +218,7 @@ def test_evidence_of_deployments_that_were_not_asked_about_is_left_out() -> None
 
 def test_a_deployment_without_sticky_keys_has_no_buckets() -> None:
     worker = Worker(digits(sticky=None, salt=""))
-    assert worker.counters.evidence.of(worker.deployment).keys() == {("v1", False), ("v2", False)}
+    assert worker.counters.evidence.of(worker.deployment).arms.keys() == {("v1", False), ("v2", False)}
     worker.count("v2", SLOW)
     assert worker.sums.counts[key("v2")] == [1, 0, 1, 0]
     assert worker.sums.buckets == {}
