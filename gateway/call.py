@@ -26,6 +26,10 @@ from gateway.upstream.policy.load_balancer import pick
 MAX_ATTEMPTS = 3
 """Of one call at one version; a canary's may be followed by stable's."""
 
+MAX_LOST = 2
+"""Servers whose connection may end under one call: it may be the call that kills them, and is not to kill all."""
+
+
 BACKOFF_SECONDS = 0.025
 """Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
 
@@ -88,6 +92,8 @@ class Call(ABC):
     """Where the random split chose, until the first attempt is over."""
     tried: tuple[Endpoint, ...] = ()
     attempts = 0
+    lost = 0
+    """Attempts under which a server's connection ended."""
     before: Assignments = assignment_header.NONE
     """What earlier calls were assigned, as the request says."""
     assignment_fields: AssignmentFields | None = None
@@ -198,6 +204,8 @@ class Call(ABC):
         assert attempt is not None
         self.attempt = None
         endpoint = attempt.endpoint
+        if sent and failure == Failure.RESET:
+            self.lost += 1
         if self.evidence is not None:
             self.evidence.failed()
             self.evidence = None
@@ -218,6 +226,10 @@ class Call(ABC):
         """Whether there is another attempt, at this version or at stable."""
         self._renew()
         now = monotonic()
+        if self.lost >= MAX_LOST:
+            return False
+        if self.lost and self._fall_back():  # the one server that it may still cost is one that is known to be good
+            return True
         if self.attempts >= MAX_ATTEMPTS or not self.upstream.budget.take(now):
             return self._fall_back()
         assert self.slot is not None
@@ -263,7 +275,17 @@ class Call(ABC):
         # By the table in force: the canary of the one before may have no role any more, and has nobody else either.
         # A rule's and an earlier call's choice is nobody's demand, as a pin is; stable's own fall nowhere.
         chosen = self.how in ("split", "match", "inherited")
-        return chosen and self.upstream.version.name != self.deployment.stable
+        return chosen and self.upstream.version.name != self.deployment.stable and self._stable_can_bear_it
+
+    @property
+    def _stable_can_bear_it(self) -> bool:
+        """What a server was lost under may cost stable one of its servers, but not the last that is ready."""
+        if not self.lost:
+            return True
+        deployment = self.deployment
+        stable = self.forwarder.upstreams.of(deployment, deployment.by_name[deployment.stable])
+        now = monotonic()
+        return sum(endpoint.ejection.until <= now for endpoint in stable.endpoints) > 1
 
     def _fall_back(self) -> bool:
         """Where a canary that can't answer was chosen for an unpinned request, stable does; the failure is its own."""

@@ -14,11 +14,18 @@ SALT = "default/m v1 v2 1"
 
 
 def routes(stable: Any, canary: Any, weight: float = 99, /, *, revision: int = 1, **values: Any) -> RouteTable:
-    """A rollout of the model `m`. With the draws of `to_canary` the canary gets all that the split assigns."""
+    """A rollout of the model `m`. With the draws of `to_canary` the canary gets all that the split assigns. `stable`,
+    `canary`: a server, several, or None."""
     fields = {"weight": weight, "epoch": 7, "salt": SALT} | values
-    both = {"v1": [stable] if stable is not None else [], "v2": [canary] if canary is not None else []}
+    both = {"v1": _several(stable), "v2": _several(canary)}
     deployments = (deployment("m", both, **fields), deployment("s", both, **fields | {"runtime": "seldon"}))
     return RouteTable(revision=revision, deployments=deployments)
+
+
+def _several(servers: Any) -> list[Any]:
+    if isinstance(servers, list):
+        return servers
+    return [] if servers is None else [servers]
 
 
 def to_canary() -> float:

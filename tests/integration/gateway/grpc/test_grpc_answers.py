@@ -266,21 +266,21 @@ def garbage(call: ServerCall) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "error"),
+    ("script", "error", "retries"),
     [
-        (garbage, "what it sent is not the protocol"),
-        (dying, "the connection ended before the answer did"),
+        (garbage, "what it sent is not the protocol", 2),
+        (dying, "the connection ended before the answer did", 1),
     ],
 )
 def test_nothing_of_an_answer(
-    start_gateway: StartGateway, grpc_servers: GrpcServers, script: Script, error: str
+    start_gateway: StartGateway, grpc_servers: GrpcServers, script: Script, error: str, retries: int
 ) -> None:
     server = grpc_servers(script)
     gateway = start_gateway(table(v1=[server]))
     answer = gateway.grpc_client().call(PREDICT, predict())
     assert (answer.code, answer.error) == (Code.UNAVAILABLE, f"default/m version v1: {error}")
     assert gateway.outcomes("v1") == {"unavailable": 1}
-    assert gateway.retries("v1") == {"reset": 2}
+    assert gateway.retries("v1") == {"reset": retries}
 
 
 def test_server_that_does_not_greet(start_gateway: StartGateway, servers: Callable[..., Server]) -> None:

@@ -78,11 +78,14 @@ def test_feedback_is_sent_again_only_where_no_server_has_begun(
     assert other.calls == []
 
 
-def test_three_attempts_at_most(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
-    server = grpc_servers(dying)
+@pytest.mark.parametrize(("fault", "attempts"), [(refusing, 3), (dying, 2)])
+def test_three_attempts_at_most_and_two_that_may_have_killed(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, fault: Script, attempts: int
+) -> None:
+    server = grpc_servers(fault)
     gateway = start_gateway(table(v1=[server]))
     assert gateway.grpc_client().call(PREDICT, predict()).code == Code.UNAVAILABLE
-    assert len(server.calls) == 3
+    assert len(server.calls) == attempts
     assert gateway.outcomes("v1") == {"unavailable": 1}
 
 
@@ -151,7 +154,8 @@ def test_both_endpoints_unavailable(start_gateway: StartGateway, grpc_servers: G
 def test_stable_answers_for_a_failing_canary(
     start_gateway: StartGateway, grpc_servers: GrpcServers, fault: Script
 ) -> None:
-    gateway = start_gateway(table(weight=100, v1=[grpc_servers(answering(b"stable"))], v2=[grpc_servers(fault)]))
+    stable = [grpc_servers(answering(b"stable")) for _ in range(2)]
+    gateway = start_gateway(table(weight=100, v1=stable, v2=[grpc_servers(fault)]))
     client = gateway.grpc_client()
     answer = client.call(PREDICT, predict())
     assert (answer.message, answer.version) == (b"stable", "v1")

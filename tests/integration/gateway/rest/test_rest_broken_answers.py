@@ -75,8 +75,8 @@ def test_a_server_that_never_answers_whole_is_given_up(servers: Servers, start_g
     gateway = start_gateway(table(v1=[server]))
     got = gateway.client().post(PREDICT)
     assert (got.status, got.error) == (503, "default/m version v1: the connection ended before the answer did")
-    assert len(server.requests) == 3
-    assert gateway.retries("v1") == {"reset": 2}
+    assert len(server.requests) == 2
+    assert gateway.retries("v1") == {"reset": 1}
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_five_failures_in_a_row_eject_and_the_last_endpoint_is_asked_still(
     server = servers(then(*[resetting] * 6, OK))
     gateway = start_gateway(table(v1=[server]))
     client = gateway.client()
-    assert [client.post(PREDICT).status for _ in range(3)] == [503, 503, 200]
+    assert [client.post(PREDICT).status for _ in range(4)] == [503, 503, 503, 200]
     assert gateway.endpoints(totals.ENDPOINT_EJECTIONS) == {f"127.0.0.1:{server.port}": 1}
     assert gateway.endpoints(totals.ENDPOINT_UP) == {f"127.0.0.1:{server.port}": 1}
 
@@ -246,7 +246,7 @@ def test_stable_answers_for_a_canary_that_can_not(servers: Servers, start_gatewa
         "garbage": lambda: [servers(always(b"garbage"))],
     }
     canary = canaries[kind]()
-    gateway = start_gateway(table(v1=[servers(OK)], v2=canary, weight=100))
+    gateway = start_gateway(table(v1=[servers(OK), servers(OK)], v2=canary, weight=100))
     client = gateway.client()
     for _ in range(3):
         got = client.post(PREDICT)
@@ -254,6 +254,44 @@ def test_stable_answers_for_a_canary_that_can_not(servers: Servers, start_gatewa
     assert gateway.outcomes("v2", assignment="split") == {"unavailable": 3}
     assert gateway.outcomes("v1", assignment="fallback") == {"success": 3}
     assert gateway.outcomes("v1", assignment="split") == {}
+
+
+@pytest.mark.parametrize("canaries", [1, 3])
+def test_a_request_that_kills_servers_kills_two_at_most_and_not_stables_last(
+    servers: Servers, start_gateway: Start, canaries: int
+) -> None:
+    """It may be the request: a model that runs out of memory on it, or crashes in native code."""
+    stable, canary = servers(resetting), [servers(resetting) for _ in range(canaries)]
+    gateway = start_gateway(table(v1=[stable], v2=canary, weight=100))
+    got = gateway.client().post(PREDICT)
+    assert (got.status, got.version) == (503, "v2")
+    assert got.error.endswith("the connection ended before the answer did")
+    assert (sum(server.connections for server in canary), stable.connections) == (2, 0)
+
+
+def test_it_kills_no_third_where_stable_has_several(servers: Servers, start_gateway: Start) -> None:
+    canary, *stable = (servers(resetting) for _ in range(4))
+    assert start_gateway(table(v1=stable, v2=[canary], weight=100)).client().post(PREDICT).status == 503
+    assert sum(server.connections for server in (canary, *stable)) == 2
+
+
+@pytest.mark.parametrize("kind", ["dead", "none", "busy"])
+def test_stables_last_answers_for_a_canary_that_nothing_has_killed(
+    servers: Servers, start_gateway: Start, kind: str
+) -> None:
+    canaries: dict[str, list[Server | Endpoint]] = {"dead": [dead()], "none": [], "busy": [servers(BUSY)]}
+    canary = canaries[kind]
+    got = start_gateway(table(v1=[servers(OK)], v2=canary, weight=100)).client().post(PREDICT)
+    assert (got.status, got.version) == (200, "v1")
+
+
+def test_of_two_of_stables_one_that_is_left_out_is_not_ready(servers: Servers, start_gateway: Start) -> None:
+    """What is left is stable's last that is ready."""
+    answering = servers(OK)
+    gateway = start_gateway(table(v1=[dead(), answering], v2=[servers(resetting)], weight=100), random=draws())
+    client = gateway.client()
+    assert client.post("/v1/models/m/labels/stable:predict").status == 200  # now it is known
+    assert (client.post(PREDICT).status, len(answering.requests)) == (503, 1)
 
 
 def test_a_pinned_canary_is_not_replaced(servers: Servers, start_gateway: Start) -> None:
@@ -312,17 +350,17 @@ def test_a_retry_goes_by_the_table_in_force(servers: Servers, start_gateway: Sta
 def test_stable_answers_for_a_canary_that_is_none_any_more(
     servers: Servers, start_gateway: Start, versions: list[str]
 ) -> None:
-    canary, old, new = servers(silent), servers(OK), servers(OK)
+    canary, old, new, other = servers(silent), servers(OK), servers(OK), servers(OK)
     gateway = start_gateway(table(1, v1=[old], v2=[canary], weight=100))
     waiting = gateway.client().send(request("POST", PREDICT, b"{}"))
     eventually(lambda: canary.requests)
-    left: dict[str, list[Server | Endpoint]] = {"v1": [new], "v2": [dead()]}
+    left: dict[str, list[Server | Endpoint]] = {"v1": [new, other], "v2": [dead()]}
     after = deployment("m", {name: left[name] for name in versions}, canary=None)
     gateway.swap(RouteTable(revision=2, deployments=(after,)))
     canary.close()
     got = waiting.answer()
     assert (got.status, got.version) == (200, "v1")
-    assert (len(old.requests), len(new.requests)) == (0, 1)
+    assert (len(old.requests), len(new.requests) + len(other.requests)) == (0, 1)
 
 
 def test_a_call_that_waits_for_a_connection_outlives_its_endpoint(start_gateway: Start) -> None:

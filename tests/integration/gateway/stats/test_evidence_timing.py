@@ -161,7 +161,7 @@ def test_what_is_late_counts_to_the_epoch_of_its_assignment(servers: Servers, st
 
 
 def test_a_retry_under_another_weight_counts_to_the_first(servers: Servers, start_gateway: Start) -> None:
-    stable, canary = servers(OK), servers(silent)
+    stable, canary = [servers(OK), servers(OK)], servers(silent)
     gateway = start_gateway(routes(stable, canary), random=to_canary)
     client = waiting(gateway, canary)
     gateway.swap(routes(stable, dead(), 1, epoch=8, revision=2))
