@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
 from deployer.rollout.analysis.metric_looks import MetricLooks
 from deployer.rollout.analysis.signature import difference
 from deployer.rollout.checkpoint import Checkpoint, Failures
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase, Rollout
+
+if TYPE_CHECKING:
+    from deployer.document.model import ModelDeployment
 
 CRASHES = 3
 """Failures of a canary's replicas in one rollout that end it: one may be the machine's fault, or a full node's."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from deployer.document.fields import Label
-from deployer.document.model import ModelDeployment
 from deployer.rollout import gates
 from deployer.rollout.analysis.advice import advice
 from deployer.rollout.analysis.metric_looks import bar
@@ -23,6 +22,9 @@ from deployer.rollout.checkpoint import Checkpoint, Record
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase
 from deployer.rollout.strategy import Plan
+
+if TYPE_CHECKING:  # it brings all runtimes, which `turnout status` does without
+    from deployer.document.model import ModelDeployment
 
 MAX_MESSAGE = 1024
 

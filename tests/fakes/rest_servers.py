@@ -118,6 +118,8 @@ class Peer:
         return request
 
     async def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError  # which uvloop says otherwise where it has begun to close
         self.writer.write(data)
         await self.writer.drain()
 

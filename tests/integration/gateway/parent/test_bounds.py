@@ -37,7 +37,7 @@ def narrow(gateway: GatewayProcess) -> GatewayProcess:
     limit_descriptors(gateway.process.pid, 64)
     (before,) = gateway.pids()
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: gateway.admin.get("/readyz").status_code == 200 and gateway.pids() != [before])
+    eventually(lambda: gateway.pids() != [before] and gateway.admin.get("/readyz").status_code == 200)
     return gateway
 
 
@@ -67,7 +67,7 @@ def test_the_admin_port_survives_requests_that_are_half_sent(narrow: GatewayProc
             assert fresh.get("/readyz").status_code == 200
         (worker,) = narrow.pids()
         os.kill(worker, signal.SIGKILL)
-        eventually(lambda: narrow.admin.get("/readyz").status_code == 200 and narrow.pids() != [worker])
+        eventually(lambda: narrow.pids() != [worker] and narrow.admin.get("/readyz").status_code == 200)
 
 
 def test_connections_wait_while_a_worker_can_not_take_them(gateway: GatewayProcess) -> None:
@@ -92,7 +92,7 @@ def test_a_worker_that_hangs_is_told_and_replaced(tmp_path: Path, servers: Serve
         os.kill(worker, signal.SIGSTOP)
         answer = eventually(lambda: gateway.admin.get("/readyz"), lambda answer: answer.status_code == 503)
         assert answer.text.startswith("worker 0 has done nothing for ")
-        eventually(lambda: gateway.admin.get("/readyz").status_code == 200 and gateway.pids() != [worker])
+        eventually(lambda: gateway.pids() != [worker] and gateway.admin.get("/readyz").status_code == 200)
         assert gateway.client().post(PREDICT).status == 200
         assert "a worker hangs and is killed" in gateway.log.read_text()
     finally:
