@@ -43,7 +43,7 @@ class Desired:
         self._fingerprint = fingerprint
         changed = {key for key, _ in fingerprint.items() ^ self._read.items()}
         found = {key: self._state.document(key) for key in changed}
-        documents = {key: found[key] if key in changed else self.documents[key] for key in sorted(fingerprint)}
+        documents = {key: found[key] if key in changed else self.documents.get(key) for key in sorted(fingerprint)}
         self.documents = {key: document for key, document in documents.items() if document is not None}
         self._read = fingerprint
         replicas = Counter(live)

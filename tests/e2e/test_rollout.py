@@ -127,6 +127,21 @@ def test_a_bad_version_loses_its_traffic_by_itself(fault: Fault, turnout: Turnou
         assert saw == 0
 
 
+def test_deadlines_that_no_server_keeps_hide_nothing(turnout: Turnout) -> None:
+    """Half of all requests fail on both versions, for they wait a millisecond: that is not what decides."""
+    impatient = Traffic(
+        f"http://127.0.0.1:{turnout.port}{PATH}", BODY, rate=30, headers=lambda number: {"x-turnout-timeout-ms": "1"}
+    )
+    with traffic(turnout, rate=30) as load, impatient:
+        begin(turnout, "errors")
+        record = ended(turnout, 300)
+    print(f"{record['outcome']} after {lasted(record):.0f} s: {record['reason']}")
+    assert record["outcome"] == "rolled back"
+    assert re.search(r"errors: .*worse", record["reason"]), record["reason"]
+    assert len(impatient.failures) >= 0.9 * impatient.answered.total() > 0
+    assert [failed for failed in load.failures if failed.version != "v2"] == []
+
+
 def middle(turnout: Turnout) -> None:
     """Wait until the canary has traffic."""
     until(lambda: (rollout(turnout).get("evidence") or [{}])[0].get("canaryRequests"), "the canary has traffic", 120)
