@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
 
 SPARE_BYTES = 8 << 20
 """Beyond what is held for clients; less is not worth the time."""
 
-_STATM = Path("/proc/self/statm")
+_STATM = os.open("/proc/self/statm", os.O_RDONLY)
+"""Kept open: a worker whose descriptors are all in use is not to fail over this."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """glibc's."""
@@ -32,4 +32,4 @@ class Heap:
 
 def _resident() -> int:
     """Bytes."""
-    return int(_STATM.read_text().split()[1]) * _PAGE
+    return int(os.pread(_STATM, 256, 0).split()[1]) * _PAGE

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+
 import psutil
 
 from gateway.heap import Heap
@@ -24,3 +26,14 @@ def test_what_is_free_is_given_back_and_what_is_held_is_not_taken_for_it() -> No
     heap.trim(held=0)
     assert resident() < before + PIECES * PIECE_BYTES * 0.2
     assert len(pieces) == 1
+
+
+def test_it_needs_no_descriptor_once_it_is_made() -> None:
+    """Where none is left a worker still has to show that it lives."""
+    heap = Heap()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        heap.trim(held=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
