@@ -178,7 +178,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._leave_by is None:
             if now - self.now > self.forwarder.settings.idle_timeout:
                 self._part(now)
-        elif now > self._leave_by:
+        elif now > self._leave_by and not self.wire.waiting:
             self.transport.close()
 
     def drain(self) -> None:

@@ -65,6 +65,24 @@ def test_an_old_connection_is_given_up_and_what_is_under_way_is_answered(
     assert gateway.grpc_client().call(PREDICT, predict()).message == b"anew"
 
 
+def test_an_old_connection_is_not_closed_on_an_answer_that_waits(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    gateway = start_gateway(
+        table(v1=[grpc_servers(answering(bytes(90_000)))]), timeout=5000.0, read_timeout=10.0, max_connection_age=1000.0
+    )
+    client = gateway.grpc_client(limits=NARROW, greedy=False)
+    stream = client.start(PREDICT, predict())
+    eventually(lambda: gateway.outcomes("v1").get("success"), lambda ended: ended == 1)
+    now = monotonic()
+    gateway.sweep(now + 1200)
+    gateway.sweep(now + 1220)
+    client.until(lambda: len(client.answers[stream].data) >= 60_000)
+    client.wire.consumed(stream, DEFAULT_WINDOW)
+    client.flush()
+    assert client.answer(stream).message == bytes(90_000)
+
+
 def test_drain_takes_what_was_sent_before_the_client_knew(
     start_gateway: StartGateway, grpc_servers: GrpcServers
 ) -> None:
