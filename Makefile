@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: help demo cluster unit test coverage test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench attack protos docs locks
+.PHONY: help demo cluster unit test coverage test-rest test-all test-slow test-tools test-cluster root prove lint fix crd bench attack fuzz protos docs locks
 
 # Files in their order: those with processes, which take long, come before those without.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -24,6 +24,7 @@ help:
 	@echo "make crd      write the custom resource's definition anew from the document's models"
 	@echo "make bench    compare the gateway with Envoy on this machine                  (ARGS=--quick: see that it runs)"
 	@echo "make attack   attack a gateway with an honest client beside, and say what became of it (ARGS=--list: of what kind)"
+	@echo "make fuzz     give the wire layers and the route table bytes that reach ever more of the code  (ARGS=--seconds=60)"
 	@echo "make protos   compile protos/"
 	@echo "make docs     draw the pictures of docs/ from the code"
 	@echo "make locks    follow pyproject.toml in the lock files                         (ARGS=--upgrade: to the newest)"
@@ -92,6 +93,10 @@ bench: .venv/.ready
 
 attack: .venv/.ready
 	@$(BIN)/python -m loadtests.attack $(ARGS)
+
+fuzz: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/fuzz.txt
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 protos: .venv/.ready
 	$(BIN)/python -m protos.compile

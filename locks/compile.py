@@ -32,6 +32,7 @@ def main() -> None:
     # What the image holds, in the versions that are developed with.
     compile_lock("locks/image.txt", "pyproject.toml", "--extra", "kubernetes", "--constraints", "locks/dev.txt")
     compile_lock("locks/build.txt", "--group", "build", "--constraints", "locks/dev.txt")
+    compile_lock("locks/fuzz.txt", "--group", "fuzz")
     for runtime in RUNTIMES:
         folder = f"deployer/runtimes/{runtime}"
         group = ("--group", f"pyproject.toml:runtime-{runtime}", "--only-binary", ":all:")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import hpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +10,8 @@ from hypothesis.strategies import DataObject, DrawFn
 from gateway.wire.http2 import frames
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields, encode, encode_all
-from tests.fakes.http2_peer import ANSWER, REQUEST, TRAILERS, Recorder, client, data, frames_of, head, server
+from tests.fakes.http2_conversation import run
+from tests.fakes.http2_peer import ANSWER, REQUEST, TRAILERS, Recorder, client, data, head, server
 
 BLOCKS = st.one_of(
     st.sampled_from([REQUEST, ANSWER, TRAILERS, b"", b"\x20" + REQUEST, ANSWER + TRAILERS, encode(b":status", b"100")]),
@@ -59,35 +58,6 @@ def cut(stream: bytes, sizes: list[int]) -> list[bytes]:
         parts.append(stream[:size])
         stream = stream[size:]
     return [*parts, stream]
-
-
-class Replying(Recorder):
-    """It also uses its connection from within each call."""
-
-    def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
-        super().on_headers(stream_id, fields, end_stream)
-        self.connection.headers(stream_id, ANSWER, False)
-        self.connection.data(stream_id, b"a" * 100, len(self.events) % 2 == 0)
-        if len(self.events) % 3 == 0:
-            self.connection.reset(stream_id, 8)
-
-
-def run(parts: list[bytes], *, is_client: bool, replying: bool = True) -> tuple[list[Any], bytes, str]:
-    handler = Replying() if replying else Recorder()
-    connection = handler.connection = Connection(handler, client=is_client, limits=Limits(max_head_bytes=300))
-    connection.start()
-    out = connection.take()
-    if is_client:
-        for end in (False, True, False):
-            connection.open(REQUEST, end)
-            out += connection.take()
-    for part in parts:
-        connection.receive(part, 0.0)
-        while connection.behind:
-            connection.receive(b"", 0.0)
-        out += connection.take()
-    frames_of(out.removeprefix(frames.PREFACE))
-    return handler.events, out, connection.reason
 
 
 @given(TRAFFIC, st.booleans(), st.booleans())
