@@ -36,16 +36,20 @@ class Desired:
 
         Raises:
             TurnoutError: one can't be read; what was read before goes on until they change again.
+            OSError: one can't be read just now; what was read before goes on, and the next call tries it again.
         """
         fingerprint = self._state.fingerprint()
         if fingerprint == self._fingerprint:
             return frozenset()
-        self._fingerprint = fingerprint
         changed = {key for key, _ in fingerprint.items() ^ self._read.items()}
-        found = {key: self._state.document(key) for key in changed}
+        try:
+            found = {key: self._state.document(key) for key in changed}
+        except TurnoutError:
+            self._fingerprint = fingerprint
+            raise
         documents = {key: found[key] if key in changed else self.documents.get(key) for key in sorted(fingerprint)}
         self.documents = {key: document for key, document in documents.items() if document is not None}
-        self._read = fingerprint
+        self._fingerprint = self._read = fingerprint
         replicas = Counter(live)
         declared = {(d.key, v.name): v for d in self.documents.values() for v in d.spec.versions}
         self._scalers = {

@@ -102,6 +102,8 @@ class Reporter:
         self._state = state
         self._known: dict[str, DeploymentFacts] = {}
         self._written: dict[str, DeploymentStatus] = {}
+        self._kept: set[str] = set()
+        """Whose statuses the folder has, beside no others."""
         self._unsettled: set[str] = set()
         self._table = RouteTable(revision=0)
         self._routes: dict[str, route_table.Deployment] = {}
@@ -123,15 +125,17 @@ class Reporter:
             if before is not None and self._known[key] == known:
                 statuses[key] = before
                 continue
-            self._known[key] = known
             statuses[key] = describe(known)
             if statuses[key] != before:
                 self._state.write_status(key, statuses[key])
-        if statuses.keys() != self._written.keys():
+            # Not before it is written: where the disk is full, the next round has to try it again.
+            self._known[key], self._written[key] = known, statuses[key]
+        if statuses.keys() != self._kept:
             self._state.keep_statuses(set(statuses))
+            self._kept = set(statuses)
         unsettled = self._unsettled
         self._unsettled = {key for key, s in statuses.items() if not s.settled or is_under_way(s.rollout)}
-        self._written = statuses
+        self._written, self._known = statuses, {key: self._known[key] for key in statuses}
         return bool(unsettled) and bool(statuses) and not self._unsettled
 
     def _compare(self, table: RouteTable) -> None:

@@ -78,3 +78,15 @@ def test_one_that_can_not_be_read_keeps_all_as_they_were_until_it_can(state: Sta
     state.write_document(document("bee", 30.0))
     assert desired.refresh([]) == {ANT, BEE}
     assert [desired.documents[key].spec.traffic.weight for key in (ANT, BEE)] == [20.0, 30.0]
+
+
+def test_what_cannot_be_read_just_now_is_read_by_the_next_round(state: StateFolder, tmp_path: Path) -> None:
+    desired = Desired(state)
+    desired.refresh([])
+    path = tmp_path / "documents" / "default.bee.json"
+    path.unlink()
+    path.mkdir()
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError):
+            desired.refresh([])
+    assert desired.documents.keys() == {ANT, BEE}

@@ -85,6 +85,18 @@ def test_a_table_leaves_the_status_of_what_it_does_not_change(tmp_path: Path) ->
     assert (status["revision"], status["inForce"]) == (4, False)
 
 
+def test_what_a_full_disk_kept_from_being_written_is_written_by_the_next_round(tmp_path: Path) -> None:
+    reporter = Reporter(StateFolder(tmp_path))
+    reporter.write([DOCUMENT], facts("v1"))
+    folder, aside = tmp_path / "status", tmp_path / "aside"
+    folder.rename(aside)
+    with pytest.raises(OSError, match="status"):
+        reporter.write([DOCUMENT], facts("v1", "v2"))
+    aside.rename(folder)
+    assert reporter.write([DOCUMENT], facts("v1", "v2"))
+    assert json.loads((folder / "default.digits.json").read_text())["settled"]
+
+
 def test_a_gateway_that_is_not_ready_is_told_first() -> None:
     status = status_of(replace(facts("v1", "v2"), address="", gateway="draining"))
     assert not status.settled
