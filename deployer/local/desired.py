@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from deployer.document.model import ModelDeployment
+from deployer.errors import TurnoutError
 from deployer.local.admin_client import Version
 from deployer.local.gateway_process import GATEWAY, Gateway
 from deployer.local.launcher import Launcher
