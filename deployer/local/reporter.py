@@ -102,7 +102,7 @@ class Reporter:
         self._state = state
         self._known: dict[str, DeploymentFacts] = {}
         self._written: dict[str, DeploymentStatus] = {}
-        self._kept: set[str] = set()
+        self._listed: set[str] = set()
         """Whose statuses the folder has, beside no others."""
         self._unsettled: set[str] = set()
         self._table = RouteTable(revision=0)
@@ -130,9 +130,9 @@ class Reporter:
                 self._state.write_status(key, statuses[key])
             # Not before it is written: where the disk is full, the next round has to try it again.
             self._known[key], self._written[key] = known, statuses[key]
-        if statuses.keys() != self._kept:
+        if statuses.keys() != self._listed:
             self._state.keep_statuses(set(statuses))
-            self._kept = set(statuses)
+            self._listed = set(statuses)
         unsettled = self._unsettled
         self._unsettled = {key for key, s in statuses.items() if not s.settled or is_under_way(s.rollout)}
         self._written, self._known = statuses, {key: self._known[key] for key in statuses}
