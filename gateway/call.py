@@ -29,7 +29,6 @@ MAX_ATTEMPTS = 3
 MAX_LOST = 2
 """Servers whose connection may end under one call: it may be the call that kills them, and is not to kill all."""
 
-
 BACKOFF_SECONDS = 0.025
 """Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
 
@@ -224,12 +223,12 @@ class Call(ABC):
 
     def _retry(self, failure: Failure, endpoint: Endpoint) -> bool:
         """Whether there is another attempt, at this version or at stable."""
-        self._renew()
-        now = monotonic()
         if self.lost >= MAX_LOST:
             return False
+        self._renew()
         if self.lost and self._fall_back():  # the one server that it may still cost is one that is known to be good
             return True
+        now = monotonic()
         if self.attempts >= MAX_ATTEMPTS or not self.upstream.budget.take(now):
             return self._fall_back()
         assert self.slot is not None

@@ -394,11 +394,3 @@ def test_a_head_that_is_known_may_come_with_half_its_body() -> None:
     message = POST + b"Content-Length: 4\r\nX-Half: 1\r\n\r\nbody"
     whole = requests([message]).events
     assert requests([message, message[:-2], message[-2:]]).events == whole * 2
-
-
-@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-def test_an_answer_that_never_has_a_body_is_read_alike_again(status: bytes) -> None:
-    message = b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\n"
-    first = answers([message]).events
-    assert first[-1][0] == "end"
-    assert answers([message]).events == first

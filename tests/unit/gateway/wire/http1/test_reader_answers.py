@@ -148,3 +148,11 @@ def test_an_informational_answer_to_head_does_not_end_it() -> None:
 def test_the_servers_request_id_is_not_the_callers() -> None:
     recorder = answers([OK + b"X-Request-Id: of-the-server\r\nA: b\r\nContent-Length: 0\r\n\r\n"])
     assert recorder.heads[0].lines == [b"A: b\r\n"]
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_an_answer_that_never_has_a_body_is_read_alike_again(status: bytes) -> None:
+    message = b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\n"
+    first = answers([message]).events
+    assert first[-1][0] == "end"
+    assert answers([message]).events == first
