@@ -105,6 +105,11 @@ class Call(ABC):
 
     # What a wire does.
 
+    @property
+    @abstractmethod
+    def caller(self) -> str:
+        """Who calls: an IPv4 address, or the first 64 bits of one of IPv6."""
+
     @abstractmethod
     def values(self) -> Values:
         """The request's fields."""
@@ -144,7 +149,7 @@ class Call(ABC):
                 deployment, address.pin, forwarder.random(), self.values, self.before
             )
         except Refusal as refusal:
-            forwarder.refused(address.protocol, refusal, self.request_id)
+            forwarder.refused(address.protocol, refusal, self.request_id, self.caller)
             self.over = True
             self.refuse(refusal)
             return
@@ -359,6 +364,7 @@ class Call(ABC):
                 outcome=counters.OUTCOMES[result],
                 reason=reason,
                 endpoint=endpoint or "-",
+                caller=self.caller,
                 request_id=self.request_id.decode(),
                 attempts=self.attempts,
                 ms=round((now_us - self.started_us) / 1000, 1),

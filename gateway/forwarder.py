@@ -44,8 +44,8 @@ class Forwarder:
         """For a request that bears none: no other has it, of whichever gateway."""
         return b"%b-%x" % (self._started, next(self._requests))
 
-    def refused(self, protocol: str, refusal: Refusal, request_id: bytes) -> None:
-        """Record a request that no version got; b"" where it has no id yet."""
+    def refused(self, protocol: str, refusal: Refusal, request_id: bytes, caller: str) -> None:
+        """Record a request that no version got; `request_id` is b"" where it has none yet."""
         self.counters.refusal(protocol, refusal.reason).refused()
         self.log_failure(
             "request refused",
@@ -53,6 +53,7 @@ class Forwarder:
             reason=refusal.reason,
             detail=refusal.message,
             request_id=request_id.decode(),
+            caller=caller,
         )
 
     def log_failure(self, event: str, **values: object) -> None:

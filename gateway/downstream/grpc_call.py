@@ -30,6 +30,7 @@ class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
     forwarder: Forwarder
+    caller: str
     share: MemoryShare
     loop: asyncio.AbstractEventLoop
     wire: Connection
@@ -177,6 +178,10 @@ class GrpcCall(Call):
         self._message = b""
         self._body.clear()
 
+    @property
+    def caller(self) -> str:
+        return self._client.caller
+
     def values(self) -> Values:
         return self._head.meta
 
@@ -247,7 +252,7 @@ class GrpcCall(Call):
         """Refuse before a deployment is known, or even the head."""
         if not self.request_id:
             self._identify(b"")
-        self.forwarder.refused(self._protocol, refusal, self.request_id)
+        self.forwarder.refused(self._protocol, refusal, self.request_id, self.caller)
         self.over = True
         self.refuse(refusal)
 
@@ -271,7 +276,7 @@ class GrpcCall(Call):
 
     def _refuse_rest(self) -> None:
         refusal = Refusal(Code.UNIMPLEMENTED, "rest_over_http2", _NO_REST.decode().strip())
-        self.forwarder.refused("unknown", refusal, self.request_id)
+        self.forwarder.refused("unknown", refusal, self.request_id, self.caller)
         self.over = True
         self._client.wire.headers(self.client_stream, _REST_ANSWER, False)
         self._client.wire.data(self.client_stream, _NO_REST, True)

@@ -28,9 +28,10 @@ are let be, and who takes a byte now and then is not."""
 class GrpcConnection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:
+    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport, caller: str) -> None:
         settings = forwarder.settings
         self.forwarder = forwarder
+        self.caller = caller
         self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
         self.share = MemoryShare(forwarder.budget)
         self._clients = clients
@@ -137,7 +138,7 @@ class GrpcConnection(asyncio.Protocol):
         with that take away what says why."""
         wire, transport = self.wire, self.transport
         transport.write(wire.take())
-        self.forwarder.log_failure("client's connection ended", reason=wire.reason)
+        self.forwarder.log_failure("client's connection ended", reason=wire.reason, caller=self.caller)
         self._give_up_calls()
         self._lingering = self.loop.call_later(LINGER_SECONDS, transport.abort)
         transport.write_eof()

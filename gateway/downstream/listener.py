@@ -14,6 +14,7 @@ from gateway.downstream.grpc_connection import GrpcConnection
 from gateway.downstream.rest_connection import RestConnection
 from gateway.forwarder import Forwarder
 from gateway.refusal import Code, Refusal
+from gateway.wire.caller import caller_key, parse
 from gateway.wire.http2.frames import PREFACE
 
 
@@ -28,12 +29,16 @@ class Listener(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own has no common base
+        peer = transport.get_extra_info("peername")
+        self._caller = caller_key(parse(peer[0])) if peer else ""  # else the connection has ended already
         self._clients.add(self)
         if self._clients.too_many:
             room = self._clients.make_room()
             what = "another, idle one was closed" if room else "it was closed, since none is idle"
             message = f"more connections than this worker has descriptors for: {what}"
-            self._forwarder.refused("unknown", Refusal(Code.RESOURCE_EXHAUSTED, "descriptors", message), b"")
+            self._forwarder.refused(
+                "unknown", Refusal(Code.RESOURCE_EXHAUSTED, "descriptors", message), b"", self._caller
+            )
             if not room:
                 self._transport.abort()
 
@@ -42,9 +47,9 @@ class Listener(asyncio.Protocol):
             self._since = monotonic()
         first = self._first = self._first + data
         if first.startswith(PREFACE):
-            self._become(GrpcConnection(self._forwarder, self._clients, self._transport))
+            self._become(GrpcConnection(self._forwarder, self._clients, self._transport, self._caller))
         elif not PREFACE.startswith(first):
-            self._become(RestConnection(self._forwarder, self._clients, self._transport))
+            self._become(RestConnection(self._forwarder, self._clients, self._transport, self._caller))
 
     def _become(self, connection: RestConnection | GrpcConnection) -> None:
         self._clients.replace(self, connection)

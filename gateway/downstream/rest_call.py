@@ -27,6 +27,7 @@ class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
     forwarder: Forwarder
+    caller: str
     share: MemoryShare
     transport: asyncio.Transport
 
@@ -102,7 +103,7 @@ class RestCall(Call):
             try:
                 route = head.note = _Route(head)
             except Refusal as refusal:
-                self.forwarder.refused(registry.rest(head.target).name, refusal, request_id)
+                self.forwarder.refused(registry.rest(head.target).name, refusal, request_id, self.caller)
                 self.refuse(refusal)
                 return
         if route.own and self._answer_itself(route):
@@ -116,6 +117,10 @@ class RestCall(Call):
         self._client.share.add(-self._held)
         self._held = 0
         self._body = []
+
+    @property
+    def caller(self) -> str:
+        return self._client.caller
 
     def values(self) -> Values:
         return first_values(self._head)

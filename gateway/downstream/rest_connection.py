@@ -34,8 +34,9 @@ _UNREAD_BYTES = 64 << 20
 class RestConnection(asyncio.Protocol):
     """One connection. Requests are gathered whole; pipelined ones wait for their turn."""
 
-    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport) -> None:
+    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport, caller: str) -> None:
         self.forwarder = forwarder
+        self.caller = caller
         self.transport = transport
         self.share = MemoryShare(forwarder.budget)
         self._loop = asyncio.get_running_loop()
@@ -198,7 +199,7 @@ class RestConnection(asyncio.Protocol):
         self._forget()
         request = self._reader.latest
         request_id = request.request_id or self.forwarder.new_request_id()
-        self.forwarder.refused(registry.rest(request.target).name, refusal, request_id)
+        self.forwarder.refused(registry.rest(request.target).name, refusal, request_id, self.caller)
         self.transport.write(error_answer(refusal, request, True, self.forwarder.table, request_id))
         self._close()
 

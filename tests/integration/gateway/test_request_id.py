@@ -23,6 +23,10 @@ OTHERS = ("", "a" * 121, "two words", 'quo"te', "line\\nbreak", "gr\u00fcn")
 OWN_OF_SERVER = "X-Request-Id: of-the-server"
 
 
+def callers(caplog: pytest.LogCaptureFixture) -> set[str]:
+    return {record.caller for record in caplog.records if hasattr(record, "caller")}
+
+
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.request_id for record in caplog.records if hasattr(record, "request_id")]
 
@@ -64,6 +68,7 @@ def test_a_call_that_failed_is_found_in_the_log(start_gateway: Start, caplog: py
     garbage = client.send(request("GET", "/", None, "x-request-id: half", "Transfer-Encoding: gzip")).answer()
     assert logged(caplog) == ["mine", made, unknown, malformed, garbage.fields["x-request-id"]]
     assert (malformed, garbage.fields["x-request-id"]) == ("lost", "half")
+    assert callers(caplog) == {"127.0.0.1"}
 
 
 def test_over_grpc_too(grpc_servers: GrpcServers, start_gateway: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -87,3 +92,4 @@ def test_over_grpc_too(grpc_servers: GrpcServers, start_gateway: Start, caplog: 
     unserved = request_id(client.call("/a.B/C", b"", {"x-request-id": "lost"}))
     assert (failed, unserved) == ("mine", "lost")
     assert logged(caplog) == [failed, refused, unserved]
+    assert callers(caplog) == {"127.0.0.1"}
