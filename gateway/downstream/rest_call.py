@@ -160,7 +160,7 @@ class RestCall(Call):
         """The head of an answer that is there as a whole, but for its end. It is kept with what came, for the next that
         comes alike."""
         size = None if _bodiless(answer.status) or self._head.method == b"HEAD" else sum(map(len, body))
-        if self._close or not self._head.minor or size != answer.length or self._head.origin is not None:
+        if self._close or not self._head.minor or size != answer.length or self.deployment.cors:
             return self._render(answer, size)
         note = answer.note
         if not isinstance(note, HeadWithFields) or note.fields is not self.assignment_fields:
@@ -180,9 +180,10 @@ class RestCall(Call):
             framing = b""
         assert self.assignment_fields is not None
         lines = answer.lines
-        if self._head.origin is not None and self.deployment.cors:
-            lines = [line for line in lines if not cors.is_own(line)]
-            lines.append(cors.answer_lines(self._head.origin, self.deployment.cors))
+        if self.deployment.cors:
+            origin = self._head.origin
+            lines = [line for line in lines if origin is None or not cors.is_own(line)]
+            lines.append(cors.answer_lines(origin, self.deployment.cors))
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b" % (
             answer.status,
             answer.reason,
@@ -241,7 +242,7 @@ def error_answer(
     lines.append(b"%b: %b\r\n" % (REQUEST_ID, request_id))
     if refusal.allow:
         lines.append(b"Allow: %b\r\n" % refusal.allow.encode())
-    if request.origin is not None and (deployment := _deployment(request, table)) is not None:
+    if (deployment := _deployment(request, table)) is not None and deployment.cors:
         lines.append(cors.answer_lines(request.origin, deployment.cors))
     return _own_answer(status, lines, body, request, close)
 

@@ -7,6 +7,7 @@ import pytest
 from gateway.protocols import cors
 
 APP = b"https://app.example.com"
+VARY = b"Vary: Origin\r\n"
 ORIGINS = (APP.decode(), "http://localhost:3000")
 
 
@@ -25,21 +26,26 @@ def test_a_preflight_says_what_is_to_follow(fields: dict[bytes, bytes], is_one: 
 @pytest.mark.parametrize(
     ("origin", "origins", "begins"),
     [
-        (APP, ORIGINS, b"Access-Control-Allow-Origin: https://app.example.com\r\nVary: Origin\r\n"),
+        (APP, ORIGINS, b"Access-Control-Allow-Origin: https://app.example.com\r\n"),
         (b"https://any.example.com", ("*",), b"Access-Control-Allow-Origin: *\r\n"),
         (b"null", ("*",), b"Access-Control-Allow-Origin: *\r\n"),
     ],
 )
 def test_a_page_that_may_ask(origin: bytes, origins: tuple[str, ...], begins: bytes) -> None:
     asked = {b"origin": origin}
+    begins = b"Vary: Origin\r\n" + begins
     assert cors.answer_lines(origin, origins).startswith(begins + b"Access-Control-Expose-Headers: ")
     assert cors.preflight_lines(asked, origins).startswith(begins + b"Access-Control-Allow-Methods: ")
 
 
 @pytest.mark.parametrize("origin", [b"https://other.example.com", APP + b":443", APP.upper(), b"null", b"", b"\xff"])
 def test_a_page_that_may_not(origin: bytes) -> None:
-    assert cors.answer_lines(origin, ORIGINS) == cors.preflight_lines({b"origin": origin}, ORIGINS) == b""
-    assert cors.answer_lines(APP, ()) == b""
+    assert cors.answer_lines(origin, ORIGINS) == cors.preflight_lines({b"origin": origin}, ORIGINS) == VARY
+
+
+@pytest.mark.parametrize("origins", [ORIGINS, ("*",)])
+def test_who_keeps_an_answer_to_nobodys_page_must_not_give_it_to_one(origins: tuple[str, ...]) -> None:
+    assert cors.answer_lines(None, origins) == VARY
 
 
 @pytest.mark.parametrize(
