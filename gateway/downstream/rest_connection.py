@@ -13,7 +13,7 @@ from gateway.memory_budget import MemoryShare
 from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
 from gateway.wire.http1.heads import CONTINUE, Head
-from gateway.wire.http1.reader import RequestReader
+from gateway.wire.http1.request_reader import RequestReader
 from gateway.wire.limits import FULL_READ_BYTES
 
 _MOST_WAITING = 32

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from gateway.refusal import Refusal
+from gateway.wire.http1.answer_reader import AnswerReader
 from gateway.wire.http1.heads import Head
-from gateway.wire.http1.reader import AnswerReader, RequestReader
+from gateway.wire.http1.request_reader import RequestReader
 
 LIMIT = 1024
 POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.contract.route_table import Match, RouteTable, Sticky
 from gateway.routing.sticky import position
-from gateway.wire.http1 import reader
+from gateway.wire.http1 import request_reader
 from tests.fakes.gateway import PREDICT, Gateway, deployment
 from tests.fakes.rest_client import Answer, Client, request
 from tests.fakes.rest_servers import Server, always, answer
@@ -75,12 +75,12 @@ def test_a_header_is_the_key(start: Callable[..., Client], field: str) -> None:
 )
 def test_a_cookie_is_the_key_and_is_not_remembered(start: Callable[..., Client], field: str) -> None:
     assert versions(start(sticky=Sticky(cookie="user")), field) == VERSIONS
-    assert not [head for head in reader._known_requests if b"user-" in head and b"ookie" in head]
+    assert not [head for head in request_reader._known if b"user-" in head and b"ookie" in head]
 
 
 def test_credentials_as_a_key_are_not_remembered(start: Callable[..., Client]) -> None:
     assert versions(start(sticky=Sticky(header="authorization")), "Authorization: {}") == VERSIONS
-    assert not [head for head in reader._known_requests if b"uthorization: user-" in head]
+    assert not [head for head in request_reader._known if b"uthorization: user-" in head]
 
 
 def test_the_key_goes_on_to_the_server(start: Callable[..., Client], v1: Server, v2: Server) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.refusal import Code, Refusal
-from gateway.wire.http1 import reader as http1
+from gateway.wire.http1 import request_reader
 from gateway.wire.http1.heads import Head, chunk, request_head
-from gateway.wire.http1.reader import RequestReader
+from gateway.wire.http1.request_reader import RequestReader
 from tests.fakes.http1_reader import LIMIT, NEXT, POST, Recorder, answers, bodies, cut, requests, targets
 
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -148,7 +148,7 @@ def test_secrets_are_never_remembered(name: bytes) -> None:
     data = b"GET /secret HTTP/1.1\r\nHost: a\r\n%b: hunter2\r\n\r\n" % name
     for _ in range(2):
         requests([data])
-    assert not any(b"hunter2" in known for known in http1._known_requests)
+    assert not any(b"hunter2" in known for known in request_reader._known)
 
 
 def test_host_can_not_be_nominated_away() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.http1.reader import AnswerReader
+from gateway.wire.http1.answer_reader import AnswerReader
 from tests.fakes.http1_reader import LIMIT, Recorder, answers, bodies, cut
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -133,6 +133,14 @@ def test_an_answer_to_head_ends_with_its_head(end: bytes) -> None:
         assert bodies(recorder) == []
         assert [event for event in recorder.events if event[0] == "end"] == [("end", True)]
         assert reader.closing
+
+
+def test_an_answer_to_head_is_not_taken_for_one_to_another_verb() -> None:
+    message = OK + b"X-Head: 1\r\nContent-Length: 5\r\n\r\nhello"
+    to_head = AnswerReader(Recorder(), LIMIT)
+    to_head.bodiless = True
+    to_head.receive(message + message)
+    assert answers([message]).events[-1] == ("end", False), "the connection goes on"
 
 
 def test_an_informational_answer_to_head_does_not_end_it() -> None:
