@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-RACE_SECONDS = 1.0
-"""A connection that has been idle for as long, and ends before a byte of an answer, was being closed while the request
-was on its way: it goes again over a new one, and that is no failure. One that was used of late may have ended over the
-request itself."""
+IDLE_SECONDS = 0.02
+"""Servers close connections that have been idle; none for less."""
+
+RACE_SECONDS = 0.1
+"""A connection that had been idle, and ends within this of the request and before a byte comes back, was being closed
+while the request was on its way: it goes again over a new one, and that is no failure. One that ends later, or that was
+in use, may have ended over the request itself."""
 
 
 class Failure(IntEnum):

@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
-from gateway.upstream.failure import RACE_SECONDS, Failure
+from gateway.upstream.failure import IDLE_SECONDS, RACE_SECONDS, Failure
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.frames import ErrorCode
@@ -91,7 +91,7 @@ class GrpcPool:
                 connection.send(requester)
                 return
         if len(self.waiting) >= self.settings.max_endpoint_waiting:
-            requester.failed(Failure.FULL, sent=False)
+            requester.failed(Failure.FULL, sent=again)
             return
         self.waiting[requester] = again
         self._connect_if_needed()
@@ -165,7 +165,7 @@ class _Connection(asyncio.Protocol):
         self._requesters: dict[int, GrpcRequester] = {}
         self._flushing = False
         self._received_at = 0.0
-        self._stale = False  # nothing has come since it was used again after long
+        self._race_until = 0.0  # its end before then is the server's closing what had been idle
         self._retired = False  # the server takes no more streams
         self._open = False
         self._loop = asyncio.get_running_loop()
@@ -202,7 +202,9 @@ class _Connection(asyncio.Protocol):
         wire = self.wire
         stream_id = wire.request(block, message)
         if not self._requesters:
-            self._stale = stream_id > 1 and monotonic() - self._received_at >= RACE_SECONDS
+            now = monotonic()
+            reused = stream_id > 1 and now - self._received_at >= IDLE_SECONDS
+            self._race_until = now + RACE_SECONDS if reused else 0.0
         self._requesters[stream_id] = requester
         requester.stream_id = stream_id
         requester.exchange = self
@@ -255,7 +257,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received_at = now = monotonic()
-        self._stale = False
+        self._race_until = 0.0
         self.wire.receive(data, now)
         self._touch()
         if len(data) >= FULL_READ_BYTES:
@@ -277,8 +279,9 @@ class _Connection(asyncio.Protocol):
         requesters, self._requesters = self._requesters, {}
         failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
         self.wire.lost()
+        raced = monotonic() < self._race_until
         for requester in requesters.values():
-            if self._stale:
+            if raced:
                 requester.exchange = None
                 self._pool.send(requester, again=True)
             else:

@@ -12,9 +12,9 @@ from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
-from gateway.upstream.failure import RACE_SECONDS, Failure
+from gateway.upstream.failure import IDLE_SECONDS, RACE_SECONDS, Failure
+from gateway.wire.http1.answer_reader import AnswerReader
 from gateway.wire.http1.heads import Head
-from gateway.wire.http1.reader import AnswerReader
 
 
 class RestExchange(Protocol):
@@ -73,8 +73,9 @@ class RestPool:
         if self._idle:
             now = monotonic()
             connection = self._idle.pop()
-            if now - connection.used <= self.settings.upstream_idle_timeout:
-                connection.send(requester, idle=now - connection.used)
+            idle = now - connection.used
+            if idle <= self.settings.upstream_idle_timeout:
+                connection.send(requester, race_until=now + RACE_SECONDS if idle >= IDLE_SECONDS else 0.0)
                 return
             connection.close()
             self.sweep(now)  # the others were used before it
@@ -87,7 +88,7 @@ class RestPool:
             self._count += 1
             spawn(self._connect(), "connect to a model server")
         else:
-            requester.failed(Failure.FULL, sent=False)
+            requester.failed(Failure.FULL, sent=again)
 
     def cancel(self, requester: RestRequester) -> None:
         """Forget one that waits for a connection."""
@@ -157,7 +158,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self._reusable = True
         self._paused = False
-        self._stale = False  # it was idle for long before the request under way
+        self._race_until = 0.0  # its end before then is the server's closing what had been idle
         self._lost = False
         self.made = False
         self.used = 0.0
@@ -168,10 +169,9 @@ class _Connection(asyncio.Protocol):
         self._pool.slot.connected()
         self._pool.made(self)
 
-    def send(self, requester: RestRequester, *, idle: float = 0.0) -> None:
-        """`idle`: the seconds since it was last used."""
+    def send(self, requester: RestRequester, *, race_until: float = 0.0) -> None:
         self._requester = requester
-        self._stale = idle >= RACE_SECONDS
+        self._race_until = race_until
         requester.exchange = self
         if requester.head_only:
             self._reader.bodiless = True
@@ -204,6 +204,7 @@ class _Connection(asyncio.Protocol):
             self._pool.retire(self)
             self._transport.abort()  # an answer that nobody asked for
             return
+        self._race_until = 0.0
         try:
             self._reader.receive(data)
         except Refusal:
@@ -251,7 +252,7 @@ class _Connection(asyncio.Protocol):
         if whole:
             requester.exchange = None
             requester.ended()
-        elif self._stale and self._reader.idle:
+        elif monotonic() < self._race_until:
             requester.exchange = None
             self._pool.connect_for(requester, again=True)
         else:

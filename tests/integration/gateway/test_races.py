@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from time import monotonic
 
@@ -11,14 +12,15 @@ from gateway.contract.route_table import RouteTable
 from gateway.refusal import Code
 from gateway.upstream import grpc_pool, rest_pool
 from tests.fakes.gateway import FEEDBACK, Gateway, deployment, table
-from tests.fakes.grpc_client import PREDICT, predict
-from tests.fakes.grpc_servers import GrpcServer, answering, dying
+from tests.fakes.grpc_client import PREDICT, SELDON_FEEDBACK, predict
+from tests.fakes.grpc_servers import GrpcServer, ServerCall, answering, dying
 from tests.fakes.parent_process import eventually
 from tests.fakes.rest_servers import Peer, Server, always, answer
 
 Servers = Callable[..., Server]
 GrpcServers = Callable[..., GrpcServer]
 Start = Callable[..., Gateway]
+TO_S = {"x-turnout-deployment": "s"}
 
 
 async def twice(peer: Peer) -> None:
@@ -42,11 +44,28 @@ def of_seldon(server: Server) -> RouteTable:
     return RouteTable(revision=1, deployments=(split,))
 
 
+def counting(monkeypatch: pytest.MonkeyPatch, *, idle: float, race: float) -> None:
+    for pool in (rest_pool, grpc_pool):
+        monkeypatch.setattr(pool, "IDLE_SECONDS", idle)
+        monkeypatch.setattr(pool, "RACE_SECONDS", race)
+
+
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each connection counts as one that has been idle for long."""
-    monkeypatch.setattr(rest_pool, "RACE_SECONDS", 0.0)
-    monkeypatch.setattr(grpc_pool, "RACE_SECONDS", 0.0)
+    """Each connection that is used again has been idle, and whatever ends does so at once."""
+    counting(monkeypatch, idle=0.0, race=60.0)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection that is used again has been idle, and whatever ends does so long after the request."""
+    counting(monkeypatch, idle=0.0, race=0.0)
+
+
+@pytest.fixture
+def in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection has been idle."""
+    counting(monkeypatch, idle=math.inf, race=60.0)
 
 
 @pytest.mark.usefixtures("idle")
@@ -62,10 +81,56 @@ def test_a_request_goes_again_over_a_new_connection(servers: Servers, start_gate
     assert not gateway.ejected()
 
 
-def test_one_that_was_used_of_late_may_have_ended_over_the_request(servers: Servers, start_gateway: Start) -> None:
+@pytest.mark.usefixtures("in_use")
+def test_one_that_was_in_use_may_have_ended_over_the_request(servers: Servers, start_gateway: Start) -> None:
     gateway = start_gateway(table(v1=[servers(twice)]))
     client = gateway.client()
     assert [client.post(FEEDBACK).status for _ in range(2)] == [200, 503]
+
+
+@pytest.mark.usefixtures("late")
+def test_one_that_ends_long_after_the_request_was_at_work_on_it(servers: Servers, start_gateway: Start) -> None:
+    async def killed_at_the_second(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer(b"{}"))
+        await peer.request()
+
+    server = servers(killed_at_the_second)
+    gateway = start_gateway(of_seldon(server), random=lambda: 0.9)
+    client = gateway.client()
+    assert [client.post(FEEDBACK).status for _ in range(2)] == [200, 503]
+    assert len(server.requests) == 2, "feedback has reached one server, and reaches no second"
+    assert sum(row[1] for row in gateway.evidence().values()) == 1
+
+
+@pytest.mark.usefixtures("late")
+def test_a_call_that_ends_long_after_its_start_was_worked_on(grpc_servers: GrpcServers, start_gateway: Start) -> None:
+    server = grpc_servers(answering())
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.grpc_client()
+    assert client.call(SELDON_FEEDBACK, b"", TO_S).code == Code.OK
+    server.script = dying
+    assert client.call(SELDON_FEEDBACK, b"", TO_S).code == Code.UNAVAILABLE
+    assert len(server.calls) == 2
+
+
+@pytest.mark.usefixtures("idle")
+def test_what_finds_no_room_to_go_again_may_have_been_seen(grpc_servers: GrpcServers, start_gateway: Start) -> None:
+    """As a request that nothing was sent of it would be tried once more."""
+    server = grpc_servers(answering())
+    gateway = start_gateway(table(v1=[server]), max_endpoint_waiting=1)
+    client = gateway.grpc_client()
+    assert client.call(SELDON_FEEDBACK, b"", TO_S).code == Code.OK
+
+    def both(call: ServerCall) -> None:
+        if len(server.calls) == 3:
+            server.script = answering()
+            call.peer.die()
+
+    server.script = both
+    streams = [client.start(SELDON_FEEDBACK, b"", TO_S) for _ in range(2)]
+    assert [client.answer(stream).code for stream in streams] == [Code.OK, Code.UNAVAILABLE]
+    assert len(server.calls) == 4
 
 
 @pytest.mark.usefixtures("idle")
@@ -79,12 +144,13 @@ def test_a_server_that_is_gone_then_has_died(servers: Servers, start_gateway: St
 
 
 @pytest.mark.usefixtures("idle")
-def test_an_answer_that_has_begun_is_no_race(servers: Servers, start_gateway: Start) -> None:
+@pytest.mark.parametrize("begun", [answer(b"{}")[:10], b"HTTP/1.1 102 Processing\r\n\r\n"])
+def test_an_answer_that_has_begun_is_no_race(servers: Servers, start_gateway: Start, begun: bytes) -> None:
     async def halves(peer: Peer) -> None:
         await peer.request()
         await peer.send(answer(b"{}"))
         await peer.request()
-        await peer.send(answer(b"{}")[:10])
+        await peer.send(begun)
 
     gateway = start_gateway(table(v1=[servers(halves)]))
     client = gateway.client()
