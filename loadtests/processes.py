@@ -14,9 +14,17 @@ import psutil
 
 T = TypeVar("T")
 
+YIELDING = 19
+"""Added to a process' niceness: it weighs a seventieth of the others."""
+
 
 def pinned(command: Sequence[str], cpus: Sequence[int]) -> list[str]:
     return ["taskset", "-c", ",".join(map(str, cpus)), *command]
+
+
+def giving_way(command: Sequence[str]) -> list[str]:
+    """It gets what all others leave of the processors, and little more."""
+    return ["nice", "-n", str(YIELDING), *command]
 
 
 class Process:

@@ -15,7 +15,8 @@ class Sample(NamedTuple):
     when: float
     memory: int
     """Bytes resident."""
-    descriptors: int
+    busy: float
+    """Seconds of a processor, so far."""
 
 
 class Record(NamedTuple):
@@ -50,8 +51,8 @@ class Measurement(NamedTuple):
     """Of the honest client's requests before, during and after, in seconds."""
     memory: tuple[int, int, int]
     """Before, at most, and at the end, in bytes."""
-    descriptors: int
-    """At most."""
+    busy: float
+    """Processors that the gateway kept busy during the attack."""
     ending: str
     """How the attacker's connections ended, or what else it saw."""
 
@@ -75,9 +76,14 @@ def measure(
         requests=len(harmed),
         p99=(_p99(by_span[0]), _p99(by_span[1]), _p99(by_span[2])),
         memory=(before[-1], max(sample.memory for sample in samples), samples[-1].memory),
-        descriptors=max(sample.descriptors for sample in samples),
+        busy=_busy([sample for sample in samples if spans[1].holds(sample.when)]),
         ending=ending,
     )
+
+
+def _busy(samples: Sequence[Sample]) -> float:
+    first, last = samples[0], samples[-1]
+    return (last.busy - first.busy) / (last.when - first.when)
 
 
 def _p99(records: Sequence[Record]) -> float:
@@ -92,7 +98,7 @@ def row(found: Measurement) -> tuple[str, ...]:
     before, during, after = found.p99
     memory = " → ".join(str(size // MIB) for size in found.memory)
     times = f"{during / before:.1f} times, then {after / before:.1f} times {before * 1000:.0f} ms"
-    return found.attack, found.earlier, failed, times, f"{memory} MiB", found.ending
+    return found.attack, found.earlier, failed, times, f"{found.busy:.1f}", f"{memory} MiB", found.ending
 
 
 TITLES = (
@@ -100,6 +106,7 @@ TITLES = (
     "Before",
     "Honest requests failed",
     "Their p99",
+    "Processors that the gateway took",
     "Memory: before → peak → after",
     "The attacker saw",
 )

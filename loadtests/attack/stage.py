@@ -18,7 +18,7 @@ import psutil
 
 from gateway.contract.route_table import Deployment, Endpoint, RouteTable, Version, write
 from loadtests.attack.measurement import Sample
-from loadtests.processes import running
+from loadtests.processes import giving_way, running
 
 WORKERS = 2
 INTERVAL = 0.25
@@ -36,9 +36,10 @@ SIMILAR = [f"recommendation-model-for-the-front-page-in-country-{number:02}" for
 class Stage:
     """The gateway under attack."""
 
-    def __init__(self, port: int, admin: str, root: psutil.Process) -> None:
+    def __init__(self, port: int, admin: str, root: psutil.Process, servers: Mapping[str, Endpoint]) -> None:
         self.port = port
         self.admin = admin
+        self.servers = servers
         self._root = root
 
     @property
@@ -54,23 +55,27 @@ class Stage:
         return self._root.children()
 
     def sample(self) -> Sample:
-        memory = descriptors = 0
+        memory = 0
+        busy = 0.0
         for process in (self._root, *self.workers()):
             try:
                 memory += process.memory_info().rss
-                descriptors += process.num_fds()
+                times = process.cpu_times()
+                busy += times.user + times.system
             except psutil.Error:  # it has just ended
                 continue
-        return Sample(monotonic(), memory, descriptors)
+        return Sample(monotonic(), memory, busy)
 
 
 @contextmanager
 def model_servers(folder: Path) -> Iterator[dict[str, Endpoint]]:
-    """By model, for all attacks."""
+    """By model, for all attacks. Those that are attacked give way, as the attacker does."""
     with ExitStack() as stack:
         started = {}
         for name, (size, seconds) in SERVERS.items():
             command = [sys.executable, "-m", "loadtests.attack.model_server", str(size), str(seconds)]
+            if name != "honest":
+                command = giving_way(command)
             started[name] = stack.enter_context(running(name, command, _cores(), folder))
         yield {name: process.wait(partial(_ports, folder / f"{name}.log")) for name, process in started.items()}
 
@@ -94,7 +99,7 @@ def stage(
     with running("gateway", command, _cores(), folder) as process:
         port, admin = process.wait(lambda: _listening(folder / "gateway.log"))
         process.wait(lambda: _ready(admin))
-        yield Stage(port, admin, process.root)
+        yield Stage(port, admin, process.root, servers)
 
 
 class Monitor(threading.Thread):

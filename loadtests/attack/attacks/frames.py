@@ -39,13 +39,22 @@ def window_flood(stage: Stage) -> str:
 
 
 def rapid_reset(stage: Stage) -> str:
+    return _rapid_reset(stage.port)
+
+
+def control(stage: Stage) -> str:
+    """The same past the gateway: what the attacker's work alone does to the honest client."""
+    return _rapid_reset(stage.servers["slow"].grpc)
+
+
+def _rapid_reset(port: int) -> str:
     """Each connection that is ended is made again."""
     ended: list[Peer] = []
-    peers: list[Peer] = [Http2Peer(stage.port) for _ in range(10)]
+    peers: list[Peer] = [Http2Peer(port) for _ in range(10)]
     for _ in range(20):
         exchange(peers, 0.5, lambda peer: _resets(peer, 200))
         ended += [peer for peer in peers if peer.ending]
-        peers = [Http2Peer(stage.port) if peer.ending else peer for peer in peers]
+        peers = [Http2Peer(port) if peer.ending else peer for peer in peers]
     return endings(ended or peers)
 
 

@@ -22,6 +22,7 @@ class Attack(NamedTuple):
 
 
 ATTACKS = {
+    "control": Attack("none of the gateway: resets at full speed, at a model server", "", frames.control),
     "many-fields": Attack(
         "200 heads/s of 1,000 fields of a byte each (214 KB/s)", "345 of 505 time out", heads.many_fields
     ),

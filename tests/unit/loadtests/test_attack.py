@@ -11,7 +11,12 @@ SPANS = Span(0, 10), Span(10, 20), Span(20, 30)
 
 
 def measure(records: list[Record]) -> Measurement:
-    samples = [Sample(5, 100 * MIB, 40), Sample(15, 300 * MIB, 90), Sample(25, 110 * MIB, 41)]
+    samples = [
+        Sample(5, 100 * MIB, 1.0),
+        Sample(12, 300 * MIB, 2.0),
+        Sample(16, 200 * MIB, 8.0),
+        Sample(25, 110 * MIB, 9.0),
+    ]
     return measurement.measure("flood", "all time out", SPANS, records, samples, "1 closed")
 
 
@@ -33,6 +38,6 @@ def test_the_table_has_a_line_for_each_attack() -> None:
     lines = measurement.table([found, found]).splitlines()
     assert len(lines) == 4
     assert lines[2] == (
-        "| flood | all time out | 1 of 3 (1 time-out) | 500.0 times, then 1.0 times 10 ms | 100 → 300 → 110 MiB |"
-        " 1 closed |"
+        "| flood | all time out | 1 of 3 (1 time-out) | 500.0 times, then 1.0 times 10 ms | 1.5 |"
+        " 100 → 300 → 110 MiB | 1 closed |"
     )
