@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import click
@@ -15,6 +16,21 @@ from gateway.parent.parent import Parent
 from gateway.settings import Settings
 
 _DEFAULT = Settings()
+
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+class _Networks(click.ParamType[Networks]):
+    name = "cidr[,cidr…]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Networks:
+        if not isinstance(value, str):
+            return ()
+        try:
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TURNOUT_GATEWAY", "show_default": True})
@@ -37,6 +53,13 @@ _DEFAULT = Settings()
 )
 @click.option("--namespace", help="Follow this namespace of the cluster only.  [default: all]")
 @click.option("--table", type=click.Path(path_type=Path), help="The route table.  [default: routes.json in --state]")
+@click.option(
+    "--proxies",
+    type=_Networks(),
+    default=_DEFAULT.proxies,
+    show_default="none",
+    help="Networks of proxies that may say who calls, with commas between.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),

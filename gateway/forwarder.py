@@ -10,12 +10,13 @@ from collections.abc import Callable
 from time import monotonic
 
 from gateway.contract.route_table import RouteTable
-from gateway.memory_budget import MemoryBudget
+from gateway.memory_budget import MemoryBudget, MemoryShare
 from gateway.refusal import Refusal
 from gateway.settings import Settings
 from gateway.stats.counters import Counters
 from gateway.stats.log_sampler import Sampler
 from gateway.upstream.endpoint import Upstreams
+from gateway.wire.forwarded import caller_of
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ class Forwarder:
         """`table` is in force for every request that is routed from now on; the others keep the version they have."""
         self.table = table
         self.counters.retain(table, self.upstreams.swap(table))
+
+    def share_of(self, own: MemoryShare, forwarded: list[bytes], x_forwarded_for: list[bytes]) -> MemoryShare:
+        """Whose a request is that came from a proxy with these fields; its connection's `own` where they don't say."""
+        caller = caller_of(forwarded, x_forwarded_for, self.settings.proxies)
+        return own if caller is None else self.budget.share_of(caller)
 
     def new_request_id(self) -> bytes:
         """For a request that bears none: no other has it, of whichever gateway."""

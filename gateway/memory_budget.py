@@ -1,31 +1,43 @@
-"""What one worker holds in memory for its clients, and how much of it a single connection may have."""
+"""What one worker holds in memory for its clients, and how much of it each of them may have."""
 
 from __future__ import annotations
+
+from weakref import WeakValueDictionary
 
 from gateway.refusal import Code, Refusal
 
 
 class MemoryBudget:
-    """Of all connections: requests until they are answered, and answers that clients have not taken."""
+    """Of all clients: requests until they are answered, and answers that clients have not taken."""
 
-    __slots__ = ("held", "limit")
+    __slots__ = ("_shares", "held", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.held = 0
+        self._shares: WeakValueDictionary[str, MemoryShare] = WeakValueDictionary()
+
+    def share_of(self, caller: str) -> MemoryShare:
+        """The one that a caller behind proxies has, on whichever connections, for as long as anyone keeps it."""
+        share = self._shares.get(caller)
+        if share is None:
+            share = self._shares[caller] = MemoryShare(self, caller)
+        return share
 
 
 class MemoryShare:
-    """Of one connection: it may have as much as is still free once it has it.
+    """Of one connection, or of one caller behind proxies: it may have as much as is still free once it has it.
 
     So one alone gets half of the budget, and who comes after it half of what is left: however many fill their shares,
-    there is some for the next. Who is behind a connection doesn't count: behind an ingress all have one address.
+    there is some for the next. An address counts only where a proxy of ours names it: behind one that isn't known as
+    such all have one address.
     """
 
-    __slots__ = ("_budget", "held")
+    __slots__ = ("__weakref__", "_budget", "caller", "held")
 
-    def __init__(self, budget: MemoryBudget) -> None:
+    def __init__(self, budget: MemoryBudget, caller: str) -> None:
         self._budget = budget
+        self.caller = caller
         self.held = 0
 
     def allows(self, size: int) -> bool:
@@ -40,7 +52,7 @@ class MemoryShare:
         """
         if not self.allows(size):
             message = (
-                f"this connection holds {self.held} bytes of requests and answers and the gateway {self._budget.held}, "
+                f"this client holds {self.held} bytes of requests and answers and the gateway {self._budget.held}, "
                 "as much as they may; try again later"
             )
             raise Refusal(Code.RESOURCE_EXHAUSTED, "gather_budget", message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +68,9 @@ class Settings:
     gather_budget_bytes: int = 512 * MIB
     """What one worker may hold for its clients, of requests and of answers that they have not taken: eight of the
     largest. A connection has as much of it as is still free (`gateway/memory_budget.py`). Per worker."""
+
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Whose word is taken for who calls. Nobody's by default: what anyone may write would be anyone's."""
 
     timeout: float = 60.0
     """The deadline of a request that names none, where its deployment says nothing: longer than most predictions that

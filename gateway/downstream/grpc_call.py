@@ -30,8 +30,6 @@ class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
     forwarder: Forwarder
-    caller: str
-    share: MemoryShare
     loop: asyncio.AbstractEventLoop
     wire: Connection
     now: float
@@ -65,15 +63,17 @@ class GrpcCall(Call):
     request_id = b""
     _message = b""
     _rest = False
-    _share = 0
-    """Bytes of the request that are held, those of its head among them."""
+    _taken = 0
+    """Bytes of the request that are held in the share, those of its head among them."""
     _held = 0
     """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
 
-    def __init__(self, client: Client, stream_id: int) -> None:
+    def __init__(self, client: Client, stream_id: int, share: MemoryShare) -> None:
+        """`share`: the caller's."""
         self.forwarder = client.forwarder
         self.client_stream = stream_id
         self._client = client
+        self._share = share
         self._gathering: asyncio.TimerHandle | None = None  # ends it at the deadline
         self._body = bytearray()  # not a list: a message may come in pieces of one byte each
 
@@ -149,10 +149,10 @@ class GrpcCall(Call):
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more, and the head with the first of them. Raises Refusal."""
-        if not self._share:
+        if not self._taken:
             size += self._head.weight
-        self._client.share.take(size)
-        self._share += size
+        self._share.take(size)
+        self._taken += size
 
     def _start(self) -> None:
         if self._gathering is not None:
@@ -173,14 +173,14 @@ class GrpcCall(Call):
         """The request is held no longer."""
         if self._gathering is not None:
             self._gathering.cancel()
-        self._client.share.add(-self._share)
-        self._share = 0
+        self._share.add(-self._taken)
+        self._taken = 0
         self._message = b""
         self._body.clear()
 
     @property
     def caller(self) -> str:
-        return self._client.caller
+        return self._share.caller
 
     def values(self) -> Values:
         return self._head.meta

@@ -10,8 +10,9 @@ from gateway.downstream.grpc_call import GrpcCall
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.refusal import Code, Refusal
+from gateway.wire.forwarded import FORWARDED, X_FORWARDED_FOR
 from gateway.wire.http2.connection import Connection, Limits
-from gateway.wire.http2.fields import Fields
+from gateway.wire.http2.fields import Fields, values
 from gateway.wire.limits import FULL_READ_BYTES, MAX_FIELDS
 
 LINGER_SECONDS = 2.0
@@ -28,12 +29,15 @@ are let be, and who takes a byte now and then is not."""
 class GrpcConnection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport, caller: str) -> None:
+    def __init__(
+        self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport, share: MemoryShare, proxied: bool
+    ) -> None:
+        """`share`: its own. `proxied`: its requests may say whose they are."""
         settings = forwarder.settings
         self.forwarder = forwarder
-        self.caller = caller
         self.wire = Connection(self, client=False, limits=Limits(max_head_bytes=settings.max_head_bytes))
-        self.share = MemoryShare(forwarder.budget)
+        self._share = share
+        self._proxied = proxied
         self._clients = clients
         self.transport = transport
         self.loop = asyncio.get_running_loop()
@@ -94,7 +98,7 @@ class GrpcConnection(asyncio.Protocol):
         for call in calls.values():
             call.cancelled()
             call.release()
-        self.share.add(-self._unread)
+        self._share.add(-self._unread)
         self._unread = 0
 
     def pause_writing(self) -> None:
@@ -138,7 +142,7 @@ class GrpcConnection(asyncio.Protocol):
         with that take away what says why."""
         wire, transport = self.wire, self.transport
         transport.write(wire.take())
-        self.forwarder.log_failure("client's connection ended", reason=wire.reason, caller=self.caller)
+        self.forwarder.log_failure("client's connection ended", reason=wire.reason, caller=self._share.caller)
         self._give_up_calls()
         self._lingering = self.loop.call_later(LINGER_SECONDS, transport.abort)
         transport.write_eof()
@@ -149,9 +153,9 @@ class GrpcConnection(asyncio.Protocol):
         wire = self.wire
         unread = wire.waiting + (self.transport.get_write_buffer_size() if self.paused else 0)
         more, self._unread = unread - self._unread, unread
-        if more > 0 and not self.share.allows(more):
+        if more > 0 and not self._share.allows(more):
             wire.calm_down(f"{unread} bytes of answers wait to be read")
-        self.share.add(more)
+        self._share.add(more)
 
     def over(self, call: GrpcCall) -> None:
         """The call's answer is given to the wire."""
@@ -206,17 +210,24 @@ class GrpcConnection(asyncio.Protocol):
     # What the wire tells.
 
     def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
-        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        share = self._share_of(fields) if self._proxied else self._share
+        call = self._calls[stream_id] = GrpcCall(self, stream_id, share)
         if call.on_request(fields):
             call.gather(end_stream)
 
+    def _share_of(self, fields: Fields) -> MemoryShare:
+        """Whose the request is, as a proxy says."""
+        forwarded, x_forwarded_for = values(fields, FORWARDED), values(fields, X_FORWARDED_FOR)
+        return self.forwarder.share_of(self._share, forwarded, x_forwarded_for)
+
     def on_oversize(self, stream_id: int) -> None:
         limit = f"{self.forwarder.settings.max_head_bytes} bytes or {MAX_FIELDS} fields"
-        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        call = self._calls[stream_id] = GrpcCall(self, stream_id, self._share)
         call.turn_away(Refusal(Code.RESOURCE_EXHAUSTED, "head_too_large", f"the metadata are over {limit}"))
 
     def on_request(self, stream_id: int, fields: Fields, data: bytes) -> None:
-        call = self._calls[stream_id] = GrpcCall(self, stream_id)
+        share = self._share_of(fields) if self._proxied else self._share
+        call = self._calls[stream_id] = GrpcCall(self, stream_id, share)
         if call.on_request(fields):
             call.on_request_data(data, True)
 

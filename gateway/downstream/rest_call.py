@@ -27,8 +27,6 @@ class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
     forwarder: Forwarder
-    caller: str
-    share: MemoryShare
     transport: asyncio.Transport
 
     @property
@@ -84,14 +82,17 @@ class RestCall(Call):
     _route: _Route
     _chunked = False
 
-    def __init__(self, client: Client, head: Head, body: list[bytes | bytearray], size: int, held: int) -> None:
-        """`size` of the body; `held` bytes of the client's share are this request's."""
+    def __init__(
+        self, client: Client, head: Head, body: list[bytes | bytearray], size: int, held: int, share: MemoryShare
+    ) -> None:
+        """`size` of the body; `held` bytes of the caller's share are this request's."""
         self.forwarder = client.forwarder
         self._client = client
         self._head = head
         self._body = body
         self._size = size
         self._held = held
+        self._share = share
         self._close = head.close
 
     def start(self) -> None:
@@ -114,13 +115,13 @@ class RestCall(Call):
 
     def release(self) -> None:
         """The request is held no longer."""
-        self._client.share.add(-self._held)
+        self._share.add(-self._held)
         self._held = 0
         self._body = []
 
     @property
     def caller(self) -> str:
-        return self._client.caller
+        return self._share.caller
 
     def values(self) -> Values:
         return first_values(self._head)

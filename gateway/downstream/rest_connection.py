@@ -12,7 +12,8 @@ from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.protocols import registry
 from gateway.refusal import Code, Refusal
-from gateway.wire.http1.heads import CONTINUE, Head
+from gateway.wire.forwarded import FORWARDED, X_FORWARDED_FOR
+from gateway.wire.http1.heads import CONTINUE, Head, values
 from gateway.wire.http1.request_reader import RequestReader
 from gateway.wire.limits import FULL_READ_BYTES
 
@@ -34,11 +35,14 @@ _UNREAD_BYTES = 64 << 20
 class RestConnection(asyncio.Protocol):
     """One connection. Requests are gathered whole; pipelined ones wait for their turn."""
 
-    def __init__(self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport, caller: str) -> None:
+    def __init__(
+        self, forwarder: Forwarder, clients: Clients, transport: asyncio.Transport, share: MemoryShare, proxied: bool
+    ) -> None:
+        """`share`: its own. `proxied`: its requests may say whose they are."""
         self.forwarder = forwarder
-        self.caller = caller
         self.transport = transport
-        self.share = MemoryShare(forwarder.budget)
+        self._own = self._share = share  # the latter: whose request is being gathered
+        self._proxied = proxied
         self._loop = asyncio.get_running_loop()
         self._clients = clients
         self._reader = RequestReader(self, forwarder.settings.max_head_bytes)
@@ -118,6 +122,8 @@ class RestConnection(asyncio.Protocol):
     def on_head(self, head: Head) -> None:
         self._head = head
         self._whole = False
+        if self._proxied:
+            self._share = self._share_of(head)
         limit = self.forwarder.settings.max_message_bytes
         if head.length is not None and head.length > limit:
             self._reader.stop(_too_large(limit))
@@ -142,10 +148,14 @@ class RestConnection(asyncio.Protocol):
         else:
             self._body.append(data)
 
+    def _share_of(self, head: Head) -> MemoryShare:
+        """Whose the request is, as a proxy says."""
+        return self.forwarder.share_of(self._own, values(head, FORWARDED), values(head, X_FORWARDED_FOR))
+
     def _take(self, size: int) -> bool:
         """Hold so many bytes more. False: the request is refused."""
         try:
-            self.share.take(size)
+            self._share.take(size)
         except Refusal as refusal:
             self._reader.stop(refusal)
             return False
@@ -153,7 +163,7 @@ class RestConnection(asyncio.Protocol):
         return True
 
     def on_end(self) -> None:
-        self._queue.append(RestCall(self, self._head, self._body, self._size, self._held))
+        self._queue.append(RestCall(self, self._head, self._body, self._size, self._held, self._share))
         self._body = []
         self._size = self._held = 0
         self._whole = True
@@ -198,8 +208,9 @@ class RestConnection(asyncio.Protocol):
         """What came can't be read on."""
         self._forget()
         request = self._reader.latest
+        share = self._share_of(request) if self._proxied else self._own
         request_id = request.request_id or self.forwarder.new_request_id()
-        self.forwarder.refused(registry.rest(request.target).name, refusal, request_id, self.caller)
+        self.forwarder.refused(registry.rest(request.target).name, refusal, request_id, share.caller)
         self.transport.write(error_answer(refusal, request, True, self.forwarder.table, request_id))
         self._close()
 
@@ -209,7 +220,7 @@ class RestConnection(asyncio.Protocol):
             if isinstance(item, RestCall):
                 item.release()
         self._queue.clear()
-        self.share.add(-self._held)
+        self._share.add(-self._held)
         self._size = self._held = 0
         self._body = []
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 IpAddress = IPv4Address | IPv6Address
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 _HOST_BITS = 64
 """Of IPv6: whoever has one address has all that begin with the same 64 bits."""
@@ -23,3 +24,8 @@ def caller_key(address: IpAddress) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
     return f"{IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS)}/{_HOST_BITS}"
+
+
+def among(address: IpAddress, networks: Networks) -> bool:
+    """Whether one of them has it."""
+    return any(address in network for network in networks)

@@ -76,14 +76,17 @@ class GrpcClient:
         limits: Limits = WIDE,
         greedy: bool = True,
         receive_buffer: int | None = None,
+        first: bytes = b"",
     ) -> None:
-        """A client that is not `greedy` gives no credit for what it gets: it takes a window's worth, then no more."""
+        """A client that is not `greedy` gives no credit for what it gets: it takes a window's worth, then no more.
+        `first` comes before the connection's own bytes."""
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(30)
         self.socket.connect(address)
+        self.socket.sendall(first)
         self.wire = Connection(self, client=True, limits=limits)
         self.answers: dict[int, Answer] = {}
         self.goaways: list[tuple[int, int]] = []

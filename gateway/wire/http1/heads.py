@@ -78,6 +78,13 @@ def first_values(head: Head) -> dict[bytes, bytes]:
     return values
 
 
+def values(head: Head, name: bytes) -> list[bytes]:
+    """Those of all fields with this name, which is in lower case."""
+    start = name + b":"
+    size = len(start)
+    return [line[size:].strip(b" \t\r\n") for line in head.lines if line[:size].lower() == start]
+
+
 def authority(target: bytes) -> bytes | None:
     """The host, and port, that an absolute target names."""
     found = _ABSOLUTE.match(target)

@@ -123,6 +123,11 @@ class Fields(list[Field]):
     shape = 0
 
 
+def values(fields: Sequence[Field], name: bytes) -> list[bytes]:
+    """Those of all fields with this name."""
+    return [field[1] for field in fields if field[0] == name]
+
+
 def shape(fields: Sequence[Field], seen: int = 0) -> int:
     """What a block is: its fields' kinds together, and MALFORMED where one of them may not stand where it does.
 

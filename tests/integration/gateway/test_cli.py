@@ -84,8 +84,10 @@ def test_it_serves_counts_survives_a_worker_and_ends(
     [
         (["--port", "65536"], "Invalid value for '--port': 65536 is not in the range 0<=x<=65535."),
         (["--workers", "0"], "Invalid value for '--workers'"),
+        (["--proxies", "10.0.0.0/8,10.0.0.1/8"], "Invalid value for '--proxies': 10.0.0.1/8 has host bits set."),
+        (["--proxies", "ingress"], "'ingress' does not appear to be an IPv4 or IPv6 network."),
         (["--timeout", "0"], "Invalid value for '--timeout'"),
-        (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
+        (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port', '--proxies'?)"),
     ],
 )
 def test_a_wrong_option_is_named(arguments: list[str], message: str) -> None:

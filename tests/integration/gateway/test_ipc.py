@@ -5,6 +5,7 @@ import math
 import socket
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.fakes.parent_process import route_table
 MESSAGES = [
     Message(settings=Settings()),
     Message(settings=Settings(drain_seconds=math.inf)),
+    Message(settings=Settings(proxies=(ip_network("10.0.0.0/8"), ip_network("fd00:1::/64")))),
     Message(settings=Settings(state=Path("/s"), table=Path("/s/ü.json"), workers=3, timeout=0.5, namespace="a\nb")),
     Message(table=route_table(0, "v1", "v2")),
     Message(change=difference(route_table(0, "v1", "v2"), route_table(1, "v1"))),

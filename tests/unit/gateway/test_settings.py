@@ -40,6 +40,7 @@ BOUNDS = {
 NOT_OF_UP = {
     "discovery": "what `turnout up` writes is a file",
     "namespace": "of Kubernetes",
+    "proxies": "TURNOUT_GATEWAY_PROXIES, which the gateway inherits",
     "timeout": "TURNOUT_GATEWAY_TIMEOUT, which the gateway inherits",
     "max_timeout": "TURNOUT_GATEWAY_MAX_TIMEOUT, which the gateway inherits",
     "max_message_bytes": "TURNOUT_GATEWAY_MAX_MESSAGE_BYTES, which the gateway inherits",
@@ -134,7 +135,7 @@ def _of_chart(name: str) -> Iterator[str]:
                 "where it need not, NOT_IN_CHART of tests/unit/gateway/test_settings.py says why"
             )
         return
-    value = re.search(r"\{\{ (?:\.Values\.([\w.]+)|\.) \}\}", passed[1])
+    value = re.search(r"\{\{ (?:join \",\" )?(?:\.Values\.([\w.]+)|\.) \}\}", passed[1])
     if value is None:
         if name not in FIXED_IN_CHART:
             yield (
@@ -186,9 +187,12 @@ def test_the_page_has_what_the_code_says() -> None:
     assert {row[0]: row[1] for row in rows if row[0] not in options} == {f"`{name}`": _amount(name) for name in BOUNDS}
 
 
+WORDS = ("workers", "state", "namespace", "table", "proxies")
+
+
 def _shown(name: str, rows: dict[str, tuple[str, str]]) -> str:
     """An option's default, as the page has it; in words, where it depends on the machine or is none."""
-    return rows[f"`{flag(name)}`"][0] if name in ("workers", "state", "namespace", "table") else f"`{FIELDS[name]}`"
+    return rows[f"`{flag(name)}`"][0] if name in WORDS else f"`{FIELDS[name]}`"
 
 
 def _amount(name: str) -> str:
