@@ -190,7 +190,7 @@ class Reader:
                 handler.on_body(data[end:stop])
             if self._refusal is not None:
                 raise self._refusal
-            self._closed = head.close and not head.status
+            self._closed = head.close
             handler.on_end()
             data = data[stop:]
         return data
@@ -203,8 +203,8 @@ class Reader:
             return
         if head.secret or head.chunked or head.expect_continue or not 4 <= end <= MAX_KNOWN_BYTES:
             return
-        if head.status and (head.length is None or head.status < 200 or head.status in (204, 304)):
-            return  # where such an answer ends is more than its length
+        if head.status and (head.close or head.length is None or head.status < 200 or head.status in (204, 304)):
+            return  # where such an answer ends is more than its length, or nothing may follow it
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[data[:end]] = head

@@ -164,3 +164,12 @@ def test_an_answer_that_never_has_a_body_is_read_alike_again(status: bytes) -> N
     first = answers([message]).events
     assert first[-1][0] == "end"
     assert answers([message]).events == first
+
+
+def test_nothing_follows_the_last_answer_though_its_head_is_known() -> None:
+    """Found by a fuzzer: an answer of HTTP/1.0 ends its connection, whether it is the first of its kind or not."""
+    last = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    for data in (last, last + last, last + last):
+        events = answers(cut(data, [len(last)])).events
+        assert events == answers([data]).events
+        assert events.count(("end", True)) == 1
