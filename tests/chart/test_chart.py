@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
+from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from deployer.kubernetes.rollout.gateway_addresses import ADMIN_PORT
+from gateway.cli import main
 from tests.chart.renders import CHART, NAMESPACE, VALUES, HelmFailed, Object, helm, named, render
 
 # The first use builds Helm.
@@ -36,6 +38,17 @@ def with_spec(objects: list[Object]) -> list[Object]:
 @each
 def test_it_lints(values: Path) -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", "--values", values, CHART)
+
+
+def test_proxies_are_named_as_the_gateway_reads_them() -> None:
+    def proxies(objects: list[Object]) -> object:
+        (container,) = pods(with_spec(objects))["turnout-gateway"]["containers"]
+        args = [arg for arg in container["args"] if arg.startswith("--proxies=")]
+        return main.make_context("turnout-gateway", args).params["proxies"]
+
+    full = render("--values", CHART / "ci/full-values.yaml")
+    assert proxies(full) == (ip_network("10.1.2.0/24"), ip_network("fd00:1::/64"))
+    assert proxies(render()) == ()
 
 
 @each
@@ -145,6 +158,8 @@ def test_the_longest_names_fit() -> None:
         ("gateway.replica=3", "replica"),
         ("gateway.replicas=0", "replicas"),
         ("gateway.workers=two", "workers"),
+        ("gateway.proxies={ingress}", "proxies"),
+        ("gateway.proxies=10.0.0.0/8", "proxies"),
         ("gateway.service.type=ExternalName", "type"),
         ("operator.replicas=3", "replicas"),
         ("operator.prometheus=prometheus:9090", "prometheus"),

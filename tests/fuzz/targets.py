@@ -5,12 +5,15 @@ and the same however they come cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from typing import Final
 
 from gateway.contract import route_table
 from gateway.protocols import protobuf_scan
 from gateway.protocols.grpc_message import payload
 from gateway.refusal import Refusal
+from gateway.wire import proxy_header
+from gateway.wire.forwarded import caller_of
 from gateway.wire.http2 import frames
 from tests.fakes import http1_reader
 from tests.fakes.http1_reader import Recorder
@@ -41,6 +44,29 @@ def grpc_message(data: bytes) -> None:
             continue
 
 
+def proxy_headers(data: bytes) -> None:
+    whole = proxy_header.SIGNATURE + data
+    try:
+        found = proxy_header.read(whole)
+    except proxy_header.BrokenHeader:
+        return
+    if found is not None:
+        assert proxy_header.read(whole[: found.size]) == found
+        assert proxy_header.read(whole[: found.size - 1]) is None
+
+
+PROXIES: Final = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+
+
+def forwarded(data: bytes) -> None:
+    """Whatever stands left of the address that a proxy adds changes nothing."""
+    fields = data.split(b"\n")
+    caller_of(fields, [], PROXIES)
+    caller_of([], fields, PROXIES)
+    assert caller_of([*fields, b"for=192.0.2.1, for=10.0.0.1"], [], PROXIES) == "192.0.2.1"
+    assert caller_of([], [*fields[:-1], fields[-1] + b", 192.0.2.1, 10.0.0.1"], PROXIES) == "192.0.2.1"
+
+
 def table(data: bytes) -> None:
     try:
         read = route_table.read(data).table
@@ -53,7 +79,16 @@ def table(data: bytes) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for target in (http1_requests, http1_answers, http2_server, http2_client, grpc_message, table)
+    for target in (
+        http1_requests,
+        http1_answers,
+        http2_server,
+        http2_client,
+        proxy_headers,
+        forwarded,
+        grpc_message,
+        table,
+    )
 }
 
 
