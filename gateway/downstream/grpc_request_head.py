@@ -17,7 +17,7 @@ from gateway.contract.headers import (
 from gateway.protocols import health, registry
 from gateway.routing import assignment_header
 from gateway.wire.http2.fields import Field, Fields, encode
-from gateway.wire.http2.header_blocks import NEVER_INDEXED
+from gateway.wire.http2.peer_table import NEVER_INDEXED
 from gateway.wire.note import Note
 
 _NOT_FORWARDED = frozenset((b"grpc-timeout", b"expect", b"te"))

@@ -24,10 +24,10 @@ from gateway.wire.http2 import fields as kinds
 from gateway.wire.http2 import frames
 from gateway.wire.http2.frames import HEAD_SIZE, MAX_PAYLOAD, ErrorCode, read_head, write_head
 from gateway.wire.http2.handler import Handler, Limits
-from gateway.wire.http2.header_blocks import FieldError
 from gateway.wire.http2.receive import REQUESTS, Receiving
 from gateway.wire.http2.send import ENDED, LOW_MARK, TABLE_OFF
 from gateway.wire.http2.stream import Stream
+from gateway.wire.http2.strings import FieldError
 
 __all__ = ["LOW_MARK", "Connection", "ErrorCode", "Handler", "Limits"]
 

@@ -1,20 +1,18 @@
 """Header blocks (RFC 7541) decoded into self-contained fields, in one of two ways with equal results.
 
-The plain way, by the hpack library, follows the peer's table. Once the peer keeps no table (it has acknowledged
+The plain way follows the peer's table. Once the peer keeps no table (it has acknowledged
 HEADER_TABLE_SIZE 0 and has said so in a block), a field's bytes mean the same wherever they stand: then a block is cut
 by its length prefixes, and the meaning of the pieces is looked up. Only pieces not seen before are decoded and checked.
 """
 
 from __future__ import annotations
 
-from hpack.exceptions import HPACKError
-from hpack.hpack import Decoder as TableDecoder
-from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
 
 from gateway.contract.headers import SECRET
-from gateway.wire.http2 import huffman
 from gateway.wire.http2.fields import MALFORMED, Field, Fields, encode, is_regular, kind, shape, value_kind
+from gateway.wire.http2.peer_table import NEVER_INDEXED, PeerTable
+from gateway.wire.http2.strings import FieldError, after_string, integer, text
 
 OVERSIZE = 0x100
 """A bit of a block's shape beside those of its fields: they were more than a limit, and are dropped."""
@@ -25,9 +23,6 @@ FIELD_OVERHEAD = 32
 FOLLOWED = 4
 """A head of this many times the fields that are allowed breaks the connection while its peer keeps a table, since to
 follow that is dear."""
-
-NEVER_INDEXED = 0x10
-"""How a literal begins, but for its four low bits, whose sender wants it kept nowhere (RFC 7541, 6.2.3)."""
 
 TABLE_OFF = 0x20
 """The one byte of a table size update to 0."""
@@ -49,10 +44,6 @@ Block = tuple[Fields, int]
 _known_names: dict[bytes, tuple[bytes, bool]] = {}
 _known_fields: dict[bytes, Field] = {}
 _known_blocks: dict[bytes, Block] = {}
-
-
-class FieldError(Exception):
-    """The block can't be decoded, and the peer's table is out of step from now on: a connection error."""
 
 
 _STATIC_NAMES = (b"", *(name for name, _ in HeaderTable.STATIC_TABLE))
@@ -80,7 +71,7 @@ class Decoder:
     def __init__(self, limit: int, max_fields: int) -> None:
         self._limit = limit
         self._max_fields = max_fields
-        self._table: TableDecoder | None = TableDecoder(max_header_list_size=1 << 62)  # the limit is kept here
+        self._table: PeerTable | None = PeerTable()
         self._table_off = False
         self._base: Fields | None = None  # how the latest block began, as far as its fields were known
         self._base_bytes = b""
@@ -141,32 +132,26 @@ class Decoder:
             self._base = Fields(fields[:count])
             self._base.shape = shape(self._base)
 
-    def _decode_by_table(self, block: bytes, table: TableDecoder) -> Block:
+    def _decode_by_table(self, block: bytes, table: PeerTable) -> Block:
         fields: list[Field] = []
         position = size = count = 0
         while position < len(block):
-            end = _end(block, position)
             if block[position] & 0xE0 == 0x20:
                 if count:
                     raise FieldError("a table size update after a field")
                 if self._table_off and block[position] != 0x20:
                     raise FieldError("a table size update to more than 0")
-            try:
-                decoded = list(table.decode(block[position:end], raw=True))
-            except HPACKError as error:
-                raise FieldError(type(error).__name__) from None  # its text may hold a secret
-            position = end
-            for header in decoded:  # one; none if it was a table size update
-                name, value = header
-                count += 1
-                size += len(name) + len(value) + FIELD_OVERHEAD
-                if size <= self._limit and count <= self._max_fields:
-                    never_index = isinstance(header, HeaderTuple) and not header.indexable
-                    raw = encode(name, value, never_index=never_index)
-                    fields.append(Field(name, value, raw, kind(name, value)))
+            field, position = table.read(block, position)
+            if field is None:
+                continue
+            name, value, never_index = field
+            count += 1
+            size += len(name) + len(value) + FIELD_OVERHEAD
+            if size <= self._limit and count <= self._max_fields:
+                fields.append(Field(name, value, encode(name, value, never_index=never_index), kind(name, value)))
             if count > self._max_fields * FOLLOWED:
                 raise FieldError(f"more than {self._max_fields * FOLLOWED} fields in one block")
-        if self._table_off and table.header_table_size == 0:
+        if self._table_off and table.off:
             self._table = None
             self.stateless = True
         return (
@@ -191,18 +176,18 @@ class Decoder:
                 form = forms[first]
                 if form == NAME_IN_FULL:
                     size = block[position + 1] & 0x7F
-                    at = position + 2 + size if size != 0x7F else _after_string(block, position + 1)
+                    at = position + 2 + size if size != 0x7F else after_string(block, position + 1)
                 elif form == NAME_INDEXED:
                     at = position + 1
                 elif form == NAME_INDEXED_FAR:
-                    at = position + 2 if block[position + 1] < 0x80 else _integer(block, position, 0x0F)[1]
+                    at = position + 2 if block[position + 1] < 0x80 else integer(block, position, 0x0F)[1]
                 elif first == TABLE_OFF and not fields and not begin:  # again
                     position += 1
                     continue
                 else:
                     raise FieldError(f"0x{first:02x} begins no field of a peer that keeps no table")
                 size = block[at] & 0x7F
-                end = at + 1 + size if size != 0x7F else _after_string(block, at)
+                end = at + 1 + size if size != 0x7F else after_string(block, at)
                 raw = block[position:end]
                 field = known(raw)
                 if field is None:
@@ -220,7 +205,7 @@ def _literal(raw: bytes, form: int, at: int) -> Field:
     first = raw[0]
     name, regular = _known_names.get(raw[:at]) or _named(raw, form, at)
     size = raw[at]
-    value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else _text(raw, at, len(raw))
+    value = raw[at + 1 :] if size < 0x7F and at + 1 + size == len(raw) else text(raw, at, len(raw))
     bit = value_kind(value) if regular else kind(name, value)
     field = Field(name, value, raw, bit)
     if bit != MALFORMED and name not in FORGOTTEN and first & 0xF0 != NEVER_INDEXED and len(raw) <= MAX_KNOWN_BYTES:
@@ -234,9 +219,9 @@ def _named(raw: bytes, form: int, at: int) -> tuple[bytes, bool]:
     """The name that the bytes before `at` mean, and whether it is regular: then only the value is to be checked."""
     first = raw[0]
     if form == NAME_IN_FULL:
-        name = raw[2:at] if raw[1] < 0x7F else _text(raw, 1, at)
+        name = raw[2:at] if raw[1] < 0x7F else text(raw, 1, at)
     else:
-        index, _ = _integer(raw, 0, 0x3F if first & 0x40 else 0x0F)
+        index, _ = integer(raw, 0, 0x3F if first & 0x40 else 0x0F)
         if index >= len(_STATIC_NAMES):
             raise FieldError(f"name index {index} of a peer that keeps no table")
         name = _STATIC_NAMES[index]
@@ -246,53 +231,3 @@ def _named(raw: bytes, form: int, at: int) -> tuple[bytes, bool]:
             _known_names.clear()
         _known_names[raw[:at]] = known
     return known
-
-
-def _text(raw: bytes, start: int, end: int) -> bytes:
-    """The string that takes up raw[start:end]."""
-    size, begin = _integer(raw, start, 0x7F)
-    text = raw[begin:end]
-    if len(text) != size:
-        raise FieldError("the block ends within a field")
-    if not raw[start] & 0x80:
-        return text
-    try:
-        return huffman.decode(text)
-    except HPACKError as error:
-        raise FieldError(type(error).__name__) from None  # its text may hold a secret
-
-
-def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
-    """The integer there (RFC 7541, 5.1) and where it ends. Raises IndexError where the block ends before it does."""
-    value = block[position] & mask
-    position += 1
-    if value < mask:
-        return value, position
-    for shift in (0, 7, 14, 21, 28):
-        byte = block[position]
-        position += 1
-        value += (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise FieldError("an integer of more than five bytes")
-
-
-def _after_string(block: bytes, position: int) -> int:
-    size, begin = _integer(block, position, 0x7F)
-    return begin + size
-
-
-def _end(block: bytes, position: int) -> int:
-    """Where the field (or table size update) that begins there ends."""
-    first = block[position]
-    try:
-        if first & 0x80:
-            return _integer(block, position, 0x7F)[1]
-        if first & 0xE0 == 0x20:
-            return _integer(block, position, 0x1F)[1]
-        index, at = _integer(block, position, 0x3F if first & 0x40 else 0x0F)
-        if index == 0:
-            at = _after_string(block, at)
-        return _after_string(block, at)
-    except IndexError:
-        raise FieldError("the block ends within a field") from None

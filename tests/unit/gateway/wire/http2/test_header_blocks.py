@@ -10,7 +10,8 @@ from hypothesis.strategies import DrawFn
 
 from gateway.wire.http2 import header_blocks
 from gateway.wire.http2.fields import Field, encode, encode_all, kind
-from gateway.wire.http2.header_blocks import FOLLOWED, MAX_EXPANSION, OVERSIZE, Decoder, FieldError
+from gateway.wire.http2.header_blocks import FOLLOWED, MAX_EXPANSION, OVERSIZE, Decoder
+from gateway.wire.http2.strings import FieldError
 from gateway.wire.limits import MAX_FIELDS
 
 Pair = tuple[bytes, bytes]
