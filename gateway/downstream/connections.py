@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from gateway.downstream.turns import Turns
 from gateway.stats.counters import WorkerSlot
 
 DRAIN_IDLE_SECONDS = 1.0
@@ -44,6 +45,7 @@ class Clients:
         self._most = most
         self._open: dict[Swept, None] = {}  # in the order in which they came
         self.draining = False
+        self.turns = Turns()
 
     def __iter__(self) -> Iterator[Swept]:
         return iter(self._open)

@@ -7,6 +7,7 @@ from time import monotonic
 
 from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
+from gateway.downstream.turns import DEAR_SECONDS, TURN_SECONDS
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.refusal import Code, Refusal
@@ -43,7 +44,10 @@ class GrpcConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._calls: dict[int, GrpcCall] = {}
         self._flushing = False
-        self._behind = False  # what the wire has yet to take is under way
+        self._turns = clients.turns
+        self._waits = False  # for a turn of its own, and is not read meanwhile
+        self._dear_until = 0.0  # since it has waited
+        self._late = b""  # that the wire is to be given then
         self.now = monotonic()  # when the client was last heard
         self.paused = False  # the client does not read
         jitter = 0.9 + 0.2 * forwarder.random()  # else all that were made at once would come back at once
@@ -69,22 +73,44 @@ class GrpcConnection(asyncio.Protocol):
                 self.transport.pause_reading()
             return
         self.now = now = monotonic()
-        self._receive(data, now)
+        if self._turns.taken and now < self._dear_until:
+            self._late += data
+            self._wait(now)
+        else:
+            self._receive(data, now)
 
-    def _receive(self, data: bytes, now: float) -> None:
-        self.wire.receive(data, now)
-        if (self.wire.behind or len(data) >= FULL_READ_BYTES) and not self._behind:
-            self._behind = True
+    def _receive(self, data: bytes, begin: float) -> None:
+        """Take what came, for as long as a turn is, from `begin` on."""
+        wire = self.wire
+        wire.receive(data, self.now)
+        if wire.behind:
+            until = begin + TURN_SECONDS
+            while wire.behind and (now := monotonic()) < until:
+                wire.receive(b"", self.now)
+            if wire.behind:
+                self._wait(now)
+        elif len(data) >= FULL_READ_BYTES and not self._waits:
+            self._waits = True
             self.transport.pause_reading()
-            self.loop.call_soon(self._catch_up)
+            self.loop.call_soon(self._take_turn)
         self.touch()
 
-    def _catch_up(self) -> None:
-        """Take what one turn left over. A client that does not read waits with it."""
-        self._behind = False
-        if (not self.paused or self._lingering is not None) and not self.transport.is_closing():
+    def _wait(self, now: float) -> None:
+        self._dear_until = now + DEAR_SECONDS
+        if not self._waits:
+            self._waits = True
+            self.transport.pause_reading()
+            self._turns.wait(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Go on. A client that does not read waits until it does."""
+        self._waits = False
+        if self.transport.is_closing() or (self.paused and self._lingering is None):
+            return
+        late, self._late = self._late, b""
+        self._receive(late, monotonic())
+        if not self._waits:
             self.transport.resume_reading()
-            self._receive(b"", self.now)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.remove(self)
@@ -107,11 +133,10 @@ class GrpcConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        if not self.wire.behind:
+        if self.wire.behind or self._late:
+            self._wait(monotonic())
+        elif not self._waits:
             self.transport.resume_reading()
-        elif not self._behind:
-            self._behind = True
-            self.loop.call_soon(self._catch_up)
         for call in self._calls.values():
             call.on_writable()
 

@@ -11,7 +11,7 @@ from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.control import FEW_RESETS, FLOOD_BURST, FLOOD_DEAR, FLOOD_PER_SECOND, YOUNG_SECONDS
 from gateway.wire.http2.fields import encode
 from gateway.wire.http2.frames import ErrorCode
-from gateway.wire.http2.receive import FRAMES_A_TURN, REQUEST_FRAMES
+from gateway.wire.http2.receive import PORTION_FRAMES, REQUEST_FRAMES
 from tests.fakes.http2_peer import ANSWER, REQUEST, Frame, Side, client, data, head, server
 
 PING = frames.frame(frames.PING, 0, 0, b"12345678")
@@ -241,7 +241,7 @@ def test_a_client_that_has_waited_may_give_up() -> None:
 
 def test_a_turn_takes_some_of_what_is_there_and_the_next_the_rest() -> None:
     side = server()
-    requests = 2 * FRAMES_A_TURN // REQUEST_FRAMES
+    requests = 2 * PORTION_FRAMES // REQUEST_FRAMES
     connection = side.connection
     connection.receive(b"".join(head(2 * number + 1, end=True) for number in range(requests)), 0.0)
     assert connection.behind
@@ -253,6 +253,24 @@ def test_a_turn_takes_some_of_what_is_there_and_the_next_the_rest() -> None:
     connection.receive(b"", 0.0)
     assert not connection.behind
     assert [frame.kind for frame in side.out()] == [frames.PING]
+
+
+def test_a_connection_that_was_ended_has_no_more_to_take() -> None:
+    side = server()
+    side.connection.receive(PING * 2 * PORTION_FRAMES, 0.0)
+    assert side.connection.behind
+    side.connection.calm_down("enough")
+    side.connection.receive(b"", 0.0)
+    assert not side.connection.behind
+
+
+def test_heads_that_are_too_large_cost_what_they_take_to_follow() -> None:
+    """Sooner than by their number alone."""
+    side = server()
+    large = REQUEST + encode(b"x-large", b"v" * 160_000)
+    for number in range(2 * FLOOD_BURST * 64 // len(large)):
+        side.give(head(2 * number + 1, large, end=True))
+    assert side.connection.reason.startswith("ENHANCE_YOUR_CALM")
 
 
 def test_a_turn_takes_one_large_head_at_most() -> None:

@@ -48,6 +48,8 @@ def effect(side: Side, data: bytes, step: int) -> tuple[object, ...]:
     connection = side.connection
     for start in range(0, len(data), step):
         connection.receive(data[start : start + step], 0)
+        while connection.behind:
+            connection.receive(b"", 0)
     return side.handler.events, connection.take(), connection.closed, connection.reason, connection.active
 
 
