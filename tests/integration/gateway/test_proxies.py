@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable
 from contextlib import closing
 from ipaddress import ip_address, ip_network
@@ -16,6 +18,7 @@ from tests.fakes.gateway import PREDICT, Gateway, GatewayProcess, table
 from tests.fakes.grpc_client import PREDICT as GRPC_PREDICT
 from tests.fakes.grpc_client import predict
 from tests.fakes.grpc_servers import GrpcServer, answering
+from tests.fakes.needs import lacking
 from tests.fakes.parent_process import eventually
 from tests.fakes.rest_client import Client, ConnectionEnded, request
 from tests.fakes.rest_servers import Server, echo
@@ -152,6 +155,17 @@ def test_half_a_header_has_as_long_as_a_request_s(start_gateway: Start) -> None:
     gateway.take_in()
     gateway.sweep(monotonic() + 11)
     assert client.rest() == b""
+
+
+def test_ipv4_is_known_where_a_gateway_listens_everywhere(tmp_path: Path) -> None:
+    if not socket.has_dualstack_ipv6():
+        lacking("this machine has no IPv6")
+    with closing(GatewayProcess(tmp_path, table(v1=[]), workers=1, host="::", proxies=["127.0.0.0/8"])) as gateway:
+        for host in ("127.0.0.1", "::1"):
+            with Client((host, gateway.address[1])) as client:
+                assert client.post(NOBODY, b"{}", *lines(X_FORWARDED_FOR)).status == 404
+        log = eventually(gateway.log.read_text, lambda text: text.count("unknown_deployment") == 2)
+        assert re.findall(r"caller=(\S+)", log) == ["10.0.0.9", "::/64"]
 
 
 def test_workers_know_the_proxies(tmp_path: Path) -> None:
