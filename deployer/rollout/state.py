@@ -47,8 +47,8 @@ def is_under_way(rollout: _Rollout | None) -> TypeGuard[_Rollout]:
 
 
 def is_timed(rollout: Rollout) -> bool:
-    """Whether something will happen to it by the time alone: a step that is overdue, or paused, waits for else."""
-    waits = rollout.overdue or (rollout.paused is not None and rollout.until is None)
+    """Whether time alone may bring it on: where it is paused, it waits for else."""
+    waits = rollout.paused is not None and rollout.until is None
     return rollout.phase in (Phase.WARMING, Phase.STEP, Phase.PROMOTING, Phase.BAKING) and not waits
 
 

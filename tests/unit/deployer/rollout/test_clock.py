@@ -86,3 +86,17 @@ def test_else_it_is_kept_now_and_then() -> None:
         world.look()
         written.add(world.stored)
     assert 50 / KEPT_EVERY - 1 <= len(written) <= 50 / KEPT_EVERY + 2
+
+
+def test_the_time_of_a_step_that_is_overdue_goes_on_where_evidence_comes_now_and_then() -> None:
+    world = RolloutHarness(declared(rollout={**ROLLOUT, "deadline": "30s"}), traffic=0)
+    world.until_weight(5)
+    world.looks(40)
+    assert world.rollout.overdue
+    for _ in range(3):
+        before = world.known.clock
+        world.looks(99)
+        world.traffic = 20
+        world.look()
+        world.traffic = 0
+        assert world.known.clock.now - before.now == pytest.approx(world.known.clock.at - before.at)
