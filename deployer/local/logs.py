@@ -21,7 +21,7 @@ LOOK_EVERY = 30.0
 
 def appending(path: Path) -> BinaryIO:
     """The log, opened to be appended to. It may tell of requests: nobody else may read it."""
-    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+    return open(path, "ab", opener=_private)
 
 
 def bound(folder: Path) -> None:
@@ -33,8 +33,8 @@ def bound(folder: Path) -> None:
                 continue
             before = path.with_suffix(".log.1")
             try:
-                shutil.copyfile(path, before)
-                before.chmod(0o600)
+                with open(path, "rb") as log, open(before, "wb", opener=_private) as copy:
+                    shutil.copyfileobj(log, copy)
             except OSError:  # the disk is full: then at least this log fills it no more
                 before.unlink(missing_ok=True)
             os.truncate(path, 0)
@@ -65,3 +65,7 @@ class SupervisorLog:
     def _bound(self) -> None:
         while not self._closing.wait(LOOK_EVERY):
             bound(self._folder)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import signal
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -71,6 +74,28 @@ def test_where_there_is_no_room_for_the_lines_before_they_are_given_up(
     logs.bound(tmp_path)
     assert [(tmp_path / name).stat().st_size for name in ("a.log", "b.log")] == [0, 10]
     assert not (tmp_path / "a.log.1").exists()
+
+
+def test_at_no_moment_may_others_read_the_lines_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_BYTES", 10)
+    log, before = tmp_path / "a.log", tmp_path / "a.log.1"
+    log.touch()
+    os.truncate(log, 200 << 20)  # so that copying takes a while
+    modes: set[int] = set()
+    copied = threading.Event()
+
+    def watch() -> None:
+        while not copied.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                modes.add(mode(before))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    logs.bound(tmp_path)
+    copied.set()
+    thread.join()
+    assert modes == {0o600}
+    assert before.stat().st_size == 200 << 20
 
 
 def test_nobody_else_reads_what_may_tell_of_users(tmp_path: Path) -> None:
