@@ -8,7 +8,7 @@ from typing import Final
 from deployer.local import probes
 from deployer.local.background import Background
 from deployer.local.policy.plan import Phase
-from deployer.local.probes import Failed, NotYet, Ready
+from deployer.local.probes import Failed, Life, NotYet, Ready
 from deployer.local.replicas import Replica
 from deployer.runtimes.base import Process
 
@@ -19,11 +19,12 @@ START_TIMEOUT = 30.0
 START_LIMIT = 900.0
 """Seconds to become ready. Large models load for minutes; one that hangs should be tried again."""
 ALIVE_EVERY = 5.0
-ALIVE_TIMEOUT = 2.0
-"""Seconds, both. The process itself is watched all the time: this is for the rare one that lives and has stopped
-listening."""
+ALIVE_TIMEOUT = 5.0
+"""Seconds, both, as in a pod's readiness probe. The process itself is watched all the time: this is for the rare one
+that lives, and has stopped listening or hangs."""
 MISSES = 3
-"""Looks in a row at which a ready replica's ports accept no connection, before it counts as dead."""
+"""Looks in a row at which a replica that was ready is not well. Where its ports accept no connections, it counts as
+dead then; where it does not answer, as not ready."""
 
 
 _ALIVE: Final = "alive"
@@ -37,8 +38,8 @@ class Prober:
 
     def __init__(self) -> None:
         self._starting: Background[Ready | NotYet | Failed] = Background()
-        self._alive: Background[dict[Key, bool]] = Background()
-        self._answers: dict[Key, bool] = {}
+        self._alive: Background[dict[Key, Life]] = Background()
+        self._answers: dict[Key, Life] = {}
         self._due: dict[Key, Process] = {}
         self._asked = False
 
@@ -60,19 +61,26 @@ class Prober:
             self._due = {}
             self._asked = True
 
-    def look(self, replica: Replica, now: float) -> Ready | Failed | None:
-        """What is new about a replica that is starting or ready: Ready once, Failed, or None for nothing."""
+    def look(self, replica: Replica, now: float) -> Ready | NotYet | Failed | None:
+        """What is new about a replica that is starting or ready: Ready once, NotYet once it is ready no more, Failed,
+        or None for nothing."""
         process, key = replica.process, (replica.name, replica.record.identity.pid)
         starting = replica.phase is Phase.STARTING
         if process is None:
             return None
         if not starting:
-            if (alive := self._answers.pop(key, None)) is not None:
-                replica.missed = 0 if alive else replica.missed + 1
+            life = self._answers.pop(key, None)
+            if life is not None:
+                replica.missed = 0 if life is Life.ANSWERING else replica.missed + 1
             if now >= replica.ask_at:
                 replica.ask_at = now + ALIVE_EVERY
                 self._due[key] = process
-            return Failed("its ports accept no connections") if replica.missed >= MISSES else None
+            if replica.missed < MISSES:
+                return None
+            if life is Life.GONE:
+                return Failed("its ports accept no connections")
+            replica.missed, replica.ask_at = 0, now
+            return NotYet(f"it accepts connections and does not answer {process.ready.path}")
         if now >= replica.ask_at:
             replica.ask_at = now + START_EVERY
             self._starting.ask(key, partial(probes.check, process, START_TIMEOUT))
@@ -81,10 +89,11 @@ class Prober:
                 replica.reason = reason
             case Ready() | Failed() as verdict:
                 return verdict
-        if now - replica.since > START_LIMIT:
-            return Failed(f"not ready after {START_LIMIT:.0f} s: {replica.reason or 'no answer'}")
+        limit = replica.timeout if replica.record.ready else START_LIMIT
+        if now - replica.since > limit:
+            return Failed(f"not ready after {limit:.0f} s: {replica.reason or 'no answer'}")
         return None
 
 
-def _alive(processes: dict[Key, Process]) -> dict[Key, bool]:
+def _alive(processes: dict[Key, Process]) -> dict[Key, Life]:
     return dict(zip(processes, probes.alive(list(processes.values()), ALIVE_TIMEOUT), strict=True))

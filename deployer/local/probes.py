@@ -6,9 +6,10 @@ import json
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, cast
 
 import grpc
@@ -17,7 +18,7 @@ import httpx
 from deployer.runtimes.base import HOST, GrpcCall, Process, RestCall
 
 AT_ONCE = 100
-"""Processes that are asked at once whether they accept connections: two descriptors for each."""
+"""Processes that are asked at once whether they live: two descriptors for each."""
 
 _MOST_TEXT = 500
 """Characters of a server's answer that are shown in a reason."""
@@ -42,6 +43,16 @@ class Failed:
     """It will not become ready without a change to the model or to the document."""
 
     reason: str
+
+
+class Life(Enum):
+    """How a replica that was ready lives."""
+
+    ANSWERING = "answering"
+    SILENT = "silent"
+    """It accepts connections, and does not answer `ready` in time."""
+    GONE = "gone"
+    """One of its ports accepts no connections."""
 
 
 class _Unready(Exception):
@@ -69,38 +80,56 @@ def check(process: Process, timeout: float) -> Ready | NotYet | Failed:
     return Ready(note)
 
 
-def alive(processes: Sequence[Process], timeout: float) -> list[bool]:
-    """Of each, whether both ports accept connections: no more, since a busy server is not a dead one
-    (0017-probes-that-tell-the-truth).
+def alive(processes: Sequence[Process], timeout: float) -> list[Life]:
+    """How each of them lives. What `ready` answers is no matter: a server that has answered is not hung.
 
-    Blocks for `timeout` seconds for each AT_ONCE that don't accept, and hardly for others.
+    Blocks for `timeout` seconds for each AT_ONCE of which one is not ANSWERING, and hardly for others.
 
     Raises:
         OSError: none can be asked: this process has no more descriptors.
     """
-    accepting: set[int] = set()
+    found: list[Life] = []
     for first in range(0, len(processes), AT_ONCE):
-        chunk = processes[first : first + AT_ONCE]
-        accepting |= _accepting([port for process in chunk for port in (process.rest, process.grpc)], timeout)
-    return [process.rest in accepting and process.grpc in accepting for process in processes]
+        found += _asked(processes[first : first + AT_ONCE], timeout)
+    return found
 
 
-def _accepting(ports: Iterable[int], timeout: float) -> set[int]:
-    """Those that accept a connection."""
-    found: set[int] = set()
+def _asked(processes: Sequence[Process], timeout: float) -> list[Life]:
+    accepting: set[int] = set()
+    answering: set[int] = set()
     deadline = time.monotonic() + timeout
     with selectors.DefaultSelector() as selector, ExitStack() as connections:
-        for port in ports:
-            connection = connections.enter_context(socket.socket())
-            connection.setblocking(False)
-            connection.connect_ex((HOST, port))
-            selector.register(connection, selectors.EVENT_WRITE, port)
+        for process in processes:
+            for port, call in ((process.rest, process.ready), (process.grpc, None)):
+                connection = connections.enter_context(socket.socket())
+                connection.setblocking(False)
+                connection.connect_ex((HOST, port))
+                selector.register(connection, selectors.EVENT_WRITE, (port, call))
         while selector.get_map() and (left := deadline - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
-                selector.unregister(key.fileobj)
-                if not cast(socket.socket, key.fileobj).getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                    found.add(key.data)
-    return found
+            for key, event in selector.select(left):
+                connection, (port, call) = cast(socket.socket, key.fileobj), key.data
+                selector.unregister(connection)
+                with suppress(OSError):  # it accepts no connection, or ends this one
+                    if event == selectors.EVENT_READ:
+                        if connection.recv(1):
+                            answering.add(port)
+                    elif not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                        accepting.add(port)
+                        if call is not None:
+                            connection.sendall(_written(call))
+                            selector.register(connection, selectors.EVENT_READ, (port, call))
+    return [
+        Life.GONE
+        if not accepting >= {process.rest, process.grpc}
+        else Life.ANSWERING
+        if process.rest in answering
+        else Life.SILENT
+        for process in processes
+    ]
+
+
+def _written(call: RestCall) -> bytes:
+    return f"{call.method} {call.path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
 
 
 def _available(client: httpx.Client, process: Process, deadline: float) -> Any:

@@ -69,11 +69,13 @@ class Replica:
     """The first revision of the route table without it, once it is leaving."""
     asked: bool = False
     missed: int = 0
-    """Looks in a row at which its ports accepted no connection."""
+    """Looks in a row at which it was not well."""
     ask_at: float = 0.0
     """When to ask after it next."""
     timeout: float = 0.0
-    """Seconds that requests to it may take, once it is leaving."""
+    """Seconds that requests to it may take, once it is leaving, or ready no more."""
+    unrecorded: str = ""
+    """Why its record can't be written; "" where it is."""
 
     @property
     def name(self) -> str:
@@ -126,7 +128,8 @@ class Replicas:
         return list(self.by_name.values())
 
     def start(self, record: Record, run: Run, now: float) -> Replica:
-        """Start what `record` (without an identity yet) is to tell of.
+        """Start what `record` (without an identity yet) is to tell of. Where that can't be written, as on a full disk,
+        it runs all the same: a supervisor that finds it without a record ends it.
 
         Raises:
             OSError: it can't be started; no record is left.
@@ -135,7 +138,8 @@ class Replicas:
         log = self._state.log(record.name)
         if log.exists() and log.stat().st_size > LOG_LIMIT:
             os.replace(log, log.with_suffix(".log.1"))
-        self._state.write_record(record)  # first: if we die before the second writing, its marker is known
+        replica = Replica(record, Phase.STARTING, now)
+        self._write(replica)  # first: if we die before the second writing, its marker is known
         try:
             # What one that was killed has left there could be served in place of this one's.
             shutil.rmtree(self._state.work / record.name, ignore_errors=True)
@@ -145,16 +149,29 @@ class Replicas:
         except OSError:
             self._state.delete_record(record.name)
             raise
-        record = record.model_copy(update={"identity": identity})
-        self._state.write_record(record)
-        self.by_name[record.name] = replica = Replica(record, Phase.STARTING, now)
+        replica.record = record.model_copy(update={"identity": identity})
+        self._write(replica)
+        self.by_name[record.name] = replica
         return replica
 
     def ready(self, replica: Replica, now: float) -> None:
         """It may take traffic from now on; whoever adopts it knows."""
         replica.enter(Phase.READY, now)
         replica.record = replica.record.model_copy(update={"ready": True})
-        self._state.write_record(replica.record)
+        self._write(replica)
+
+    def write_missing(self) -> None:
+        """Try again what records could not be written."""
+        for replica in self.by_name.values():
+            if replica.unrecorded:
+                self._write(replica)
+
+    def _write(self, replica: Replica) -> None:
+        try:
+            self._state.write_record(replica.record)
+            replica.unrecorded = ""
+        except OSError as error:
+            replica.unrecorded = str(error)
 
     def any_ended(self) -> bool:
         """Whether a first process has ended and was not asked for since. Costs next to nothing."""

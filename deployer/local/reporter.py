@@ -29,11 +29,12 @@ class ReplicaFacts(NamedTuple):
     phase: Phase
     reason: str = ""
     server: str | None = None
+    unrecorded: str = ""
 
     @classmethod
     def of(cls, replica: Replica) -> ReplicaFacts:
-        process = replica.process
-        return cls(replica.record, replica.phase, replica.reason, None if process is None else process.server)
+        server = None if replica.process is None else replica.process.server
+        return cls(replica.record, replica.phase, replica.reason, server, replica.unrecorded)
 
 
 class VersionFacts(NamedTuple):
@@ -229,7 +230,8 @@ def _condition(declared: bool, ready: int, facts: VersionFacts) -> tuple[Conditi
     if not declared:
         return Condition.LEAVING, "no longer declared"
     if ready >= facts.desired > 0:
-        return Condition.READY, ""
+        unrecorded = next((replica.unrecorded for replica in facts.replicas if replica.unrecorded), "")
+        return Condition.READY, f"can't be recorded: {unrecorded}" if unrecorded else ""
     trouble = facts.trouble
     if trouble.backoff.failures >= FAILED_AFTER:
         return Condition.FAILED, trouble.reason

@@ -202,7 +202,9 @@ class StateFolder:
         replace(self._records / f"{record.name}.json", _json(record))
 
     def delete_record(self, name: str) -> None:
-        (self._records / f"{name}.json").unlink(missing_ok=True)
+        """One that can't be deleted just now tells of a process that is gone, which is found out by its identity."""
+        with suppress(OSError):
+            (self._records / f"{name}.json").unlink()
 
     @property
     def owner(self) -> str:
@@ -252,15 +254,21 @@ def replace(path: Path, content: bytes) -> None:
     """Write `path` so that a reader sees all of the old content or all of the new.
 
     Not synced to the disk: after a power cut nothing of what it tells still runs.
+
+    Raises:
+        OSError: it can't be written; the error names `path`, and not what else was tried, which is new each time.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(handle, "wb") as file:
+                file.write(content)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def digest(document: ModelDeployment) -> str:

@@ -19,7 +19,7 @@ from deployer.local.policy.backoff import Trouble
 from deployer.local.policy.plan import Action, End, Leave, Need, ObservedReplica, Phase, Start, plan
 from deployer.local.policy.routes import routes
 from deployer.local.prober import ALIVE_EVERY, Prober
-from deployer.local.probes import Failed, Ready
+from deployer.local.probes import Failed, NotYet, Ready
 from deployer.local.replicas import Replica, Replicas, Run
 from deployer.local.rollouts import Keep, Rollouts
 from deployer.local.state_folder import Record, StateFolder, stem
@@ -72,7 +72,10 @@ class Supervisor:
         self._rollouts = Rollouts(folder, gateway, say)
         self._stopping = False
         self._hurried = False
-        self._trouble = ""
+        self._troubles: set[str] = set()
+        """Of this round."""
+        self._troubles_before: set[str] = set()
+        """Of the round before."""
         self._requested_actions: object = None
         self._at_rest = False
         """All is as declared, so that only news asks for a whole round."""
@@ -97,9 +100,10 @@ class Supervisor:
         return self._stopping and not self._replicas.by_name
 
     def troubled(self, error: OSError) -> None:
-        if self._trouble != str(error):  # once, however often a round meets it
-            self._say(f"can't go on for now: {error}")
-        self._trouble = str(error)
+        trouble = str(error)
+        if trouble not in self._troubles_before | self._troubles:  # once, for as long as each round meets it
+            self._say(f"can't go on for now: {trouble}")
+        self._troubles.add(trouble)
 
     def finish(self) -> None:
         """Leave no status of what runs no more."""
@@ -110,6 +114,8 @@ class Supervisor:
     def observe(self) -> Observed | None:
         """None: all is at rest, and nothing is new since; looking at everything would cost as much each time."""
         now = time.monotonic()
+        self._troubles_before, self._troubles = self._troubles, set()
+        self._replicas.write_missing()
         if not self._any_news(now) and self._at_rest and not self._stopping:
             return None
         self._at_rest = False
@@ -125,20 +131,26 @@ class Supervisor:
             after = routes(self._table, documents, self._replicas.endpoints(), self._rollouts.roles)
             held = {(d.key, d.stable) for d in after.deployments if (d.key, d.stable) not in self._desired}
         needs = self._needs(serving, now)
-        if not self._stopping and self._reporter.write(self._desired.documents.values(), self._facts(needs, after)):
-            self._say("all is as declared")
+        try:
+            if not self._stopping and self._reporter.write(self._desired.documents.values(), self._facts(needs, after)):
+                self._say("all is as declared")
+        except OSError as error:
+            self.troubled(error)  # and act all the same
         seen = [self._seen(replica, serving, now) for replica in self._replicas.by_name.values()]
         return Observed(needs, held, seen, after, [] if self._stopping else self._rollouts.plan(), now)
 
     def plan(self, observed: Observed | None) -> list[Action | Keep | Route]:
-        """What rollouts came to is kept before anything follows from it."""
+        """What rollouts came to is kept before anything follows from it, but for what is to be started: where nothing
+        can be kept, as on a full disk, what has died comes back."""
         if observed is None:
             return []
-        actions: list[Action | Keep | Route] = [*observed.keeps]
-        actions += plan(observed.needs, observed.held, observed.seen, observed.now)
+        planned = plan(observed.needs, observed.held, observed.seen, observed.now)
+        actions: list[Action | Keep | Route] = [action for action in planned if isinstance(action, Start)]
+        actions += observed.keeps
+        actions += [action for action in planned if not isinstance(action, Start)]
         if observed.table is not self._table:
             actions.append(Route(observed.table))
-        self._at_rest = not actions and self._reporter.settled and self._all_ready
+        self._at_rest = not actions and not self._troubles and self._reporter.settled and self._all_ready
         return actions
 
     def apply(self, action: Action | Keep | Route) -> None:
@@ -158,7 +170,7 @@ class Supervisor:
                 replica = self._replicas.by_name[name]
                 routed = replica.phase is Phase.READY and replica.key != GATEWAY
                 # From the table before this round's, which has what is no longer declared.
-                replica.timeout = max(TIMEOUT, replica.deadline_in(self._table) or 0.0)
+                replica.timeout = self._timeout(replica)
                 replica.enter(Phase.LEAVING if routed else Phase.ENDING, now, why)
                 self._say(f"{name}: to end, {why}")
             case End(name, number):
@@ -206,7 +218,8 @@ class Supervisor:
 
     @property
     def _all_ready(self) -> bool:
-        return all(replica.phase is Phase.READY for replica in self._replicas.by_name.values())
+        replicas = self._replicas.by_name.values()
+        return all(replica.phase is Phase.READY and not replica.unrecorded for replica in replicas)
 
     def _look_at_all(self, now: float) -> None:
         self._looked = now
@@ -231,7 +244,7 @@ class Supervisor:
             return
         if version == GATEWAY:
             replica.current = replica.record.digest == self._gateway.run().digest()
-            verdict = self._gateway.verdict(replica, now)
+            verdict: Ready | NotYet | Failed | None = self._gateway.verdict(replica, now)
         else:
             self._describe(replica)
             verdict = self._prober.look(replica, now)
@@ -239,9 +252,19 @@ class Supervisor:
             case Ready(note):
                 self._replicas.ready(replica, now)
                 self._say(f"{replica.name}: ready" + (f" ({note})" if note else ""))
+            case NotYet(reason):
+                # It may be at work on the longest request that there may be, and able to do one at a time.
+                replica.timeout = self._timeout(replica)
+                replica.enter(Phase.STARTING, now, reason)
+                self._say(
+                    f"{replica.name}: not ready, {reason}; to be started again after {replica.timeout:.0f} s of it"
+                )
             case Failed(reason):
-                loading = replica.phase is Phase.STARTING and version != GATEWAY
+                loading = replica.phase is Phase.STARTING and version != GATEWAY and not replica.record.ready
                 self._fail(replica, reason, now, hopeless=loading)
+
+    def _timeout(self, replica: Replica) -> float:
+        return max(TIMEOUT, replica.deadline_in(self._table) or 0.0)
 
     def _watch_troubles(self, now: float) -> None:
         """A version that runs as wanted for long is in trouble no more."""
@@ -298,8 +321,7 @@ class Supervisor:
                 process, run, on = None, self._gateway.run(), self._gateway.ports
                 self._gateway.started()
             else:
-                rest, grpc = ports.free(2, self._replicas.ports())
-                on = {"rest": rest, "grpc": grpc}
+                on = self._ports(deployment, version)
                 document, name = self._desired.documents[deployment], stem(deployment, version, index)
                 process = self._launches.process(document, version, name, on)
                 if process is None:
@@ -315,6 +337,21 @@ class Supervisor:
         trouble.restarts += trouble.backoff.failures > 0
         served_by = f", {process.server}" if process else f" on {self._gateway.address}"
         self._say(f"{replica.name}: started{served_by}, process {replica.record.identity.pid}")
+        if replica.unrecorded:
+            self._say(f"{replica.name}: not recorded, and tried again until it is: {replica.unrecorded}")
+
+    def _ports(self, deployment: str, version: str) -> dict[str, int]:
+        """Those that the route table still has of one that ended, where a table without them could not be written:
+        there requests come. Else free ones."""
+        taken = self._replicas.ports()
+        routed = {d.key: d for d in self._table.deployments}.get(deployment)
+        of_version = routed.by_name.get(version) if routed is not None else None
+        for endpoint in of_version.endpoints if of_version is not None else ():
+            pair = endpoint.rest, endpoint.grpc
+            if not taken & {*pair} and all(ports.is_free(port) for port in pair):
+                return {"rest": endpoint.rest, "grpc": endpoint.grpc}
+        rest, grpc = ports.free(2, taken)
+        return {"rest": rest, "grpc": grpc}
 
     def _fail(self, replica: Replica, reason: str, now: float, *, hopeless: bool = False) -> None:
         """The process has ended without being told to, or is of no use: end what is left of it."""

@@ -9,6 +9,7 @@ import http.server
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -46,5 +47,6 @@ if (model / "child").exists():
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
 server = http.server.ThreadingHTTPServer(("127.0.0.1", rest), Handler)
 other = http.server.ThreadingHTTPServer(("127.0.0.1", grpc), Handler)
+threading.Thread(target=other.serve_forever, daemon=True).start()
 print(f"serving {model}", flush=True)
 server.serve_forever()

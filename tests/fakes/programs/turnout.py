@@ -3,9 +3,8 @@
 Everything else is as it is: processes, ports, the gateway, the state folder.
 """
 
-import socket
+import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -14,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 from deployer.cli.main import main  # noqa: E402
-from deployer.local import desired, environments, probes  # noqa: E402
+from deployer.local import desired, environments, prober, probes, supervisor  # noqa: E402
 from deployer.local.policy.autoscaler import Autoscaler, Policy  # noqa: E402
 from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall, Runtime  # noqa: E402
 from deployer.runtimes.registry import RUNTIMES  # noqa: E402
@@ -49,28 +48,18 @@ def check(process: Process, timeout: float) -> probes.Ready | probes.NotYet | pr
         return probes.NotYet(str(error))
 
 
-def alive(processes: Sequence[Process], timeout: float) -> list[bool]:
-    """By one port: the fake server has no other."""
-    return [_accepts(process.rest, timeout) for process in processes]
-
-
-def _accepts(port: int, timeout: float) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout).close()
-    except OSError:
-        return False
-    return True
-
-
 def autoscaler(replicas: int) -> Autoscaler:
     """In seconds what takes minutes."""
     return Autoscaler(replicas, Policy(window=4, up_after=2, down_after=6))
 
 
+if hasty := os.environ.get("TURNOUT_TEST_HASTY"):
+    # A server that hangs is found out within seconds, and started again after so many.
+    prober.ALIVE_EVERY = 0.5
+    prober.ALIVE_TIMEOUT, supervisor.TIMEOUT = 2.0, float(hasty)
 desired.Autoscaler = autoscaler  # type: ignore[attr-defined, assignment]
 environments.program = lambda runtime: Path(sys.executable)
 for runtime in RUNTIMES.values():
     type(runtime).process = process  # type: ignore[method-assign]
 probes.check = check
-probes.alive = alive
 main()

@@ -81,7 +81,7 @@ def test_serves_the_model_over_both_ports_in_one_process_and_ends(
     message.model_name, message.model_version = "digits", "v2"
     over_grpc = oip_tensors.response(server.call(methods.OIP_MODEL_INFER, message))
     assert over_grpc["outputs"][0]["data"] == answer["outputs"][0]["data"]
-    assert probes.alive([process], 1) == [True]
+    assert probes.alive([process], 30) == [probes.Life.ANSWERING]
 
     leader = psutil.Process(server.process.pid)
     assert leader.children(recursive=True) == []
@@ -91,7 +91,7 @@ def test_serves_the_model_over_both_ports_in_one_process_and_ends(
 
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(40) == 0
-    assert probes.alive([process], 1) == [False]
+    assert probes.alive([process], 1) == [probes.Life.GONE]
 
 
 def test_a_class_of_the_users_own_beside_its_files(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_serves_the_class_over_both_ports_and_ends_as_a_whole(
     assert np.mean(scores.argmax(axis=1) == labels) > 0.9
     over_grpc = server.call(methods.SELDON_PREDICT, json_format.ParseDict(body, seldon_pb2.SeldonMessage()))
     np.testing.assert_array_equal(json_format.MessageToDict(over_grpc)["data"]["ndarray"], scores)
-    assert probes.alive([process], 1) == [True]
+    assert probes.alive([process], 30) == [probes.Life.ANSWERING]
     assert not (process.cwd / "__pycache__").exists()
 
     processes = family(server)
@@ -92,7 +92,7 @@ def test_serves_the_class_over_both_ports_and_ends_as_a_whole(
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(40) == 0
     wait_until(lambda: ended(processes))
-    assert probes.alive([process], 1) == [False]
+    assert probes.alive([process], 1) == [probes.Life.GONE]
 
 
 def test_without_a_warm_up_it_is_ready_and_says_that_it_is_cold(tmp_path: Path) -> None:

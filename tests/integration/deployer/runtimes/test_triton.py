@@ -68,7 +68,7 @@ def test_serves_a_version_or_a_whole_model_and_ends(tmp_path: Path, servable: in
 
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(40) == 0
-        assert probes.alive([process], 1) == [False]
+        assert probes.alive([process], 1) == [probes.Life.GONE]
         wait_until(lambda: not any(child.is_running() for child in children))
     assert [path.name for path in version.iterdir()] == ["model.py"]
 

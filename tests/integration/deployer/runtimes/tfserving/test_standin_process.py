@@ -37,7 +37,7 @@ def test_as_the_deployer_starts_it(demo_models: Path, tmp_path: Path) -> None:
 
         wait_until(ready)
         assert results[-1] == probes.Ready()
-        assert probes.alive([process], 1) == [True]
+        assert probes.alive([process], 30) == [probes.Life.ANSWERING]
         for pin in ("versions/7", "labels/stable", "labels/canary"):
             assert server.ask("POST", f"/v1/models/my%20model/{pin}:predict", {"instances": [ZERO]})[0] == 200
         listening = {
@@ -55,7 +55,7 @@ def test_as_the_deployer_starts_it(demo_models: Path, tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
         assert "Traceback" not in server.log
-    assert probes.alive([process], 1) == [False]
+    assert probes.alive([process], 1) == [probes.Life.GONE]
     assert isinstance(probes.check(process, 1), probes.NotYet)
 
 
