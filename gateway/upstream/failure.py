@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-IDLE_SECONDS = 0.02
-"""Servers close connections that have been idle; none for less."""
+CLOSED_SECONDS = 0.02
+"""A server closes a connection that has been idle, and none that has been so for less."""
+
+RESET_SECONDS = 1.0
+"""The same of what forgets a connection without closing it, and resets it once something comes. A server that dies over
+a request may reset it, too: where there are many requests that counts as dying."""
 
 RACE_SECONDS = 0.1
-"""A connection that had been idle, and ends within this of the request and before a byte comes back, was being closed
-while the request was on its way: it goes again over a new one, and that is no failure. One that ends later, or that was
-in use, may have ended over the request itself."""
+"""How long after a request the end of its connection may be told, if that was on its way before the request came."""
+
+
+def is_race(idle: float, since: float, *, closed: bool) -> bool:
+    """Whether a connection that ended before a byte of an answer was being closed while the request was on its way to
+    it: it goes again over a new one, and that is no failure. Else it may have ended over the request itself.
+
+    `idle`: the seconds that it had been idle before the request; `since`: those since then; `closed`: it was closed in
+    order, and not reset.
+    """
+    return since < RACE_SECONDS and idle >= (CLOSED_SECONDS if closed else RESET_SECONDS)
 
 
 class Failure(IntEnum):

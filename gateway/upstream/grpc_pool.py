@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
-from gateway.upstream.failure import IDLE_SECONDS, RACE_SECONDS, Failure
+from gateway.upstream.failure import Failure, is_race
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.frames import ErrorCode
@@ -165,7 +165,7 @@ class _Connection(asyncio.Protocol):
         self._requesters: dict[int, GrpcRequester] = {}
         self._flushing = False
         self._received_at = 0.0
-        self._race_until = 0.0  # its end before then is the server's closing what had been idle
+        self._idle = 0.0  # the seconds that it was so before the first request of which no byte has come back
         self._retired = False  # the server takes no more streams
         self._open = False
         self._loop = asyncio.get_running_loop()
@@ -202,9 +202,7 @@ class _Connection(asyncio.Protocol):
         wire = self.wire
         stream_id = wire.request(block, message)
         if not self._requesters:
-            now = monotonic()
-            reused = stream_id > 1 and now - self._received_at >= IDLE_SECONDS
-            self._race_until = now + RACE_SECONDS if reused else 0.0
+            self._idle = monotonic() - self._received_at if stream_id > 1 else 0.0
         self._requesters[stream_id] = requester
         requester.stream_id = stream_id
         requester.exchange = self
@@ -257,7 +255,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received_at = now = monotonic()
-        self._race_until = 0.0
+        self._idle = 0.0
         self.wire.receive(data, now)
         self._touch()
         if len(data) >= FULL_READ_BYTES:
@@ -279,7 +277,7 @@ class _Connection(asyncio.Protocol):
         requesters, self._requesters = self._requesters, {}
         failure = Failure.GARBAGE if self.wire.closed else Failure.RESET
         self.wire.lost()
-        raced = monotonic() < self._race_until
+        raced = is_race(self._idle, monotonic() - self._received_at - self._idle, closed=exc is None)
         for requester in requesters.values():
             if raced:
                 requester.exchange = None

@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
-from gateway.upstream.failure import IDLE_SECONDS, RACE_SECONDS, Failure
+from gateway.upstream.failure import Failure, is_race
 from gateway.wire.http1.answer_reader import AnswerReader
 from gateway.wire.http1.heads import Head
 
@@ -75,7 +75,7 @@ class RestPool:
             connection = self._idle.pop()
             idle = now - connection.used
             if idle <= self.settings.upstream_idle_timeout:
-                connection.send(requester, race_until=now + RACE_SECONDS if idle >= IDLE_SECONDS else 0.0)
+                connection.send(requester, idle)
                 return
             connection.close()
             self.sweep(now)  # the others were used before it
@@ -158,7 +158,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self._reusable = True
         self._paused = False
-        self._race_until = 0.0  # its end before then is the server's closing what had been idle
+        self._idle = 0.0  # the seconds that it was so before the request of which no byte has come back
         self._lost = False
         self.made = False
         self.used = 0.0
@@ -169,9 +169,10 @@ class _Connection(asyncio.Protocol):
         self._pool.slot.connected()
         self._pool.made(self)
 
-    def send(self, requester: RestRequester, *, race_until: float = 0.0) -> None:
+    def send(self, requester: RestRequester, idle: float = 0.0) -> None:
+        """`idle`: the seconds since it was last used."""
         self._requester = requester
-        self._race_until = race_until
+        self._idle = idle
         requester.exchange = self
         if requester.head_only:
             self._reader.bodiless = True
@@ -204,7 +205,7 @@ class _Connection(asyncio.Protocol):
             self._pool.retire(self)
             self._transport.abort()  # an answer that nobody asked for
             return
-        self._race_until = 0.0
+        self._idle = 0.0
         try:
             self._reader.receive(data)
         except Refusal:
@@ -252,7 +253,7 @@ class _Connection(asyncio.Protocol):
         if whole:
             requester.exchange = None
             requester.ended()
-        elif monotonic() < self._race_until:
+        elif is_race(self._idle, monotonic() - self.used - self._idle, closed=exc is None):
             requester.exchange = None
             self._pool.connect_for(requester, again=True)
         else:

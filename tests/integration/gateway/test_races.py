@@ -10,7 +10,7 @@ import pytest
 
 from gateway.contract.route_table import RouteTable
 from gateway.refusal import Code
-from gateway.upstream import grpc_pool, rest_pool
+from gateway.upstream import failure
 from tests.fakes.gateway import FEEDBACK, Gateway, deployment, table
 from tests.fakes.grpc_client import PREDICT, SELDON_FEEDBACK, predict
 from tests.fakes.grpc_servers import GrpcServer, ServerCall, answering, dying
@@ -45,21 +45,21 @@ def of_seldon(server: Server) -> RouteTable:
 
 
 def counting(monkeypatch: pytest.MonkeyPatch, *, idle: float, race: float) -> None:
-    for pool in (rest_pool, grpc_pool):
-        monkeypatch.setattr(pool, "IDLE_SECONDS", idle)
-        monkeypatch.setattr(pool, "RACE_SECONDS", race)
+    monkeypatch.setattr(failure, "CLOSED_SECONDS", idle)
+    monkeypatch.setattr(failure, "RESET_SECONDS", idle)
+    monkeypatch.setattr(failure, "RACE_SECONDS", race)
 
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each connection that is used again has been idle, and whatever ends does so at once."""
-    counting(monkeypatch, idle=0.0, race=60.0)
+    counting(monkeypatch, idle=1e-9, race=60.0)
 
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each connection that is used again has been idle, and whatever ends does so long after the request."""
-    counting(monkeypatch, idle=0.0, race=0.0)
+    counting(monkeypatch, idle=1e-9, race=0.0)
 
 
 @pytest.fixture
@@ -86,6 +86,24 @@ def test_one_that_was_in_use_may_have_ended_over_the_request(servers: Servers, s
     gateway = start_gateway(table(v1=[servers(twice)]))
     client = gateway.client()
     assert [client.post(FEEDBACK).status for _ in range(2)] == [200, 503]
+
+
+def test_one_that_is_reset_soon_after_its_last_answer_may_have_ended_over_the_request(
+    servers: Servers, start_gateway: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reset_at_the_second(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer(b"{}"))
+        await peer.request()
+        peer.reset()
+
+    counting(monkeypatch, idle=1e-9, race=60.0)
+    monkeypatch.setattr(failure, "RESET_SECONDS", math.inf)
+    server = servers(reset_at_the_second)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    assert [client.post(FEEDBACK).status for _ in range(2)] == [200, 503]
+    assert len(server.requests) == 2
 
 
 @pytest.mark.usefixtures("late")
