@@ -108,9 +108,11 @@ class Reader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._hidden_bytes = 0
-        if not self._in_head:
-            return  # a trailer: no model server needs one, and merging it into the head is a known hole
         self._head_bytes += len(name) + len(value) + 4
+        if not self._in_head:  # a trailer: no model server needs one, and merging it into the head is a known hole
+            if self._head_bytes > self._max_head_bytes:
+                self._refuse_size()
+            return
         key = name.lower()
         if key in SECRET:
             self._head.secret = True

@@ -135,6 +135,12 @@ def test_an_answer_to_head_ends_with_its_head(end: bytes) -> None:
         assert reader.closing
 
 
+def test_trailers_without_end_are_refused() -> None:
+    start = OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+    recorder = answers([start, *[b"X: a\r\n" * 20] * (LIMIT // 100)])
+    assert recorder.events[-1] == ("refused", "head_too_large")
+
+
 def test_an_answer_to_head_is_not_taken_for_one_to_another_verb() -> None:
     message = OK + b"X-Head: 1\r\nContent-Length: 5\r\n\r\nhello"
     to_head = AnswerReader(Recorder(), LIMIT)
