@@ -83,7 +83,7 @@ def check(process: Process, timeout: float) -> Ready | NotYet | Failed:
 def alive(processes: Sequence[Process], timeout: float) -> list[Life]:
     """How each of them lives. What `ready` answers is no matter: a server that has answered is not hung.
 
-    Blocks for `timeout` seconds for each AT_ONCE of which one is not ANSWERING, and hardly for others.
+    Blocks for `timeout` seconds for each AT_ONCE of which one does not answer and close, and hardly for others.
 
     Raises:
         OSError: none can be asked: this process has no more descriptors.
@@ -111,8 +111,10 @@ def _asked(processes: Sequence[Process], timeout: float) -> list[Life]:
                 selector.unregister(connection)
                 with suppress(OSError):  # it accepts no connection, or ends this one
                     if event == selectors.EVENT_READ:
-                        if connection.recv(1):
+                        if connection.recv(1 << 16):
                             answering.add(port)
+                            # To its end: a server whose answer is thrown away half read would log that.
+                            selector.register(connection, selectors.EVENT_READ, (port, call))
                     elif not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                         accepting.add(port)
                         if call is not None:
