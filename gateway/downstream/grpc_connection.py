@@ -7,7 +7,7 @@ from time import monotonic
 
 from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
-from gateway.downstream.turns import DEAR_SECONDS, TURN_SECONDS
+from gateway.downstream.turns import TURN_SECONDS, TurnTaker
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.refusal import Code, Refusal
@@ -27,7 +27,7 @@ PACE = 10
 are let be, and who takes a byte now and then is not."""
 
 
-class GrpcConnection(asyncio.Protocol):
+class GrpcConnection(TurnTaker, asyncio.Protocol):
     """One connection."""
 
     def __init__(
@@ -44,10 +44,7 @@ class GrpcConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._calls: dict[int, GrpcCall] = {}
         self._flushing = False
-        self._turns = clients.turns
-        self._waits = False  # for a turn of its own, and is not read meanwhile
-        self._dear_until = 0.0  # since it has waited
-        self._late = b""  # that the wire is to be given then
+        self.turns = clients.turns
         self.now = monotonic()  # when the client was last heard
         self.paused = False  # the client does not read
         jitter = 0.9 + 0.2 * forwarder.random()  # else all that were made at once would come back at once
@@ -73,10 +70,7 @@ class GrpcConnection(asyncio.Protocol):
                 self.transport.pause_reading()
             return
         self.now = now = monotonic()
-        if self._turns.taken and now < self._dear_until:
-            self._late += data
-            self._wait(now)
-        else:
+        if not self.joins(data):
             self._receive(data, now)
 
     def _receive(self, data: bytes, begin: float) -> None:
@@ -85,32 +79,29 @@ class GrpcConnection(asyncio.Protocol):
         wire.receive(data, self.now)
         if wire.behind:
             until = begin + TURN_SECONDS
-            while wire.behind and (now := monotonic()) < until:
+            while wire.behind and monotonic() < until:
                 wire.receive(b"", self.now)
             if wire.behind:
-                self._wait(now)
-        elif len(data) >= FULL_READ_BYTES and not self._waits:
-            self._waits = True
+                self.wait()
+        elif len(data) >= FULL_READ_BYTES:
             self.transport.pause_reading()
-            self.loop.call_soon(self._take_turn)
+            self.loop.call_soon(self._read_on)
         self.touch()
 
-    def _wait(self, now: float) -> None:
-        self._dear_until = now + DEAR_SECONDS
-        if not self._waits:
-            self._waits = True
-            self.transport.pause_reading()
-            self._turns.wait(self._take_turn)
+    def take_turn(self) -> None:
+        if not self._halted:
+            late, self.late = self.late, b""
+            self._receive(late, monotonic())
+            self._read_on()
 
-    def _take_turn(self) -> None:
-        """Go on. A client that does not read waits until it does."""
-        self._waits = False
-        if self.transport.is_closing() or (self.paused and self._lingering is None):
-            return
-        late, self._late = self._late, b""
-        self._receive(late, monotonic())
-        if not self._waits:
+    def _read_on(self) -> None:
+        if not self.waits and not self._halted and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    @property
+    def _halted(self) -> bool:
+        """A client that does not read is not read, unless all that it sends is dropped."""
+        return self.paused and self._lingering is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.remove(self)
@@ -133,10 +124,10 @@ class GrpcConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self.wire.behind or self._late:
-            self._wait(monotonic())
-        elif not self._waits:
-            self.transport.resume_reading()
+        if self.wire.behind or self.late:
+            self.wait()
+        else:
+            self._read_on()
         for call in self._calls.values():
             call.on_writable()
 

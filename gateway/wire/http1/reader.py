@@ -47,7 +47,7 @@ MAX_KNOWN_BYTES = 2048
 MAX_KNOWN = 1024
 """Heads that are remembered, of requests and of answers each: 4 MiB at most."""
 
-_HEAD_END = b"\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
 
 
 class Handler(Protocol):
@@ -178,7 +178,7 @@ class Reader:
         """Tell the messages at the beginning of `data` that need no parser. What is left."""
         handler = self._handler
         while data and not self._closed:
-            end = data.find(_HEAD_END) + 4
+            end = data.find(HEAD_END) + 4
             head = self._known.get(data[:end]) if end <= self._max_head_bytes else None
             if head is None:
                 break
@@ -198,10 +198,12 @@ class Reader:
         return data
 
     def _remember(self, data: bytes) -> None:
-        """`data` was fed and began with a message: if that is whole, know its head again."""
+        """`data` was fed and began with a message: know its head again. An answer's is not whole before the answer."""
         head = self._first
-        end = data.find(_HEAD_END) + 4
-        if head is None or (head is self._head and self._in_message) or data[:1] in b"\r\n":
+        end = data.find(HEAD_END) + 4
+        if head is None or data[:1] in b"\r\n":
+            return
+        if head is self._head and (self._in_message if head.status else self._in_head):
             return
         if head.secret or head.chunked or head.expect_continue or not 4 <= end <= MAX_KNOWN_BYTES:
             return

@@ -9,7 +9,7 @@ import httptools
 from gateway.contract.headers import REQUEST_ID, REQUEST_ID_PATTERN
 from gateway.refusal import Code
 from gateway.wire.http1.heads import Head, authority, origin_form
-from gateway.wire.http1.reader import Handler, Reader
+from gateway.wire.http1.reader import HEAD_END, MAX_KNOWN_BYTES, Handler, Reader
 from gateway.wire.limits import MAX_FIELDS
 
 _ID = re.compile(REQUEST_ID_PATTERN)
@@ -50,6 +50,12 @@ class RequestReader(Reader):
                 if between:
                     self._remember(data)
                 return
+
+    def known_size(self, data: bytes, begin: int) -> int:
+        """Of the message that begins there, where its head is known; else 0."""
+        end = data.find(HEAD_END, begin, begin + MAX_KNOWN_BYTES) + len(HEAD_END)
+        head = _known.get(data[begin:end])
+        return 0 if head is None else end - begin + (head.length or 0)
 
     def _go_on_with_the_body(self) -> None:
         """Java's clients and `curl --http2` offer an upgrade with each POST, and httptools stops after such a head: a

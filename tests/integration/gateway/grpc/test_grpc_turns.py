@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.downstream import grpc_connection
+from gateway.downstream import grpc_connection, turns
 from gateway.downstream.grpc_connection import GrpcConnection
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.receive import PORTION_FRAMES, REQUEST_FRAMES
@@ -25,7 +25,7 @@ MANY = 5 * PORTION_FRAMES // REQUEST_FRAMES
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a portion each, however fast this machine is; and who has waited once waits for as long as a test lasts."""
     monkeypatch.setattr(grpc_connection, "TURN_SECONDS", 0.0)
-    monkeypatch.setattr(grpc_connection, "DEAR_SECONDS", 1000.0)
+    monkeypatch.setattr(turns, "DEAR_SECONDS", 1000.0)
 
 
 def start(client: GrpcClient, count: int) -> list[int]:
@@ -77,11 +77,11 @@ def test_clients_that_have_sent_much_go_on_one_in_a_turn(
     for client in clients:
         for stream in start(client, MANY):
             assert client.answer(stream).message == b"out"
-    turns: list[set[object]] = [set()]  # whose calls each of them took
+    taken: list[set[object]] = [set()]  # whose calls each of them took
     over = threading.Event()
 
     def turn() -> None:
-        turns.append(set())
+        taken.append(set())
         if not over.is_set():
             asyncio.get_running_loop().call_soon(turn)
 
@@ -92,7 +92,7 @@ def test_clients_that_have_sent_much_go_on_one_in_a_turn(
     take = GrpcConnection.on_headers
 
     def on_headers(self: GrpcConnection, stream_id: int, fields: Fields, end_stream: bool) -> None:
-        turns[-1].add(self)
+        taken[-1].add(self)
         take(self, stream_id, fields, end_stream)
 
     monkeypatch.setattr(GrpcConnection, "on_headers", on_headers)
@@ -104,7 +104,7 @@ def test_clients_that_have_sent_much_go_on_one_in_a_turn(
         assert client.answer(stream).message == b"out"
     over.set()
     gateway.take_in()
-    assert [len(each) for each in turns if each] == [1, 1, 1]
+    assert [len(each) for each in taken if each] == [1, 1, 1]
 
 
 def test_a_client_that_does_not_read_goes_on_where_it_was(

@@ -314,6 +314,15 @@ def test_a_fault_of_the_handlers_is_no_refusal() -> None:
         RequestReader(Faulty(), LIMIT).receive(unknown)
 
 
+def test_a_head_is_known_again_before_its_body_has_come() -> None:
+    """So that the next can be read in one piece, whatever its size."""
+    data = POST + b"X-Known: 1\r\nContent-Length: 9000\r\n\r\n" + bytes(9000)
+    reader = RequestReader(Recorder(), LIMIT)
+    assert reader.known_size(data, 0) == 0
+    reader.receive(data[:200])
+    assert reader.known_size(b"xxx" + data + NEXT, 3) == len(data)
+
+
 @pytest.mark.parametrize(
     ("data", "target"),
     [
