@@ -167,7 +167,8 @@ class Call(ABC):
             split = forwarder.counters.evidence.of(deployment)
             if split.says_something(self.deadline - self.started_us / 1e6):
                 usual = split.usual if version.name == deployment.stable else None
-                self.evidence = Evidence(split.arms[version.name, bucket is not None], bucket, split.slow, usual)
+                arm = split.arms[version.name, bucket is not None]
+                self.evidence = Evidence(arm, split.group(self.caller), bucket, split.slow, usual)
         self._attempt()
 
     def _enter(self, version: Version) -> None:

@@ -15,7 +15,7 @@ from deployer.local.admin_client import Version
 from deployer.local.background import Background
 from deployer.local.gateway_process import Gateway
 from deployer.local.replicas import Replica
-from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.reading import Reading
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.providers.gateways import Gateways
 from deployer.rollout.providers.prometheus import Prometheus, Unread

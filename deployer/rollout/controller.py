@@ -13,7 +13,7 @@ from deployer.document.model import ModelDeployment
 from deployer.rollout import capacity, gates, status
 from deployer.rollout import strategy as plans
 from deployer.rollout.analysis.evidence import Comparison, EvidenceLedger, taken
-from deployer.rollout.analysis.verdict import Look
+from deployer.rollout.analysis.products import Look
 from deployer.rollout.checkpoint import Checkpoint, Failures, Record
 from deployer.rollout.clock import Clock
 from deployer.rollout.events import Event, figures, rollout_events

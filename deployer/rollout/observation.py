@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.reading import Reading
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.state import Action
 from gateway.contract import route_table

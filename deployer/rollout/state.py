@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeGuard, TypeVar
 
-from deployer.rollout.analysis.verdict import Evidence, Judgement, Look
+from deployer.rollout.analysis.products import Evidence, Look
+from deployer.rollout.analysis.verdict import Judgement
 from deployer.rollout.strategy import Plan
 
 

@@ -18,16 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from deployer.rollout.analysis.verdict import (
-    LEAST_REQUESTS,
-    Evidence,
-    Judgement,
-    Look,
-    Verdict,
-    gathered,
-    judge,
-    renewed,
-)
+from deployer.rollout.analysis.products import Evidence, Look, gathered, renewed
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Judgement, Verdict, judge
 from deployer.rollout.state import AWAITING, BY_HAND, OVER, Action, Phase, Rollout, Route, StepInput, VersionPair
 from deployer.rollout.strategy import Plan
 

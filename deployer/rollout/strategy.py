@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployer.document import rollout as rollout_spec
 from deployer.document.units import seconds
-from deployer.rollout.analysis.verdict import Objective
+from deployer.rollout.analysis.products import Objective
 
 
 @dataclass(frozen=True, slots=True)

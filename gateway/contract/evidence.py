@@ -16,6 +16,11 @@ BUCKETS: Final = 10_000
 """Into which sticky keys are sorted: their unit of evidence is the bucket, since one user's requests fail together."""
 
 
+CALLER_GROUPS: Final = 8
+"""Into which callers are sorted by their address, anew for each rollout: no verdict is to hang on one of them, so that
+whoever sends from one address decides nothing."""
+
+
 def _fits(bitmap: str) -> str:
     if len(base64.b64decode(bitmap, validate=True)) * 8 > BUCKETS:
         raise ValueError(f"a bitmap of more than {BUCKETS} bits")
@@ -42,6 +47,8 @@ class Count(_Part):
     errors: Number
     slow: Number
     rejections: Number
+    callers: Annotated[tuple[tuple[Number, Number, Number, Number], ...], Field(max_length=CALLER_GROUPS)] = ()
+    """The same four of each group of callers; empty where a gateway does not tell them apart."""
 
 
 class DeploymentEvidence(_Part):
@@ -54,6 +61,8 @@ class DeploymentEvidence(_Part):
     """Of the buckets."""
     buckets: dict[str, dict[str, Bitmap]] = {}
     """By version, then by signal: the buckets with a bad request; as `requests`, those with any."""
+    callers: dict[str, dict[str, Annotated[tuple[Bitmap, ...], Field(max_length=CALLER_GROUPS)]]] = {}
+    """The same of each group of callers; "" where it has none."""
 
 
 class Evidence(_Part):

@@ -21,7 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway.contract.evidence import SIGNALS
-from gateway.stats import counters, evidence_slots, totals
+from gateway.stats import counters, evidence_slots, evidence_totals, totals
 from gateway.stats.evidence_totals import Rows
 from gateway.stats.shared_slots import Key
 from gateway.stats.totals import Sums
@@ -164,7 +164,8 @@ def _evidence(rows: Rows, source: str) -> Iterator[Metric]:
         "longer than the rollout allows (slow). They belong to the epoch that they were assigned in.",
         labels=(*EVIDENCE, "signal"),
     )
-    for key, (counted, *counts) in rows.items():
+    for key, row in rows.items():
+        counted, *counts = evidence_totals.total(row)
         requests.add_metric((*key, source), counted)
         for signal, count in zip(SIGNALS, counts, strict=True):
             bad.add_metric((*key, source, signal), count)

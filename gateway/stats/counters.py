@@ -48,7 +48,7 @@ REQUESTS: Final = Area(WORKER_WORDS, 16384, REQUEST_WORDS)  # more than the 10,0
 ENDPOINTS: Final = Area(REQUESTS.end, 16384, ENDPOINT_WORDS)
 REFUSALS: Final = Area(ENDPOINTS.end, 256, 1)  # protocols times reasons, both fixed sets
 EVIDENCE: Final = Area(REFUSALS.end, 32768, evidence_slots.EVIDENCE_WORDS)  # of 1024 deployments with all they may have
-BITMAPS: Final = Area(EVIDENCE.end, 4096, evidence_slots.BITMAP_WORDS)
+BITMAPS: Final = Area(EVIDENCE.end, 1024, evidence_slots.BITMAP_WORDS)  # of 512 deployments, 41 MB
 SIZE: Final = BITMAPS.end * WORD
 
 

@@ -22,12 +22,15 @@ PATIENCE = 1.0
 class Evidence:
     """Of one request, from its assignment until its first attempt is over."""
 
-    __slots__ = ("_arm", "_bucket", "_counted", "_timer", "_usual")
+    __slots__ = ("_arm", "_bucket", "_counted", "_group", "_timer", "_usual")
 
-    def __init__(self, arm: Arm, bucket: int | None, slow: float | None, usual: Median | None = None) -> None:
-        """`bucket`: that of the sticky key. `slow`: seconds after which the request counts as slow. `usual`: what takes
-        the time that stable took, where it is stable's."""
+    def __init__(
+        self, arm: Arm, group: int, bucket: int | None, slow: float | None, usual: Median | None = None
+    ) -> None:
+        """`group`: that of the caller. `bucket`: that of the sticky key. `slow`: seconds after which the request counts
+        as slow. `usual`: what takes the time that stable took, where it is stable's."""
         self._arm = arm
+        self._group = group
         self._usual = usual
         self._bucket = bucket
         self._counted = False
@@ -67,10 +70,10 @@ class Evidence:
         slot, bitmap = self._arm
         if not self._counted:
             self._counted = True
-            slot.counted()
+            slot.counted(self._group)
             if bitmap is not None and self._bucket is not None:
-                bitmap.counted(self._bucket)
+                bitmap.counted(self._group, self._bucket)
         if bad is not None:
-            slot.bad(bad)
+            slot.bad(bad, self._group)
             if bitmap is not None and self._bucket is not None:
-                bitmap.bad(bad, self._bucket)
+                bitmap.bad(bad, self._group, self._bucket)

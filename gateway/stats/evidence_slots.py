@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+from zlib import crc32
 
-from gateway.contract.evidence import BUCKETS, SIGNALS
+from gateway.contract.evidence import BUCKETS, CALLER_GROUPS, SIGNALS
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.stats.median import Median
 from gateway.stats.shared_slots import WORD, Key, Slot, Slots
@@ -19,9 +20,10 @@ EPOCHS_KEPT: Final = 8
 """A deployment's evidence is kept for so many epochs, the present one included: for those who read late, and for
 requests that end late. What ends after that many changes is lost."""
 
-# Words of a slot of counts, and bitmaps of one of buckets.
+# Words of a slot of counts, and bitmaps of one of buckets: of each group of callers so many, one after the other.
 COUNTED, FIRST_SIGNAL = range(2)
-EVIDENCE_WORDS: Final = FIRST_SIGNAL + len(SIGNALS)
+COUNTS: Final = FIRST_SIGNAL + len(SIGNALS)
+EVIDENCE_WORDS: Final = CALLER_GROUPS * COUNTS
 BITMAP_BYTES: Final = BUCKETS // 8
 BITMAP_WORDS: Final = -(-EVIDENCE_WORDS * BITMAP_BYTES // WORD)
 
@@ -32,12 +34,12 @@ class EvidenceSlot(Slot):
 
     __slots__ = ()
 
-    def counted(self) -> None:
-        self._words[COUNTED] += 1
+    def counted(self, group: int) -> None:
+        self._words[group * COUNTS] += 1
 
-    def bad(self, signal: int) -> None:
+    def bad(self, signal: int, group: int) -> None:
         """Once for each request and signal, an index of SIGNALS."""
-        self._words[FIRST_SIGNAL + signal] += 1
+        self._words[group * COUNTS + FIRST_SIGNAL + signal] += 1
 
     @property
     def idle(self) -> bool:
@@ -46,15 +48,16 @@ class EvidenceSlot(Slot):
 
 class BitmapSlot(Slot):
     """The buckets of sticky keys with any request, and of those whose requests were bad, of one namespace, deployment,
-    version and salt: BITMAP_BYTES for all and for each signal, in which bucket b is bit b % 8 of byte b // 8."""
+    version and salt: of each group of callers BITMAP_BYTES for all and for each signal, in which bucket b is bit b % 8
+    of byte b // 8."""
 
     __slots__ = ()
 
-    def counted(self, bucket: int) -> None:
-        self._mark(COUNTED, bucket)
+    def counted(self, group: int, bucket: int) -> None:
+        self._mark(group * COUNTS, bucket)
 
-    def bad(self, signal: int, bucket: int) -> None:
-        self._mark(FIRST_SIGNAL + signal, bucket)
+    def bad(self, signal: int, group: int, bucket: int) -> None:
+        self._mark(group * COUNTS + FIRST_SIGNAL + signal, bucket)
 
     def _mark(self, index: int, bucket: int) -> None:
         self._words.cast("B")[index * BITMAP_BYTES + bucket // 8] |= 1 << bucket % 8
@@ -84,12 +87,18 @@ class Split(NamedTuple):
     """Seconds after which a request counts as slow."""
     usual: Median
     """Seconds that stable takes for an answer."""
+    salt: int
+    """Of the callers' groups, odd."""
 
     def says_something(self, left: float) -> bool:
         """Whether a request that has so many seconds left is evidence, whichever version it gets. Known before that is
         chosen, by nothing that the canary did: else callers with deadlines that no server could keep would decide, and
         a canary that became slow would be excused."""
         return left > 0 and left >= (self.slow or self.usual.value or 0.0)
+
+    def group(self, caller: str) -> int:
+        """Which of the CALLER_GROUPS a caller belongs to in this rollout: the same on every worker of every gateway."""
+        return (crc32(caller.encode()) * self.salt & 0xFFFFFFFF) * CALLER_GROUPS >> 32
 
 
 class EvidenceSlots:
@@ -112,7 +121,8 @@ class EvidenceSlots:
 
     def _make(self, deployment: Deployment) -> Split:
         usual = self._usual.setdefault((deployment.namespace, deployment.name, deployment.stable), Median())
-        return Split(self._arms(deployment), deployment.slow, usual)
+        # Multiplied by what is odd, the high bits of a hash are another hash (Dietzfelbinger et al., 1997).
+        return Split(self._arms(deployment), deployment.slow, usual, crc32(deployment.salt.encode()) | 1)
 
     def _arms(self, deployment: Deployment) -> ByVersion:
         name = (deployment.namespace, deployment.name)

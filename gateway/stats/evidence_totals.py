@@ -7,13 +7,14 @@ import base64
 import mmap
 import struct
 from collections.abc import Callable, Iterable
+from functools import reduce
 from operator import add, or_
 from typing import NamedTuple
 
-from gateway.contract.evidence import SIGNALS, Count, DeploymentEvidence
+from gateway.contract.evidence import CALLER_GROUPS, SIGNALS, Count, DeploymentEvidence
 from gateway.contract.route_table import Deployment, RouteTable
 from gateway.stats import counters, shared_slots
-from gateway.stats.evidence_slots import BITMAP_BYTES, has_salt_in_force, is_recent
+from gateway.stats.evidence_slots import BITMAP_BYTES, COUNTS, has_salt_in_force, is_recent
 from gateway.stats.shared_slots import Key
 
 Rows = dict[Key, list[int]]
@@ -22,6 +23,8 @@ _COUNTED = ("requests", *SIGNALS)
 
 
 class EvidenceCounts(NamedTuple):
+    """Of each group of callers four, one group after the other."""
+
     counts: Rows
     """Requests and the bad ones of each signal, by namespace, deployment, version, epoch and whether they had a key."""
     buckets: Rows
@@ -40,7 +43,7 @@ def _bitmaps(words: list[int]) -> list[int]:
     data = struct.pack(f"={len(words)}q", *words)
     return [
         int.from_bytes(data[at : at + BITMAP_BYTES], "little")
-        for at in range(0, BITMAP_BYTES * len(_COUNTED), BITMAP_BYTES)
+        for at in range(0, BITMAP_BYTES * COUNTS * CALLER_GROUPS, BITMAP_BYTES)
     ]
 
 
@@ -81,20 +84,31 @@ def _merge(rows: Rows, more: Rows, how: Callable[[int, int], int]) -> None:
         rows[key] = row if before is None else list(map(how, before, row))
 
 
+def total(row: list[int]) -> list[int]:
+    """Of all callers: of requests, and of each signal."""
+    return [sum(row[at::COUNTS]) for at in range(COUNTS)]
+
+
 def reports(evidence: EvidenceCounts, epochs: Iterable[tuple[Deployment, int]]) -> dict[str, DeploymentEvidence]:
     """What the admin port says of deployments and the epochs in force there, by `namespace/name`."""
     asked = list(epochs)
     counts: dict[str, list[Count]] = {deployment.key: [] for deployment, _ in asked}
     buckets: dict[str, dict[str, dict[str, str]]] = {deployment.key: {} for deployment, _ in asked}
+    callers: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {deployment.key: {} for deployment, _ in asked}
     for (namespace, name, version, epoch, keyed), row in evidence.counts.items():
         if (of_deployment := counts.get(f"{namespace}/{name}")) is not None:
-            numbers = dict(zip(_COUNTED, row, strict=True))
-            of_deployment.append(Count(version=version, epoch=int(epoch), keyed=keyed == "true", **numbers))
+            numbers = dict(zip(_COUNTED, total(row), strict=True))
+            groups = tuple(zip(*[iter(row)] * COUNTS, strict=True)) if any(row) else ()
+            of_deployment.append(
+                Count(version=version, epoch=int(epoch), keyed=keyed == "true", **numbers, callers=groups)
+            )
     for (namespace, name, version, _), row in evidence.buckets.items():
         if (by_version := buckets.get(f"{namespace}/{name}")) is not None:
-            by_version[version] = {
-                counted: base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()
-                for counted, bits in zip(_COUNTED, row, strict=True)
+            of_signals = {counted: row[at::COUNTS] for at, counted in enumerate(_COUNTED)}
+            by_version[version] = {counted: _text(reduce(or_, bitmaps)) for counted, bitmaps in of_signals.items()}
+            callers[f"{namespace}/{name}"][version] = {
+                counted: tuple([_text(bits) if bits else "" for bits in bitmaps])
+                for counted, bitmaps in of_signals.items()
             }
     return {
         deployment.key: DeploymentEvidence(
@@ -102,6 +116,11 @@ def reports(evidence: EvidenceCounts, epochs: Iterable[tuple[Deployment, int]]) 
             counts=tuple(counts[deployment.key]),
             salt=deployment.salt,
             buckets=buckets[deployment.key],
+            callers=callers[deployment.key],
         )
         for deployment, epoch in asked
     }
+
+
+def _text(bits: int) -> str:
+    return base64.b64encode(bits.to_bytes(BITMAP_BYTES, "little")).decode()

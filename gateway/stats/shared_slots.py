@@ -141,8 +141,7 @@ class Slots(Generic[S]):
         """Values and label first; the state that makes them readable, and the count that makes it looked at, last."""
         at = self._area.at(index)
         words = self._words[at + 1 : at + self._area.stride]
-        for word in range(len(words)):
-            words[word] = 0
+        words.cast("B")[:] = bytes(words.nbytes)
         self._bytes[self._area.label(index)] = label.ljust(LABEL_BYTES, b"\0")
         slot = self._make(words)
         self._words[at] += LIVE - FREE

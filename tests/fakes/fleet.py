@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Look, Objective, Verdict
+from deployer.rollout.analysis.products import Look, Objective
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Verdict
 from deployer.rollout.state import AWAITING, OVER, Action, Phase, Rollout, Route, StepInput, VersionPair
 from deployer.rollout.state_machine import Step, step
 from deployer.rollout.strategy import Pause, Plan

@@ -9,7 +9,7 @@ from deployer.kubernetes.objects.kinds import Id, Object
 from deployer.kubernetes.reconcile.actions import Action, Notify, Tell
 from deployer.kubernetes.reconcile.observed import PollResult
 from deployer.kubernetes.status.model import read
-from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.analysis.reading import Count, Reading
 from deployer.rollout.events import Event
 from deployer.rollout.state import Phase
 from deployer.rollout.status import RolloutStatus

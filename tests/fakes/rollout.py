@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.document.model import ModelDeployment
 from deployer.rollout import checkpoint as keeping
-from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.analysis.reading import Count, Reading
 from deployer.rollout.checkpoint import Checkpoint
 from deployer.rollout.controller import Decision, decide
 from deployer.rollout.events import Event

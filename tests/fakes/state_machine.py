@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deployer.rollout.analysis.verdict import Look, Objective
+from deployer.rollout.analysis.products import Look, Objective
 from deployer.rollout.state import Action, Phase, Rollout, Route, StepInput, VersionPair
 from deployer.rollout.state_machine import Step, step
 from deployer.rollout.strategy import Plan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from deployer.rollout.analysis.buckets import Fresh
-from deployer.rollout.analysis.verdict import Evidence, Finding, Look, Objective, gathered, judge
+from deployer.rollout.analysis.products import Evidence, Look, Objective, gathered
+from deployer.rollout.analysis.verdict import Finding, judge
 
 ERRORS = Objective("errors", 2.0)
 LIMITED = Objective("errors", 2.0, limit=0.05)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deployer.kubernetes.api.cache import Cache
 from deployer.kubernetes.objects.kinds import Key
 from deployer.kubernetes.rollout.gateway_addresses import addresses
-from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.reading import Reading
 from deployer.rollout.providers.gateways import Gateways, Reports
 
 log = logging.getLogger(__name__)

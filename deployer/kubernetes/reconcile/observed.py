@@ -16,7 +16,7 @@ from deployer.kubernetes.rollout import action_annotation
 from deployer.kubernetes.status.model import ActionStatus, DeploymentStatus
 from deployer.kubernetes.status.model import read as read_status
 from deployer.kubernetes.status.version_health import VersionFacts, look
-from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.reading import Reading
 from deployer.rollout.analysis.signature import Signature
 from deployer.rollout.state import Action
 from gateway.contract import route_table

@@ -16,7 +16,7 @@ from deployer.kubernetes.objects.kinds import Object
 from deployer.rollout.status import Message, Part, RolloutRecord, RolloutStatus, Time, Weight
 from gateway.contract import route_table
 
-MAX_KEPT = 256 * 1024
+MAX_KEPT = 768 * 1024
 """Of an object's 1.5 MB, etcd's limit. Some KiB are usual; see `deployer/kubernetes/rollout/checkpoint_codec.py`."""
 
 Phase = Literal["Pending", "Progressing", "RollingOut", "Ready", "Degraded", "Invalid"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from deployer.rollout.analysis.verdict import SMALL, Finding, Verdict
+from deployer.rollout.analysis import callers
+from deployer.rollout.analysis.products import SMALL
+from deployer.rollout.analysis.verdict import Finding, Verdict
 
 
 def advice(finding: Finding) -> str:
@@ -16,7 +18,9 @@ def advice(finding: Finding) -> str:
         return "with `negligible: 0` nothing is shown while nothing fails: write a part that is no matter to you"
     each = math.log((1 - SMALL * negligible) / (1 - negligible))
     needed = math.ceil(math.log(2 * finding.bar_for) / each)
-    counted = round(max(0.0, evidence.small) / each)
+    _, others = callers.doubt(evidence, limited=False)  # it has to be shown without any one of them
+    small = min([evidence.small, *[evidence.without(finding.objective, {group}).small for group in others]])
+    counted = round(max(0.0, small) / each)
     if counted >= needed:
         return ""
     return (

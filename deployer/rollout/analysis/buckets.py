@@ -7,6 +7,7 @@ Bitmaps are merged by OR, so that a gateway that starts again, or is read twice,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +31,25 @@ class Fresh(NamedTuple):
     met: int = 0
     failed: int = 0
     spent: float = 0.0
+
+    @property
+    def compared(self) -> Fresh:
+        """Without what is not compared, where too many are used up."""
+        return self if self.spent <= SATURATED else self._replace(canary=0, stable=0)
+
+
+def total(fresh: Sequence[Fresh]) -> Fresh:
+    """Of all groups of callers, each of which has all the buckets. As spent counts what the second of them has, where
+    there is one: callers at one address use up no others' buckets."""
+    compared = [one.compared for one in fresh]
+    spent = sorted([one.spent for one in fresh if one.spent], reverse=True)[:2]
+    return Fresh(
+        sum([one.canary for one in compared]),
+        sum([one.stable for one in compared]),
+        sum([one.met for one in fresh]),
+        sum([one.failed for one in fresh]),
+        spent[-1] if spent else 0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

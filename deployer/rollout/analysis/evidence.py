@@ -16,17 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
-from deployer.rollout.analysis.buckets import Buckets, Fresh
-from deployer.rollout.analysis.verdict import Look
+from deployer.rollout.analysis.buckets import Buckets, Fresh, total
+from deployer.rollout.analysis.products import Counts, GroupLook, Look
+from deployer.rollout.analysis.reading import GROUPS, UNKNOWN, Bitmaps, Count, Reading, minus, united
 from gateway.contract.evidence import SIGNALS
 
 EPOCHS = 32
 """Epochs whose share is kept; those before are over."""
-SOURCES = 256
+SOURCES = 128
 """Sources of which is kept what was taken."""
 GONE = 3600.0
 """Seconds without a word after which a source is forgotten."""
@@ -34,30 +35,9 @@ _GRAIN = 300.0
 """Seconds between notes of when a source was last read, so that silence changes nothing that is kept."""
 
 
-class Count(NamedTuple):
-    """What the random split assigned to a version in an epoch, counted from the source's start: requests, and the bad
-    ones of each signal. `keyed`: of requests with a sticky key."""
-
-    version: str
-    epoch: int
-    keyed: bool
-    requests: int
-    errors: int
-    slow: int
-    rejections: int
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one source says of one deployment. `source` is another after each restart of a gateway; `epoch` is in
-    force on all its workers. `buckets`: by version and signal the bitmap of the keys' buckets that were bad, under
-    `salt`; as "requests", of those that had any request."""
-
-    source: str
-    epoch: int
-    counts: tuple[Count, ...]
-    salt: str = ""
-    buckets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+def _of_each(bits: object) -> object:
+    """What a build has written that told no callers apart stands for each group of them."""
+    return [bits] * GROUPS if isinstance(bits, int | dict) else bits
 
 
 @dataclass(frozen=True)
@@ -75,17 +55,17 @@ class EvidenceLedger:
     """What of the evidence was taken into account in one rollout.
 
     `after`: epochs up to this one are none of the rollout's, or long over. `epochs`: the canary's share (0 to 1) in
-    each later one. `forgotten`: the last epoch when a source was forgotten. `buckets`: by signal; `met`: those that the
-    canary had any request of. `steady`: the last epoch that all sources had in force. `dropped`: requests of epochs
-    without a share.
+    each later one. `forgotten`: the last epoch when a source was forgotten. `buckets`: by signal, and `met`: those that
+    the canary had any request of; both of each group of callers. `steady`: the last epoch that all sources had in
+    force. `dropped`: requests of epochs without a share.
     """
 
     after: int = -1
     epochs: Mapping[int, float] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     forgotten: int = -1
-    buckets: Mapping[str, Buckets] = field(default_factory=dict)
-    met: int = 0
+    buckets: Mapping[str, Annotated[tuple[Buckets, ...], BeforeValidator(_of_each)]] = field(default_factory=dict)
+    met: Annotated[Bitmaps, BeforeValidator(_of_each)] = (0,) * GROUPS
     steady: int | None = None
     dropped: int = 0
 
@@ -160,31 +140,44 @@ class _News:
         self._sums: dict[tuple[int, bool], tuple[list[Count], list[Count]]] = {}
 
     def add(self, count: Count, comparison: Comparison) -> None:
-        if count.version in (comparison.canary, comparison.stable) and any(count[3:]):
+        if count.version in (comparison.canary, comparison.stable) and any(count.numbers):
             pair = self._sums.setdefault((count.epoch, count.keyed), ([], []))
             pair[count.version == comparison.stable].append(count)
 
     def looks(
-        self, signal: str, shares: Mapping[int, float], fresh: Fresh, of_fresh: tuple[float, float]
+        self, signal: str, shares: Mapping[int, float], fresh: Sequence[Fresh], of_fresh: tuple[float, float]
     ) -> list[Look]:
         """Of requests by their epochs, and one of the buckets that are `fresh`, under the least and the greatest share
         that they may have been bad under."""
-        looks = [
-            Look(
-                shares[epoch],
-                *(_total(canary, "requests"), _total(canary, signal)),
-                *(_total(stable, "requests"), _total(stable, signal)),
-                fresh=Fresh(0, 0) if keyed else None,
-            )
-            for (epoch, keyed), (canary, stable) in sorted(self._sums.items())
-        ]
-        if any(fresh[:-1]):
-            looks.append(Look(of_fresh[1], 0, 0, 0, 0, fresh=fresh, least=of_fresh[0]))
+        looks = []
+        for (epoch, keyed), pair in sorted(self._sums.items()):
+            canary, stable = (_by_group(counts, 1 + SIGNALS.index(signal)) for counts in pair)
+            groups = []
+            for group, ((sent, bad), (others, others_bad)) in enumerate(zip(canary, stable, strict=True)):
+                # Of requests with a key, buckets are what is compared.
+                compared = (0, 0, 0, 0) if keyed else (bad, others_bad, sent, bad)
+                if group != UNKNOWN and any((sent, bad, others, others_bad)):
+                    groups.append(GroupLook(group, sent + others, Counts(*compared, sent, bad)))
+            sent, bad = (sum(column) for column in zip(*canary, strict=True))
+            others, others_bad = (sum(column) for column in zip(*stable, strict=True))
+            fresh_of = Fresh(0, 0) if keyed else None
+            looks.append(Look(shares[epoch], sent, bad, others, others_bad, fresh_of, None, tuple(groups)))
+        if any(any(one[:-1]) for one in fresh):
+            groups = [
+                GroupLook(group, 0, Counts(*one.compared[:-1], 0, 0))
+                for group, one in enumerate(fresh)
+                if group != UNKNOWN and any(one[:-1])
+            ]
+            looks.append(Look(of_fresh[1], 0, 0, 0, 0, total(fresh), of_fresh[0], tuple(groups)))
         return looks
 
 
-def _total(counts: Iterable[Count], name: str) -> int:
-    return sum([getattr(count, name) for count in counts])
+def _by_group(counts: Iterable[Count], bad: int) -> list[tuple[int, int]]:
+    """Requests, and those that are at the index `bad` of their numbers."""
+    sums = [(0, 0)] * GROUPS
+    for count in counts:
+        sums = [(sent + of[0], failed + of[bad]) for (sent, failed), of in zip(sums, count.groups, strict=True)]
+    return sums
 
 
 def _advanced(source: Source, counts: Iterable[Count], unbelieved: int) -> tuple[Source, list[Count]]:
@@ -210,32 +203,35 @@ def _advanced(source: Source, counts: Iterable[Count], unbelieved: int) -> tuple
 
 
 def _less(count: Count | None, mark: Count) -> bool:
-    return any(there < before for there, before in zip(count[3:] if count else (0,) * 4, mark[3:], strict=True))
+    there = (count.numbers, *count.groups) if count else ((0, 0, 0, 0),) * (GROUPS + 1)
+    return any(min(minus(now, before)) < 0 for now, before in zip(there, (mark.numbers, *mark.groups), strict=True))
 
 
 def _difference(count: Count, mark: Count | None) -> Count:
     if mark is None:
         return count
-    return Count(*count[:3], *(there - before for there, before in zip(count[3:], mark[3:], strict=True)))
+    requests, errors, slow, rejections = minus(count.numbers, mark.numbers)
+    callers = tuple([minus(now, before) for now, before in zip(count.callers, mark.groups, strict=False)])
+    return Count(*count[:3], requests, errors, slow, rejections, callers)
 
 
 def _merged(
     before: EvidenceLedger, comparison: Comparison, readings: Iterable[Reading]
-) -> tuple[dict[str, Buckets], int, dict[str, Fresh]]:
-    """By signal the buckets with those of the readings, all that were met, and by signal what of it is new."""
-    canary, stable = dict.fromkeys(("requests", *SIGNALS), 0), dict.fromkeys(SIGNALS, 0)
-    for reading in readings:
-        if reading.salt == comparison.salt:
-            for signal in canary:
-                canary[signal] |= reading.buckets.get(comparison.canary, {}).get(signal, 0)
-            for signal in stable:
-                stable[signal] |= reading.buckets.get(comparison.stable, {}).get(signal, 0)
-    met = (canary["requests"] & ~before.met).bit_count()
-    merged = {
-        signal: before.buckets.get(signal, Buckets()).merged(canary[signal], stable[signal]) for signal in SIGNALS
-    }
-    fresh = {signal: new._replace(met=met) for signal, (_, new) in merged.items()}
-    return {signal: buckets for signal, (buckets, _) in merged.items()}, before.met | canary["requests"], fresh
+) -> tuple[dict[str, tuple[Buckets, ...]], Bitmaps, dict[str, tuple[Fresh, ...]]]:
+    """By signal the buckets with those of the readings, all that were met, and by signal what of it is new: each of
+    every group of callers."""
+    there = [reading for reading in readings if reading.salt == comparison.salt]
+    requests = united(there, comparison.canary, "requests")
+    met = [(bits & ~known).bit_count() for bits, known in zip(requests, before.met, strict=True)]
+    buckets: dict[str, tuple[Buckets, ...]] = {}
+    fresh: dict[str, tuple[Fresh, ...]] = {}
+    for signal in SIGNALS:
+        canary, stable = (united(there, version, signal) for version in (comparison.canary, comparison.stable))
+        known = before.buckets.get(signal, (Buckets(),) * GROUPS)
+        merged = [one.merged(*bits) for one, *bits in zip(known, canary, stable, strict=True)]
+        buckets[signal] = tuple([one for one, _ in merged])
+        fresh[signal] = tuple([new._replace(met=count) for (_, new), count in zip(merged, met, strict=True)])
+    return buckets, tuple([bits | known for bits, known in zip(requests, before.met, strict=True)]), fresh
 
 
 def _shares(before: EvidenceLedger, steady: int | None) -> tuple[float, float]:

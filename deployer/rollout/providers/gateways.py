@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 from pydantic import ValidationError
 
-from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.analysis.reading import Count, Reading
 from gateway.contract.evidence import Evidence
 
 TIMEOUT = 2.0
@@ -109,6 +109,10 @@ def _report(answer: Evidence) -> Report:
             tuple(Count(**count.model_dump()) for count in evidence.counts),
             evidence.salt,
             {version: {name: _whole(text) for name, text in of.items()} for version, of in evidence.buckets.items()},
+            {
+                version: {name: tuple(map(_whole, texts)) for name, texts in of.items()}
+                for version, of in evidence.callers.items()
+            },
         )
         for key, evidence in answer.deployments.items()
     }

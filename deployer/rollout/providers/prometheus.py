@@ -10,7 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.analysis.reading import Count, Reading
 from gateway.contract.evidence import SIGNALS
 
 TIMEOUT = 2.0
@@ -153,6 +153,10 @@ def _samples(query: str, data: _Data) -> tuple[float, list[Sample]]:
     return (found[0].value[0] if found else 0.0), [Sample(one.metric, one.value[1]) for one in found]
 
 
+def _count(arm: tuple[str, int], requests: int, errors: int, slow: int, rejections: int) -> Count:
+    return Count(*arm, False, requests, errors, slow, rejections)
+
+
 def _readings(assigned: Sequence[Sample], failed: Sequence[Sample]) -> Iterator[Reading]:
     requests: dict[str, dict[tuple[str, int], int]] = {}
     for sample in assigned:
@@ -168,8 +172,8 @@ def _readings(assigned: Sequence[Sample], failed: Sequence[Sample]) -> Iterator[
         bad[key] = bad.get(key, 0) + _whole(sample)
     for source, by_arm in requests.items():
         counts = tuple(
-            Count(version, epoch, False, number, **{s: bad.get((source, (version, epoch), s), 0) for s in SIGNALS})
-            for (version, epoch), number in by_arm.items()
+            _count(arm, number, *[bad.get((source, arm, signal), 0) for signal in SIGNALS])
+            for arm, number in by_arm.items()
         )
         yield Reading(source, max(count.epoch for count in counts), counts)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil, inf
 
-from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Objective, Verdict, judge
+from deployer.rollout.analysis.products import Counts, Evidence, GroupLook, Look, Objective
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Verdict, judge
 from deployer.rollout.strategy import Plan
+from gateway.contract.evidence import CALLER_GROUPS
 
 BAD = 0.01
 """The part of requests taken to be bad where nobody says; half of an objective's limit, where that is less."""
@@ -62,5 +64,17 @@ def _needed(objective: Objective, share: float, bad: float) -> float:
 
 def _is_shown(objective: Objective, share: float, bad: float, requests: int) -> bool:
     canary, stable = ceil(requests * share), ceil(requests * (1 - share))
-    look = Look(share, canary, round(canary * bad), stable, round(stable * bad))
+    look = evenly(Look(share, canary, round(canary * bad), stable, round(stable * bad)))
     return judge((objective,), (Evidence().after(objective, look),)).verdict is Verdict.ADVANCE
+
+
+def evenly(look: Look) -> Look:
+    """The look, where each group of callers brought as much of it."""
+    groups = []
+    for group in range(CALLER_GROUPS):
+        requests, bad, others, others_bad = (
+            (number + group) // CALLER_GROUPS
+            for number in (look.canary_requests, look.canary_bad, look.stable_requests, look.stable_bad)
+        )
+        groups.append(GroupLook(group, requests + others, Counts(bad, others_bad, requests, bad, requests, bad)))
+    return look._replace(groups=tuple(groups))

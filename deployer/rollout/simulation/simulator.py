@@ -8,12 +8,14 @@ the evidence by more than is known beforehand. For the canary it is late by `PAT
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf, log
 
-from deployer.rollout.analysis.verdict import WORSE, Judgement, Look
-from deployer.rollout.simulation.arrivals import Part, Requests, Traffic, Users
+from deployer.rollout.analysis.buckets import total
+from deployer.rollout.analysis.products import WORSE, Look
+from deployer.rollout.analysis.verdict import Judgement
+from deployer.rollout.simulation.arrivals import Part, Requests, Traffic, requests
 from deployer.rollout.simulation.poisson import Chance
 from deployer.rollout.state import OVER, Phase, Rollout, Route, StepInput, VersionPair
 from deployer.rollout.state_machine import step
@@ -25,6 +27,7 @@ CHANGE = 1.0
 """Seconds until a new weight is in force on every gateway."""
 PATIENCE = 0.1
 """How long a look for the canary may wait, as a part of the time that the weight is in force."""
+Source = Callable[[Plan, Traffic, Chance], Requests]
 _TINY = 1e-300
 _TRIAL = VersionPair("stable", "canary")
 _CAPACITY = {"stable": 100.0, "canary": 100.0}
@@ -48,12 +51,12 @@ class Run:
     reason: str
 
 
-def play(plan: Plan, traffic: Traffic, chance: Chance) -> Run:
+def play(plan: Plan, traffic: Traffic, chance: Chance, source: Source = requests) -> Run:
     """One rollout, of a canary that is ready at once; no step waits for approval.
 
     There is time for as many deadlines as there are steps, the pauses, and the bake.
     """
-    arrivals = _Arrivals(plan, traffic, chance)
+    arrivals = _Arrivals(plan, traffic, chance, source(plan, traffic, chance))
     horizon = len(plan.steps) * plan.deadline + sum([pause.seconds or 0.0 for pause in plan.pauses]) + plan.bake
     rollout: Rollout | None = None
     route, now, decided = Route("stable"), 0.0, 0.0
@@ -100,8 +103,8 @@ class _Arrivals:
     judgement an e-value against it may be at its bar.
     """
 
-    def __init__(self, plan: Plan, traffic: Traffic, chance: Chance) -> None:
-        self._source = (Users if traffic.users else Requests)(plan, traffic, chance)
+    def __init__(self, plan: Plan, traffic: Traffic, chance: Chance, source: Requests) -> None:
+        self._source = source
         self._lag, self._bursty, self._chance = traffic.lag, traffic.bursty, chance
         self._late = deque[tuple[float, Part]]()
         self._new: list[Part] = []
@@ -139,7 +142,7 @@ class _Arrivals:
         for index, bad in enumerate(part.bad):
             self.bad[index] += bad
             self._over[index] -= bad * log(WORSE[-1])
-            self._worse[index] -= (part.fresh[index].canary if part.fresh else bad) * worse
+            self._worse[index] -= (total(part.fresh[index]).canary if part.fresh else bad) * worse
         self.are_telling = min(self._worse) <= 0 or min(self._over) <= 0
 
     def looks(self) -> Mapping[str, tuple[Look, ...]]:

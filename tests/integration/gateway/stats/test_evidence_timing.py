@@ -131,13 +131,14 @@ def test_nothing_is_slow_once_the_first_attempt_is_over(
 
     async def time_passes() -> None:
         later = asyncio.Event()
-        evidence = Evidence(arm, None, 0.01)
+        evidence = Evidence(arm, 0, None, 0.01)
         over(evidence)
         asyncio.get_running_loop().call_later(0.05, later.set)
         await later.wait()
 
     asyncio.run(time_passes())
-    assert [row for row in evidence_totals.read(buffer).counts.values() if row[0]] == rows
+    counts = evidence_totals.read(buffer).counts.values()
+    assert [total for total in map(evidence_totals.total, counts) if total[0]] == rows
 
 
 # To which weight it belongs.

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from deployer.rollout.analysis.buckets import Buckets
-from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, Count, EvidenceLedger, Source
+from deployer.rollout.analysis.evidence import EPOCHS, SOURCES, EvidenceLedger, Source
 from deployer.rollout.analysis.metric_looks import MetricLooks
+from deployer.rollout.analysis.reading import GROUPS, Count
 from deployer.rollout.checkpoint import HISTORY, Checkpoint, Failures, Record, read, write
 from deployer.rollout.state import Action
 from gateway.contract.evidence import BUCKETS, SIGNALS
@@ -36,8 +37,8 @@ def full() -> Checkpoint:
             after=3,
             epochs={epoch: epoch / 100 for epoch in range(EPOCHS)},
             sources={f"{index:016x}": Source(1.5e9, counts, (2, 3)) for index in range(SOURCES)},
-            buckets={signal: Buckets(bits, bits - 1) for signal in SIGNALS},
-            met=bits,
+            buckets={signal: (Buckets(bits, bits - 1),) * GROUPS for signal in SIGNALS},
+            met=(bits,) * GROUPS,
             steady=7,
             dropped=11,
         ),

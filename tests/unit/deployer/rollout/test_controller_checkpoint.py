@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.rollout.analysis.evidence import Reading
+from deployer.rollout.analysis.reading import Reading
 from deployer.rollout.state import Action, Phase
 from tests.fakes.rollout import RolloutHarness, begun, declared
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from deployer.rollout.analysis.evidence import Count, Reading
+from deployer.rollout.analysis.reading import Count, Reading
 from deployer.rollout.observation import Observation
 from deployer.rollout.state import Phase
 from gateway.routing.sticky import Position, position

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Evidence, Look, Verdict
+from deployer.rollout.analysis.products import Evidence, Look
+from deployer.rollout.analysis.verdict import LEAST_REQUESTS, Verdict
 from deployer.rollout.state import OVER, Action, Phase, Route, StepInput, VersionPair
 from deployer.rollout.state_machine import SETTLING, Step, step
 from tests.fakes.state_machine import (

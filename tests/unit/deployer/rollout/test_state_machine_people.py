@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.rollout.analysis.verdict import Evidence, Objective
+from deployer.rollout.analysis.products import Evidence, Objective
 from deployer.rollout.state import AWAITING, Action, Phase, Route, StepInput
 from deployer.rollout.state_machine import step
 from deployer.rollout.strategy import Pause

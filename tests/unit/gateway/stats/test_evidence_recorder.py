@@ -12,10 +12,12 @@ from gateway.contract.route_table import Sticky
 from gateway.stats import counters, evidence_totals
 from gateway.stats.counters import Counters
 from gateway.stats.evidence_recorder import PATIENCE, Evidence
+from gateway.stats.evidence_slots import COUNTS
 from tests.fakes.gateway import deployment
 
 KEY = ("default", "m", "v2", "7")
 SALT = "default/m v1 v2 1"
+GROUP = 5
 
 
 class Timers:
@@ -46,17 +48,24 @@ class Recording:
         routed = deployment("m", {"v1": [], "v2": []}, weight=5, epoch=7, salt=SALT, sticky=Sticky(header="x-user"))
         self._keyed = bucket is not None
         arm = Counters(self._memory).evidence.of(routed).arms["v2", self._keyed]
-        self.evidence = Evidence(arm, bucket, slow)
+        self.evidence = Evidence(arm, GROUP, bucket, slow)
 
     @property
     def row(self) -> list[int]:
         """Requests, errors, slow ones, rejections."""
-        return evidence_totals.read(self._memory).counts[*KEY, "true" if self._keyed else "false"]
+        return self._of_group(evidence_totals.read(self._memory).counts[*KEY, "true" if self._keyed else "false"])
 
     @property
     def buckets(self) -> list[int]:
         """As bitmaps."""
-        return evidence_totals.read(self._memory).buckets["default", "m", "v2", SALT]
+        return self._of_group(evidence_totals.read(self._memory).buckets["default", "m", "v2", SALT])
+
+    @staticmethod
+    def _of_group(row: list[int]) -> list[int]:
+        """The caller's group's; all others have nothing."""
+        there = slice(GROUP * COUNTS, (GROUP + 1) * COUNTS)
+        assert not any(row[: there.start] + row[there.stop :])
+        return row[there]
 
 
 @pytest.fixture

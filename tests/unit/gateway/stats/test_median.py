@@ -58,4 +58,4 @@ def test_it_stays_among_the_numbers(numbers: list[float]) -> None:
     ],
 )
 def test_what_a_request_with_little_time_says(slow: float | None, usual: Median, left: float, says: bool) -> None:
-    assert Split({}, slow, usual).says_something(left) is says
+    assert Split({}, slow, usual, 1).says_something(left) is says

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from deployer.document.model import ModelDeployment
-from deployer.rollout.analysis.evidence import Comparison, Count, EvidenceLedger, Reading, taken
+from deployer.rollout.analysis.evidence import Comparison, EvidenceLedger, taken
+from deployer.rollout.analysis.reading import Count, Reading
 from deployer.rollout.providers.prometheus import Prometheus, Unread, filled
 from tests.fakes.prometheus import Exporter, prometheus
 from tests.fakes.rest_servers import Peer, Server, always, answer, silent

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from deployer.cli import simulate
-from deployer.rollout.analysis.verdict import ALPHA, Objective
+from deployer.rollout.analysis.products import Objective
+from deployer.rollout.analysis.verdict import ALPHA
 from deployer.rollout.simulation.arrivals import Traffic
 from deployer.rollout.simulation.estimate import estimate, spread
 from deployer.rollout.simulation.forecast import needed
@@ -24,7 +25,7 @@ from deployer.rollout.simulation.poisson import Chance
 from deployer.rollout.simulation.simulator import Run, play
 from deployer.rollout.state import Phase
 from deployer.rollout.strategy import Pause, Plan
-from tests.fakes.rollouts import played, players
+from tests.fakes.rollouts import ERRORS, played, players
 
 RUNS = 10_000
 FEWER = 2000
@@ -33,7 +34,6 @@ SAMPLE = 10
 """The part of the runs, one of so many, that the slow tests play."""
 LARGE_SAMPLE = 2
 """The same where times are held against others', and a rollout is soon over."""
-ERRORS = Objective("errors", margin=2.0)
 PLAN = Plan((5, 25, 50), interval=60, deadline=3600, bake=60, objectives=(ERRORS,))
 LONG = replace(PLAN, deadline=6 * 3600)
 """For few requests: there it takes hours."""

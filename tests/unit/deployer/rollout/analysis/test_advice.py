@@ -6,7 +6,8 @@ import pytest
 
 from deployer.document.model import ModelDeployment
 from deployer.rollout.analysis.advice import advice
-from deployer.rollout.analysis.verdict import Evidence, Finding, Look, Objective, Verdict, gathered, judge
+from deployer.rollout.analysis.products import Evidence, Look, Objective, gathered
+from deployer.rollout.analysis.verdict import Finding, Verdict, judge
 from deployer.rollout.describe import drawn, explain
 from deployer.rollout.state import Phase
 from tests.fakes.rollout import ROLLOUT, RolloutHarness, declared

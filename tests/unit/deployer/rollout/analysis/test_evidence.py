@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.rollout.analysis import evidence
-from deployer.rollout.analysis.evidence import GONE, SOURCES, Comparison, Count, EvidenceLedger, Reading, taken
-from deployer.rollout.analysis.verdict import Look
+from deployer.rollout.analysis.evidence import GONE, SOURCES, Comparison, EvidenceLedger, taken
+from deployer.rollout.analysis.products import Look
+from deployer.rollout.analysis.reading import Count, Reading
 
 ARMS = Comparison("v1", "v2", "vision/digits v1 v2 1", steady=None)
 NOW = 1000.0

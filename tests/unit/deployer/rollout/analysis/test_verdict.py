@@ -7,17 +7,8 @@ import math
 import pytest
 
 from deployer.rollout.analysis.buckets import SATURATED, Fresh
-from deployer.rollout.analysis.verdict import (
-    ALPHA,
-    RECENT,
-    Evidence,
-    Look,
-    Objective,
-    Verdict,
-    gathered,
-    judge,
-    renewed,
-)
+from deployer.rollout.analysis.products import RECENT, Evidence, Look, Objective, gathered, renewed
+from deployer.rollout.analysis.verdict import ALPHA, Verdict, judge
 from gateway.contract.evidence import BUCKETS
 from tests.fakes.verdict import ERRORS, LIMITED, RATIO_ALONE, SLOW, found, keyed, look, theta
 

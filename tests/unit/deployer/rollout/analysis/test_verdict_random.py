@@ -10,17 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.rollout.analysis.buckets import Fresh
-from deployer.rollout.analysis.verdict import (
-    WINDOW,
-    WORSE,
-    Evidence,
-    Finding,
-    Look,
-    Objective,
-    Verdict,
-    gathered,
-    judge,
-)
+from deployer.rollout.analysis.products import WINDOW, WORSE, Evidence, Look, Objective, gathered
+from deployer.rollout.analysis.verdict import Finding, Verdict, judge
 from tests.fakes.verdict import ERRORS, LIMITED, RATIO_ALONE, found, keyed, look, theta
 
 shares = st.floats(0.0001, 0.9999)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import exp
 from random import Random
 
 import pytest
 from scipy import stats
 
-from deployer.rollout.analysis.verdict import Look, Objective
+from deployer.rollout.analysis.products import Look, Objective
 from deployer.rollout.simulation.arrivals import Requests, Traffic, Users
 from deployer.rollout.simulation.poisson import poisson
 from deployer.rollout.strategy import Plan
@@ -75,8 +76,8 @@ def test_users_fail_each_in_one_bucket_and_only_once() -> None:
     assert errors.canary == pytest.approx(300, rel=0.2)
     assert errors.stable == pytest.approx(300, rel=0.2)
     assert slow.canary == pytest.approx(100, rel=0.3)
-    # 5,000 users on the canary, in 10,000 buckets.
-    assert errors.met == slow.met == pytest.approx(10_000 * (1 - 0.6065), rel=0.05)
+    # 5,000 users on the canary, in 10,000 buckets of each of 8 groups of callers.
+    assert errors.met == slow.met == pytest.approx(80_000 * (1 - exp(-1 / 16)), rel=0.05)
     assert first["errors"].canary_bad > 10 * errors.canary
     again = looks(source, 0.25, 200)["errors"].fresh
     assert again is not None

@@ -7,8 +7,9 @@ from math import ceil, inf
 
 import pytest
 
-from deployer.rollout.analysis.verdict import Evidence, Look, Objective, Verdict, judge
-from deployer.rollout.simulation.forecast import BAD, least_rate, needed
+from deployer.rollout.analysis.products import Evidence, Look, Objective
+from deployer.rollout.analysis.verdict import Verdict, judge
+from deployer.rollout.simulation.forecast import BAD, evenly, least_rate, needed
 from deployer.rollout.strategy import Plan
 
 ERRORS = Objective("errors", 2.0)
@@ -19,7 +20,7 @@ PLAN = Plan(steps=(5, 50), interval=60, deadline=3600, bake=60, objectives=(ERRO
 def verdict(objective: Objective, share: float, bad: float, requests: float) -> Verdict:
     """On two equal versions."""
     canary, stable = ceil(requests * share), ceil(requests * (1 - share))
-    look = Look(share, canary, round(canary * bad), stable, round(stable * bad))
+    look = evenly(Look(share, canary, round(canary * bad), stable, round(stable * bad)))
     return judge((objective,), (Evidence().after(objective, look),)).verdict
 
 
