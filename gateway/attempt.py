@@ -151,7 +151,7 @@ class Attempt(ABC):
 class RestAttempt(Attempt):
     """Over HTTP/1.1."""
 
-    __slots__ = ("_body", "_head", "exchange", "head_only", "request")
+    __slots__ = ("_body", "_head", "exchange", "fresh", "head_only", "request")
 
     sink: RestSink
 
@@ -162,11 +162,14 @@ class RestAttempt(Attempt):
         deadline: float,
         sink: RestSink,
         head_only: bool = False,
+        fresh: bool = False,
     ) -> None:
-        """`request`: its bytes, in pieces. `head_only`: it asks for the head of an answer alone."""
+        """`request`: its bytes, in pieces. `head_only`: it asks for the head of an answer alone. `fresh`: it goes over
+        no connection that was used before."""
         self.endpoint = endpoint
         self.request = request
         self.head_only = head_only
+        self.fresh = fresh
         self.deadline = deadline
         self.sink = sink
         self.begun = False

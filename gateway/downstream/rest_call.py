@@ -129,7 +129,9 @@ class RestCall(Call):
     def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> RestAttempt:
         head = self._route.forwarded(self._head, self._size, assignment_fields)
         end = b"\r\n" if self._head.request_id else self._end
-        return RestAttempt(endpoint, [head, end, *self._body], self.deadline, self, self._head.method == b"HEAD")
+        request, head_only = [head, end, *self._body], self._head.method == b"HEAD"
+        # Where a connection ended under it, one that ends again is to say something of the server.
+        return RestAttempt(endpoint, request, self.deadline, self, head_only, fresh=self.lost > 0)
 
     # What the attempt brings.
 

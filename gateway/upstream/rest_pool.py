@@ -37,6 +37,8 @@ class RestRequester(Protocol):
     exchange: RestExchange | None
     head_only: bool
     """The answer has no body, whatever its head says."""
+    fresh: bool
+    """It goes over no connection that was used before: its server may be closing that."""
 
     @property
     def request(self) -> list[bytes | bytearray]:
@@ -70,7 +72,7 @@ class RestPool:
         self._closed = False
 
     def send(self, requester: RestRequester) -> None:
-        if self._idle:
+        if self._idle and not requester.fresh:
             now = monotonic()
             connection = self._idle.pop()
             idle = now - connection.used
@@ -128,12 +130,14 @@ class RestPool:
             self._left -= 1
             connection.close()
         else:
-            self.idle(connection)
+            self.idle(connection, fresh=True)
 
-    def idle(self, connection: _Connection) -> None:
-        """A connection has nothing to do."""
-        if self._waiting:
-            connection.send(self._waiting.popitem(last=False)[0])
+    def idle(self, connection: _Connection, *, fresh: bool = False) -> None:
+        """A connection has nothing to do, or has had nothing yet: then it is `fresh`."""
+        requester = next((requester for requester in self._waiting if fresh or not requester.fresh), None)
+        if requester is not None:
+            del self._waiting[requester]
+            connection.send(requester)
         elif self._closed:
             connection.close()
         else:
@@ -255,6 +259,7 @@ class _Connection(asyncio.Protocol):
             requester.ended()
         elif is_race(self._idle, monotonic() - self.used - self._idle, closed=exc is None):
             requester.exchange = None
+            requester.fresh = True
             self._pool.connect_for(requester, again=True)
         else:
             requester.failed(Failure.RESET, sent=True)
