@@ -13,6 +13,7 @@ import pytest
 from gateway.contract.route_table import RouteTable
 from gateway.refusal import Code
 from gateway.wire.http2 import frames
+from gateway.wire.http2.connection import Limits
 from gateway.wire.http2.fields import encode
 from gateway.wire.http2.frames import ErrorCode
 from loadtests.attack import peer
@@ -21,6 +22,7 @@ from tests.fakes.gateway import PREDICT as REST_PREDICT
 from tests.fakes.gateway import At, Gateway, deployment
 from tests.fakes.grpc_client import PREDICT, predict
 from tests.fakes.grpc_servers import GrpcServer, answering
+from tests.fakes.grpc_servers import silent as grpc_silent
 from tests.fakes.parent_process import eventually
 from tests.fakes.rest_servers import Server, echo, silent
 
@@ -67,6 +69,14 @@ def large_heads(count: int) -> bytes:
     )
 
 
+def waiting_newest_last(one: Peer) -> bytes:
+    """Calls that wait for a stream at a server that gives few, and then resets of them, the newest first."""
+    first, one.next_id = one.next_id, one.next_id + 600
+    ids = range(first, one.next_id, 2)
+    calls = b"".join(peer.call(stream_id, "queued") for stream_id in ids)
+    return calls + b"".join(frames.rst_stream(stream_id, ErrorCode.CANCEL) for stream_id in reversed(ids))
+
+
 MOVES = frames.settings(*[(frames.INITIAL_WINDOW_SIZE, frames.DEFAULT_WINDOW - number % 2) for number in range(2730)])
 ATTACKS = {
     "heads of many fields": Attack(peer.head(1, BLOCK + b"\x90" * 1000), b"", "COMPRESSION_ERROR", acknowledge=False),
@@ -92,6 +102,15 @@ ATTACKS = {
         "",
     ),
     "pipelined heads": Attack(large_heads(36), b"", "", http1=True),
+    "pipelined requests": Attack(peer.http1("/v1/models/m:predict") * 3000, b"", "", http1=True),
+    "pipelined requests, each new": Attack(
+        b"".join(peer.http1("/v1/models/m:predict", b"{}", b"X-Trace: %d" % number) for number in range(2000)),
+        b"",
+        "",
+        http1=True,
+    ),
+    "pipelined requests for nothing": Attack(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3000, b"", "", http1=True),
+    "calls that wait for a stream": Attack(b"", b"", CALM, made=waiting_newest_last),
     "models that are not there": Attack(peer.http1("/v1/models/mm:predict") * 500, b"", "", http1=True),
 }
 
@@ -102,7 +121,8 @@ def gateway(
 ) -> Gateway:
     small, large, rest = grpc_servers(answering(b"well")), grpc_servers(answering(bytes(100_000))), servers(echo)
     at = small.endpoint.model_copy(update={"rest": rest.port})
-    models: dict[str, At] = {"m": at, "big": large, "silent": servers(silent)}
+    queued = grpc_servers(grpc_silent, limits=Limits(max_streams=10))
+    models: dict[str, At] = {"m": at, "big": large, "silent": servers(silent), "queued": queued}
     routes = RouteTable(revision=1, deployments=tuple(deployment(name, {"v1": [one]}) for name, one in models.items()))
     return start_gateway(routes, gather_budget_bytes=BUDGET, idle_timeout=1000.0)
 

@@ -1,4 +1,4 @@
-"""Files that are made to harm who reads them: of each a line or two is told that fit a terminal, and nothing is done."""
+"""Files that are made to harm who reads them: of each a line or two is told that fit a terminal, and nothing done."""
 
 from __future__ import annotations
 
