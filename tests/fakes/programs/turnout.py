@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 from deployer.cli.main import main  # noqa: E402
-from deployer.local import desired, environments, prober, probes, supervisor  # noqa: E402
+from deployer.local import desired, environments, poller, prober, probes, supervisor  # noqa: E402
 from deployer.local.policy.autoscaler import Autoscaler, Policy  # noqa: E402
+from deployer.rollout import gates  # noqa: E402
 from deployer.runtimes.base import GrpcCall, Launch, Process, RestCall, Runtime  # noqa: E402
 from deployer.runtimes.registry import RUNTIMES  # noqa: E402
 
@@ -54,8 +55,8 @@ def autoscaler(replicas: int) -> Autoscaler:
 
 
 if hasty := os.environ.get("TURNOUT_TEST_HASTY"):
-    # A server that hangs is found out within seconds, and started again after so many.
-    prober.ALIVE_EVERY = 0.5
+    # A server that hangs is found out within seconds, and started again after so many; metrics are asked often.
+    poller.METRICS_EVERY = prober.ALIVE_EVERY = gates.APART = 0.5
     prober.ALIVE_TIMEOUT, supervisor.TIMEOUT = 2.0, float(hasty)
 desired.Autoscaler = autoscaler  # type: ignore[attr-defined, assignment]
 environments.program = lambda runtime: Path(sys.executable)
