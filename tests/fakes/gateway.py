@@ -14,6 +14,8 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ from gateway.forwarder import Forwarder
 from gateway.settings import Settings
 from gateway.stats import counters, evidence_totals, totals
 from gateway.stats.counters import Counters
+from gateway.stats.evidence_slots import COUNTS
 from tests.fakes.grpc_client import GrpcClient
 from tests.fakes.grpc_servers import GrpcServer
 from tests.fakes.loop import LoopThread
@@ -158,7 +161,11 @@ class Gateway:
         return {key[2:]: row for key, row in counts.items() if row[0]}
 
     def evidence_sums(self) -> evidence_totals.EvidenceCounts:
-        return self.call(lambda: evidence_totals.read(self._memory))
+        """Of all callers."""
+        found = self.call(lambda: evidence_totals.read(self._memory))
+        counts = {key: evidence_totals.total(row) for key, row in found.counts.items()}
+        buckets = {key: [reduce(or_, row[at::COUNTS]) for at in range(COUNTS)] for key, row in found.buckets.items()}
+        return evidence_totals.EvidenceCounts(counts, buckets)
 
     def refusals(self) -> dict[tuple[str, ...], int]:
         return {key: row[0] for key, row in self.snapshot().refusals.items()}
