@@ -43,7 +43,7 @@ class Clients:
         self._slot = slot
         self._on_empty = on_empty
         self._most = most
-        self._open: dict[Swept, None] = {}  # in the order in which they came
+        self._open: dict[Swept, None] = {}  # in the order in which they came, or were last found busy
         self.draining = False
         self.turns = Turns()
 
@@ -59,13 +59,17 @@ class Clients:
         return len(self._open) > self._most
 
     def make_room(self) -> bool:
-        """Close the connection that has been idle for longest. False: none is."""
+        """Close the connection that has been idle for longest of those that are looked at. False: none is; then others
+        are looked at next."""
+        looked_at = list(itertools.islice(self._open, SEARCHED))
         found = [
             (since, number, connection)
-            for number, connection in enumerate(itertools.islice(self._open, SEARCHED))
+            for number, connection in enumerate(looked_at)
             if (since := connection.idle_since) is not None
         ]
         if not found:
+            for connection in looked_at:
+                self._open[connection] = self._open.pop(connection)
             return False
         chosen = min(found)[2]
         del self._open[chosen]  # at once: many may come in one turn

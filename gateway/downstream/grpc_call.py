@@ -135,7 +135,7 @@ class GrpcCall(Call):
             return
         limit = self.forwarder.settings.max_message_bytes
         try:
-            if len(self._body) + len(data) > limit:
+            if len(self._body) + len(data) - grpc_message.PREFIX_SIZE > limit:
                 raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the message is over {limit} bytes")
             self._take(len(data))
             if not end:
@@ -167,7 +167,7 @@ class GrpcCall(Call):
         address = head.protocol.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = registry.with_headers(address, head.deployment, head.version)
-        self.admit(address, len(self._message), self._since, self._asked)
+        self.admit(address, len(self._message) - grpc_message.PREFIX_SIZE, self._since, self._asked)
 
     def release(self) -> None:
         """The request is held no longer."""

@@ -33,7 +33,9 @@ class AdminConnection(HttpToolsProtocol):
         if len(self.connections) > min(MOST_CONNECTIONS, descriptors.most_connections()):
             others = (cast(AdminConnection, connection) for connection in self.connections)
             waiting = [other for other in others if other._timer is not None]
-            min(waiting, key=lambda other: other._number).transport.close()
+            oldest = min(waiting, key=lambda other: other._number)
+            oldest._stop()  # its end is told later, and the next of many that come at once is to close another
+            oldest.transport.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -13,6 +13,8 @@ from gateway.refusal import Code, Refusal
 ACCEPT_ENCODING = b"identity,deflate,gzip"
 """The `grpc-accept-encoding` that an answer bears whose refusal was "unknown_encoding"."""
 
+PREFIX_SIZE = 5
+
 INFLATED_BYTES = 65_536
 """Of a compressed message: fields come in the order of their numbers, and that of the model is the first. To inflate 62
 MB would keep the data loop busy for a tenth of a second."""
@@ -36,16 +38,16 @@ def payload(body: bytes | memoryview, encoding: bytes | None) -> bytes | memoryv
     Raises Refusal: INVALID_ARGUMENT where the body is not exactly one message, or does not inflate; INTERNAL where it
     is flagged as compressed without an encoding (the specification says so); UNIMPLEMENTED for an unknown encoding.
     """
-    size = len(body) - 5
+    size = len(body) - PREFIX_SIZE
     if size < 0:
         raise _malformed("it is cut off" if body else "there is none")
-    length = int.from_bytes(body[1:5], "big")
+    length = int.from_bytes(body[1:PREFIX_SIZE], "big")
     if length != size:
         raise _malformed(f"its prefix says {length} bytes, but {size} follow (a unary call has exactly one message)")
     flag = body[0]
     if flag == 0 and size <= _COPIED_BYTES:
-        return body[5:]
-    message = memoryview(body)[5:]
+        return body[PREFIX_SIZE:]
+    message = memoryview(body)[PREFIX_SIZE:]
     if flag == 0:
         return message
     if flag != 1:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.contract.route_table import RouteTable
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire.http2.frames import ErrorCode
-from tests.fakes.gateway import Gateway, table
+from tests.fakes.gateway import Gateway, deployment, table
 from tests.fakes.grpc_client import HEALTH, PREDICT, SELDON_PREDICT, STATUS, Answer, GrpcClient, field, predict, spec
-from tests.fakes.grpc_servers import GrpcServer, ServerCall
+from tests.fakes.grpc_servers import GrpcServer, ServerCall, answering
 from tests.fakes.parent_process import eventually
 
 
@@ -60,6 +61,21 @@ def test_oversized_message(client: GrpcClient, gateway: Gateway, v1: GrpcServer)
     answer = client.answer(stream)
     assert (answer.code, answer.error) == (Code.RESOURCE_EXHAUSTED, "the message is over 100000 bytes")
     assert gateway.refusals() == {("tfserving-grpc", "too_large"): 1}
+
+
+def test_the_prefix_of_a_message_is_not_of_its_size(
+    start_gateway: Callable[..., Gateway], grpc_servers: Callable[..., GrpcServer]
+) -> None:
+    message = predict(size=1000)
+    server = grpc_servers(answering(b"out"))
+    limited = deployment("m", {"v1": [server]}, max_message_bytes=len(message))
+    for gateway in (
+        start_gateway(table(v1=[server]), max_message_bytes=len(message)),
+        start_gateway(RouteTable(revision=1, deployments=(limited,))),
+    ):
+        client = gateway.grpc_client()
+        assert client.call(PREDICT, message).code == Code.OK
+        assert client.call(PREDICT, predict(size=1001)).code == Code.RESOURCE_EXHAUSTED
 
 
 def test_gather_budget(start_gateway: Callable[..., Gateway], v1: GrpcServer) -> None:

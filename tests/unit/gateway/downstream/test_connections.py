@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.downstream.connections import Clients
+from gateway.downstream.connections import SEARCHED, Clients
 from gateway.stats import counters
 from gateway.stats.counters import Counters
 
@@ -44,3 +44,10 @@ def test_what_is_busy_makes_no_room() -> None:
     assert open_connections.too_many
     assert not open_connections.make_room()
     assert busy.closed == 0
+
+
+def test_one_that_is_idle_is_found_behind_any_number_that_are_busy() -> None:
+    idle = Connection(1.0)
+    open_connections = clients(*[Connection(None) for _ in range(2 * SEARCHED)], idle, most=1)
+    assert [open_connections.make_room() for _ in range(4)] == [False, False, True, False]
+    assert idle.closed == 1
