@@ -94,7 +94,7 @@ def test_the_page(servers: Servers, start: Start) -> None:
     assert (page["ready"], page["revision"], set(page["deployments"])) == (True, 3, {"default/m"})
     assert set(page) == {"contract", "source", "ready", "revision", "deployments"}
     report = page["deployments"]["default/m"]
-    assert set(report) == {"epoch", "counts", "salt", "buckets"}
+    assert set(report) == {"epoch", "counts", "salt", "buckets", "callers"}
     assert (report["epoch"], report["salt"]) == (7, SALT)
     assert counted(gateway) == {("v2", 7, False): [20, 20, 0, 0], ("v2", 7, True): [20, 20, 0, 0]}
     assert {row["keyed"] for row in report["counts"]} == {True, False}
@@ -108,7 +108,7 @@ def test_the_page_of_some(servers: Servers, start: Start) -> None:
     gateway = start(routes(3, 7, servers(OK), servers(OK)))
     assert set(evidence(gateway, "default/m", "default/nobody")["deployments"]) == {"default/m"}
     assert evidence(gateway, "default/plain")["deployments"] == {
-        "default/plain": {"epoch": 0, "counts": [], "salt": "", "buckets": {}}
+        "default/plain": {"epoch": 0, "counts": [], "salt": "", "buckets": {}, "callers": {}}
     }
 
 
