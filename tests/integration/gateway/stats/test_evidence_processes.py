@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -102,6 +103,24 @@ def test_the_page(servers: Servers, start: Start) -> None:
     assert bucket(gateway, "v2", "requests") == bucket(gateway, "v2", "errors")
     assert bucket(gateway, "v2", "slow") == bucket(gateway, "v1", "errors") == 0
     assert evidence(gateway)["source"] == page["source"]
+
+
+def test_callers_are_told_apart_by_their_address_on_all_workers(servers: Servers, start: Start) -> None:
+    gateways = [start(routes(3, 7, servers(OK), servers(BAD)), workers=2) for _ in range(2)]
+    groups = []
+    for gateway in gateways:
+        for last in range(1, 41):
+            for _ in range(4):  # some on each worker
+                client = http.client.HTTPConnection(*gateway.address, source_address=(f"127.0.0.{last}", 0))
+                client.request("POST", PREDICT, b"{}")
+                assert client.getresponse().status == 500
+                client.close()
+        eventually(lambda: counted(gateway), lambda now: now == {("v2", 7, False): [160, 160, 0, 0]})  # noqa: B023
+        groups.append([row["callers"] for row in of_m(gateway)["counts"] if row["requests"]])
+    [[first], [second]] = groups
+    assert first == second
+    assert all(requests % 4 == 0 for requests, *_ in first)
+    assert sum(requests > 0 for requests, *_ in first) > 4
 
 
 def test_the_page_of_some(servers: Servers, start: Start) -> None:
