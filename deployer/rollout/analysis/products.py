@@ -165,6 +165,7 @@ class Evidence(NamedTuple):
                 parts = tuple([part._replace(recent=(0, 0)) for part in parts])
             since += counts.canary + counts.stable
         terms = _terms(objective, share, least, counts)
+        worse = _against_stable(share, counts.canary, counts.stable)
         return Evidence(
             self.canary_requests + requests,
             self.canary_bad + bad,
@@ -172,8 +173,8 @@ class Evidence(NamedTuple):
             self.stable_bad + look.stable_bad,
             self.canary_buckets + (0 if fresh is None else fresh.canary),
             self.stable_buckets + (0 if fresh is None else fresh.stable),
-            _added(self.worse, terms.worse),
-            _added(recent, terms.worse),
+            _added(self.worse, worse),
+            _added(recent, worse),
             since,
             starts,
             self.fine + terms.fine,
@@ -183,21 +184,25 @@ class Evidence(NamedTuple):
             _parted(parts, fresh is not None, share, least, look.groups) if look.groups else parts,
         )
 
-    def without(self, objective: Objective, groups: Collection[int], keyed: int | None = None) -> Evidence:
-        """The evidence as it is without what callers of these groups brought; of the group `keyed` without its requests
-        with a key."""
-        requests, bad, worse, recent, over = self.canary_requests, self.canary_bad, self.worse, self.recent, self.over
-        fine, small = self.fine, self.small
+    def without(self, objective: Objective, groups: Collection[int]) -> Evidence:
+        """The evidence as it is without what callers of these groups brought, but for *worse*."""
+        requests, bad, fine, small, over = self.canary_requests, self.canary_bad, self.fine, self.small, self.over
         for part in self.parts:
-            if part.group in groups or (part.keyed and part.group == keyed):
+            if part.group in groups:
                 terms = _terms(objective, part.share, part.least, part.counts)
-                late = _terms(objective, part.share, part.least, Counts(*part.recent, 0, 0, 0, 0))
-                worse, recent = _added(worse, terms.worse, -1), _added(recent, late.worse, -1)
                 fine, small, over = fine - terms.fine, small - terms.small, _added(over, terms.over, -1)
                 requests, bad = requests - part.counts.requests, bad - part.counts.bad
-        return self._replace(
-            canary_requests=requests, canary_bad=bad, worse=worse, recent=recent, fine=fine, small=small, over=over
-        )
+        return self._replace(canary_requests=requests, canary_bad=bad, fine=fine, small=small, over=over)
+
+    def without_against(self, groups: Collection[int], *, keyed: bool = False) -> Evidence:
+        """The evidence as it is where *worse* is without what callers of these groups brought, or `keyed`: without what
+        of that had a key."""
+        worse, recent = self.worse, self.recent
+        for part in self.parts:
+            if part.group in groups and (part.keyed or not keyed):
+                worse = _added(worse, _against_stable(part.share, part.counts.canary, part.counts.stable), -1)
+                recent = _added(recent, _against_stable(part.share, *part.recent), -1)
+        return self._replace(worse=worse, recent=recent)
 
     @property
     def rates(self) -> tuple[float, float]:
@@ -236,7 +241,6 @@ def renewed(objective: Objective, evidence: Evidence) -> Evidence:
 class _Terms(NamedTuple):
     """What counts add to the logarithms."""
 
-    worse: tuple[float, ...]
     fine: float
     small: float
     over: tuple[float, ...]
@@ -244,19 +248,23 @@ class _Terms(NamedTuple):
 
 def _terms(objective: Objective, share: float, least: float, counts: Counts) -> _Terms:
     canary, stable, units, failed, requests, bad = counts
-    worse, over, fine, small = _NONE, _NONE, 0.0, 0.0
-    if (canary or stable) and share < 1:
-        if share:
-            worse = tuple([canary * a + stable * b for a, b in _against(share, 1.0, WORSE)])
-        if least:
-            ((on_canary, on_stable),) = _against(least, objective.margin, (1.0,))
-            fine = canary * on_canary + stable * on_stable
+    over, fine, small = _NONE, 0.0, 0.0
+    if (canary or stable) and least and share < 1:
+        ((on_canary, on_stable),) = _against(least, objective.margin, (1.0,))
+        fine = canary * on_canary + stable * on_stable
     if objective.negligible and (units or failed):
         ((on_bad, on_good),) = _rate(objective.negligible, (SMALL,))
         small = failed * on_bad + (units - failed) * on_good
     if objective.limit is not None and (requests or bad):
         over = tuple([bad * a + (requests - bad) * b for a, b in _rate(objective.limit, WORSE)])
-    return _Terms(worse, fine, small, over)
+    return _Terms(fine, small, over)
+
+
+def _against_stable(share: float, canary: int, stable: int) -> tuple[float, ...]:
+    """What bad events add to *worse*."""
+    if not (canary or stable) or not 0 < share < 1:
+        return _NONE
+    return tuple([canary * a + stable * b for a, b in _against(share, 1.0, WORSE)])
 
 
 def _parted(

@@ -102,17 +102,17 @@ def judge(objectives: tuple[Objective, ...], evidence: tuple[Evidence, ...], res
 def _finding(objective: Objective, evidence: Evidence, bar: float) -> Finding:
     limit = objective.limit
     apart, others = callers.doubt(evidence, limited=limit is not None)
-    base = evidence.without(objective, apart) if apart else evidence
+    base = evidence.without(objective, apart).without_against(apart) if apart else evidence
     worse, over, fine, bar_for = base.e_worse, base.e_over(objective), base.e_fine(objective), 1 / ALPHA
     keyed = {part.group for part in evidence.parts if part.keyed}
     if keyed and worse >= bar:
-        worse = min([worse, *[evidence.without(objective, apart, group).e_worse for group in others & keyed]])
+        worse = min([worse, *[base.without_against({group}, keyed=True).e_worse for group in others & keyed]])
     elif apart and not keyed:
         # Whose version is chosen by chance is on either by its share, whatever he sends: so much is true with him too.
         worse = (worse + evidence.e_worse) / 2
     rest: list[Evidence] = []
     if over >= bar or fine >= bar_for:
-        rest = [evidence.without(objective, apart | {group}) for group in others]
+        rest = [base.without(objective, {group}) for group in others]
         over = min([over, *[seen.e_over(objective) for seen in rest]])
         fine = min([fine, *[seen.e_fine(objective) for seen in rest]])
     above = limit is not None and any(seen.rates[0] > limit for seen in (base, *rest))

@@ -155,7 +155,7 @@ def test_without_a_group_is_as_if_it_had_never_come(looks: Sequence[Sequence[Num
         for index, groups in enumerate(looks)
     ]
     for objective in (ERRORS, LIMITED, RATIO_ALONE):
-        without = gathered(objective, Evidence(), whole).without(objective, {group})
+        without = gathered(objective, Evidence(), whole).without(objective, {group}).without_against({group})
         never = gathered(objective, Evidence(), rest)
         assert without.worse == pytest.approx(never.worse)
         assert without.over == pytest.approx(never.over)
