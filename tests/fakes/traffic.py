@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ class Failed(NamedTuple):
 class Traffic:
     """`with Traffic(url, body) as traffic:` sends until the block ends; then `failures` is whole.
 
-    `headers` gives those of the request of each number.
+    `headers` gives those of the request of each number; `callers` are the addresses that they come from in turn.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Traffic:
         rate: float = 100.0,
         timeout: float = 5.0,
         headers: Callable[[int], Mapping[str, str]] = lambda number: {},
+        callers: Sequence[str] = ("127.0.0.1",),
     ) -> None:
         self.answered: Counter[str] = Counter()
         """By version, the failures included that a version answered."""
         self.failures: list[Failed] = []
         self._url, self._body, self._rate, self._timeout, self._headers = url, body, rate, timeout, headers
+        self._callers = callers
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="traffic")
         self._started = time.monotonic()
@@ -60,16 +63,19 @@ class Traffic:
         goal = self.answered.total() + number
         until(lambda: self.answered.total() >= goal, f"{number} more answers", seconds)
 
-    async def _run(self) -> None:
+    def _client(self, caller: str) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-        async with (
-            httpx.AsyncClient(trust_env=False, timeout=self._timeout, limits=limits) as client,
-            asyncio.TaskGroup() as tasks,
-        ):
+        transport = httpx.AsyncHTTPTransport(limits=limits, local_address=caller)
+        return httpx.AsyncClient(transport=transport, timeout=self._timeout)
+
+    async def _run(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(self._client(caller)) for caller in self._callers]
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
             number = 0
             while not self._stop.is_set():
                 await asyncio.sleep(self._started + number / self._rate - time.monotonic())
-                tasks.create_task(self._send(client, number))
+                tasks.create_task(self._send(clients[number % len(clients)], number))
                 number += 1
 
     async def _send(self, client: httpx.AsyncClient, number: int) -> None:
