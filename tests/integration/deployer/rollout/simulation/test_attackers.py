@@ -31,7 +31,7 @@ SAMPLE = 200
 PLAN = Plan((25,), interval=30, deadline=600, bake=10, objectives=(ERRORS,))
 HASTY = replace(PLAN, steps=(5,), interval=5, deadline=300)
 FIRST = replace(PLAN, steps=(5,), interval=1e6, deadline=3600)
-CHANCE, STICKY = Traffic(300, {"errors": 0.01}), Traffic(300, {"errors": 0.01}, users=100_000)
+CHANCE, STICKY = Traffic(300, {"errors": 0.01}), Traffic(300, {"errors": 0.01}, users=30_000)
 """By each request's own chance, and by the keys of users; some of whom always fail."""
 FAILING, GOOD = Attack(1, 1), Attack(1, 0)
 LIKE_OTHERS = Attack(1, 0.02)
