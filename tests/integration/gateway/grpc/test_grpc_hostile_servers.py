@@ -15,6 +15,7 @@ from gateway.wire.http2.frames import ErrorCode
 from tests.fakes.gateway import Gateway, table
 from tests.fakes.grpc_client import PREDICT, predict
 from tests.fakes.grpc_servers import GrpcServer, Script, ServerCall
+from tests.fakes.parent_process import eventually
 
 GrpcServers = Callable[..., GrpcServer]
 Start = Callable[..., Gateway]
@@ -157,6 +158,10 @@ def test_what_a_server_that_goes_has_not_begun_is_asked_for_again(
 def test_an_answer_beyond_its_window_is_cut_off(grpc_servers: GrpcServers, start_gateway: Start) -> None:
     server = grpc_servers(endless(lambda stream: data(stream, bytes(16384)) * 4, head))
     gateway = start_gateway(table(v1=[server]))
-    got = gateway.grpc_client(greedy=False).call(PREDICT, predict())
+    client = gateway.grpc_client()
+    stream = client.start(PREDICT, predict())
+    # While the client takes nothing, the server gets no credit.
+    eventually(lambda: gateway.outcomes("v1"), lambda now: now == {"server_error": 1})
+    got = client.answer(stream)
     assert (got.code, got.error) == (Code.INTERNAL, "the stream was reset: FLOW_CONTROL_ERROR")
     assert len(server.calls) == 1
