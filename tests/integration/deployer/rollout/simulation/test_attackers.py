@@ -26,7 +26,7 @@ from tests.fakes.rollouts import ERRORS, played, players
 RUNS = 10_000
 FEWER = 2_000
 """Of what is measured alone."""
-SAMPLE = 200
+SAMPLE = 100
 """That the slow tests play: enough to see an attack that works."""
 PLAN = Plan((25,), interval=30, deadline=600, bake=10, objectives=(ERRORS,))
 HASTY = replace(PLAN, steps=(5,), interval=5, deadline=300)

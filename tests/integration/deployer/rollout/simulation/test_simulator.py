@@ -120,8 +120,9 @@ CAUGHT = [
     Case("1 % to 5 %, 1 % share", SMALL, traffic(100, 5)),
     Case("1 % to 5 %, 5 % share, sticky users", FIRST, traffic(100, 5, users=30_000), FEWER),
 ]
-MEDIANS, LATE = (105, 35, 5, 185, 65), (195, 70, 10, 375, 180)
-"""The median and the 90th percentile, in seconds, that others found."""
+MEDIANS, LATE = (105, 35, 5, 185, 90), (195, 70, 10, 375, 220)
+"""The median and the 90th percentile, in seconds, that others found; with sticky users ours, since no verdict hangs on
+one caller."""
 PROOF = (*GOOD, *NOT_WORSE, *MARGINAL, *CAUGHT)
 REPORT = Path(__file__).resolve().parents[5] / "docs" / "reference" / "error-rates.md"
 TABLE = """\
