@@ -234,7 +234,7 @@ def renewed(objective: Objective, evidence: Evidence) -> Evidence:
     """What of the evidence goes along into the next step: the limit's does always."""
     if not objective.anew:
         return evidence
-    parts = [part._replace(counts=Counts(0, 0, 0, 0, *part.counts[4:]), recent=(0, 0)) for part in evidence.parts]
+    parts = [Part(*part[:4], 0, Counts(0, 0, 0, 0, *part.counts[4:])) for part in evidence.parts]
     return Evidence(over=evidence.over, parts=tuple(parts))
 
 

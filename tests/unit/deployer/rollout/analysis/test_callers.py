@@ -138,6 +138,8 @@ def test_a_step_that_begins_anew_keeps_whose_the_limits_evidence_is() -> None:
     evidence = renewed(objective, Evidence().after(objective, even(BAD)))
     assert evidence.without(objective, range(CALLER_GROUPS)).over == pytest.approx(Evidence().over, abs=1e-9)
     assert evidence.worse == Evidence().worse
+    again = evidence.after(objective, even((10, 0, 190, 0)))
+    assert doubt(again, limited=False).others == set(range(CALLER_GROUPS)), "what was before makes nobody a proxy"
 
 
 numbers = st.tuples(*[st.integers(0, 30)] * 2, *[st.integers(0, 300)] * 2).map(
