@@ -220,7 +220,11 @@ def _merged(
 ) -> tuple[dict[str, tuple[Buckets, ...]], Bitmaps, dict[str, tuple[Fresh, ...]]]:
     """By signal the buckets with those of the readings, all that were met, and by signal what of it is new: each of
     every group of callers."""
-    there = [reading for reading in readings if reading.salt == comparison.salt]
+    there = [
+        reading for reading in readings if reading.salt == comparison.salt and (reading.buckets or reading.callers)
+    ]
+    if not there:
+        return dict(before.buckets), before.met, dict.fromkeys(SIGNALS, ())
     requests = united(there, comparison.canary, "requests")
     met = [(bits & ~known).bit_count() for bits, known in zip(requests, before.met, strict=True)]
     buckets: dict[str, tuple[Buckets, ...]] = {}
