@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.refusal import Code, Refusal
-from gateway.wire.http1 import request_reader
 from gateway.wire.http1.heads import Head, chunk, request_head
 from gateway.wire.http1.request_reader import RequestReader
 from tests.fakes.http1_reader import LIMIT, NEXT, POST, Recorder, answers, bodies, cut, requests, targets
@@ -141,14 +140,6 @@ def test_a_request_is_told_with_what_concerns_only_this_hop_taken_out() -> None:
         ("end", False),
     ]
     assert recorder.heads[0].expect_continue
-
-
-@pytest.mark.parametrize("name", [b"Authorization", b"proxy-authorization", b"Cookie"])
-def test_secrets_are_never_remembered(name: bytes) -> None:
-    data = b"GET /secret HTTP/1.1\r\nHost: a\r\n%b: hunter2\r\n\r\n" % name
-    for _ in range(2):
-        requests([data])
-    assert not any(b"hunter2" in known for known in request_reader._known)
 
 
 def test_host_can_not_be_nominated_away() -> None:
@@ -314,15 +305,6 @@ def test_a_fault_of_the_handlers_is_no_refusal() -> None:
         RequestReader(Faulty(), LIMIT).receive(unknown)
 
 
-def test_a_head_is_known_again_before_its_body_has_come() -> None:
-    """So that the next can be read in one piece, whatever its size."""
-    data = POST + b"X-Known: 1\r\nContent-Length: 9000\r\n\r\n" + bytes(9000)
-    reader = RequestReader(Recorder(), LIMIT)
-    assert reader.known_size(data, 0) == 0
-    reader.receive(data[:200])
-    assert reader.known_size(b"xxx" + data + NEXT, 3) == len(data)
-
-
 @pytest.mark.parametrize(
     ("data", "target"),
     [
@@ -397,9 +379,3 @@ def test_between_two_messages_a_reader_is_idle() -> None:
     assert not reader.idle
     reader.receive(chunk(b"x") + b"0\r\n\r\n")
     assert reader.idle
-
-
-def test_a_head_that_is_known_may_come_with_half_its_body() -> None:
-    message = POST + b"Content-Length: 4\r\nX-Half: 1\r\n\r\nbody"
-    whole = requests([message]).events
-    assert requests([message, message[:-2], message[-2:]]).events == whole * 2
