@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from deployer.rollout.analysis.buckets import Buckets, Fresh
@@ -32,11 +32,12 @@ class Attack:
 NOBODY = Attack(0, 0)
 
 
+@dataclass(slots=True)
 class _AttackedPart(Part):
-    """`honest`: without his. `his`: of each group requests and bad ones, on canary and stable."""
+    """`honest`: without his. `his`: of each of his addresses requests and bad ones, on canary and stable."""
 
-    honest: Part
-    his: list[tuple[int, int, int, int]]
+    honest: Part = field(kw_only=True)
+    his: list[tuple[int, int, int, int]] = field(kw_only=True)
 
 
 class _Attacked(Requests):
@@ -61,8 +62,7 @@ class _Attacked(Requests):
             ]
             his.append((numbers[0] + numbers[1], numbers[0], numbers[2] + numbers[3], numbers[2]))
         bad = [count + sum([one[1] for one in his]) for count in honest.bad]
-        part = _AttackedPart(share, amount, bad, honest.stable_bad)
-        part.honest, part.his = honest, his
+        part = _AttackedPart(share, amount, bad, honest.stable_bad, honest=honest, his=his)
         if self._keyed:
             fresh = [list(groups) for groups in honest.fresh]
             for groups in fresh:  # for what may be telling by now alone

@@ -101,7 +101,7 @@ class Look(NamedTuple):
     groups: tuple[GroupLook, ...] = ()
 
 
-class Part(NamedTuple):
+class GroupEvidence(NamedTuple):
     """Of the evidence what callers of one group brought under one share, with a sticky key or without. `recent`: the
     bad events since *worse* has last started anew."""
 
@@ -113,9 +113,9 @@ class Part(NamedTuple):
     counts: Counts
     recent: tuple[int, int] = (0, 0)
 
-    def after(self, look: GroupLook) -> Part:
+    def after(self, look: GroupLook) -> GroupEvidence:
         counts, (canary, stable) = look.counts, self.recent
-        return Part(
+        return GroupEvidence(
             *self[:4],
             self.sent + look.sent,
             Counts(*map(int.__add__, self.counts, counts)),
@@ -142,7 +142,7 @@ class Evidence(NamedTuple):
     small: float = 0.0
     over: tuple[float, ...] = _NONE
     saturated: bool = False
-    parts: tuple[Part, ...] = ()
+    parts: tuple[GroupEvidence, ...] = ()
 
     def after(self, objective: Objective, look: Look) -> Evidence:
         """The evidence with one look more.
@@ -234,7 +234,7 @@ def renewed(objective: Objective, evidence: Evidence) -> Evidence:
     """What of the evidence goes along into the next step: the limit's does always."""
     if not objective.anew:
         return evidence
-    parts = [Part(*part[:4], 0, Counts(0, 0, 0, 0, *part.counts[4:])) for part in evidence.parts]
+    parts = [GroupEvidence(*part[:4], 0, Counts(0, 0, 0, 0, *part.counts[4:])) for part in evidence.parts]
     return Evidence(over=evidence.over, parts=tuple(parts))
 
 
@@ -268,12 +268,12 @@ def _against_stable(share: float, canary: int, stable: int) -> tuple[float, ...]
 
 
 def _parted(
-    parts: tuple[Part, ...], keyed: bool, share: float, least: float, looks: Iterable[GroupLook]
-) -> tuple[Part, ...]:
+    parts: tuple[GroupEvidence, ...], keyed: bool, share: float, least: float, looks: Iterable[GroupLook]
+) -> tuple[GroupEvidence, ...]:
     by_key = {part[:4]: part for part in parts}
     for look in looks:
         key = look.group, keyed, share, least
-        by_key[key] = by_key.get(key, Part(*key, 0, Counts(0, 0, 0, 0, 0, 0))).after(look)
+        by_key[key] = by_key.get(key, GroupEvidence(*key, 0, Counts(0, 0, 0, 0, 0, 0))).after(look)
     return tuple(by_key.values())
 
 
