@@ -72,7 +72,7 @@ class Finding(NamedTuple):
             what = f"less than {objective.margin:g} times stable's{small} is {shown} "
             what += f"(e-value {self.fine:.3g}, needed {self.bar_for:.3g})"
         if self.left_out:
-            what += f"; left out are {self.left_out} requests of callers at one address, far apart from all others"
+            what += f"; left out are {self.left_out} requests, of groups of callers far apart from all others"
         return f"{seen}; {what}"
 
 

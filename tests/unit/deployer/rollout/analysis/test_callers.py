@@ -115,7 +115,7 @@ def test_a_few_requests_are_no_proxys() -> None:
 def test_who_is_far_apart_is_left_out_and_said() -> None:
     finding = found(ERRORS, even(BAD, (100, 90, 1900, 1_700)))
     assert finding.left_out == 2_000
-    assert "left out are 2000 requests of callers at one address" in str(finding)
+    assert "left out are 2000 requests, of groups of callers far apart from all others" in str(finding)
     assert "left out" not in str(found(ERRORS, even(BAD)))
 
 
@@ -124,6 +124,14 @@ def test_few_events_are_never_far_apart() -> None:
     assert doubt(evidence, limited=False).apart == frozenset()
     evidence = Evidence().after(ERRORS, even((10, 0, 190, 0), (10, FEW, 190, 1)))
     assert doubt(evidence, limited=False).apart == {0}
+
+
+def test_what_fails_for_one_caller_alone_rolls_back_where_chance_chose_the_version() -> None:
+    """He can't aim at it; with keys he could, and there it takes others."""
+    finding = found(ERRORS, even(HONEST, (100, 90, 1900, 19)))
+    assert (finding.verdict, finding.left_out) == (Verdict.ROLLBACK, 2_000)
+    his, honest = (Fresh(90, 19, 100, 90), 2_000), (Fresh(1, 19, 100, 1), 2_000)
+    assert found(ERRORS, keyed(his, *[honest] * (CALLER_GROUPS - 1))).verdict is Verdict.HOLD
 
 
 def test_where_nobody_tells_callers_apart_all_counts() -> None:
