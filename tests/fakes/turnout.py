@@ -22,6 +22,9 @@ import psutil
 from deployer.local.processes import survivors
 from deployer.local.state_folder import StateFolder, digest
 
+WITH_FAKES = (sys.executable, str(Path(__file__).parent / "programs" / "turnout.py"))
+"""The command line, with model servers that need no runtime and looks that come sooner."""
+
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
     """The condition's value once it is true."""
@@ -30,6 +33,9 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> An
         assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.05)
     return value
+
+
+ROW = {"instances": [[1]]}
 
 
 def free_port() -> int:
@@ -73,6 +79,43 @@ class Turnout:
         process = subprocess.Popen([*self.command, *arguments], env=self._env, stdout=output, stderr=output)
         self._started.append(process)
         return process
+
+    def model(self, number: int, **files: str) -> Path:
+        """A version of digits that the fakes serve."""
+        folder = self.folder / "digits" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in {"saved_model.pb": "", "answer": f'{{"predictions": [{number}]}}', **files}.items():
+            (folder / name).write_text(text)
+        return folder
+
+    def document(self, **spec: Any) -> str:
+        """Writes a document of digits, with v1 alone where nothing else is said, and gives its path."""
+        whole = {
+            "runtime": "tfserving",
+            "versions": [{"name": "v1", "model": "digits/1"}],
+            "traffic": {"stable": "v1"},
+            **spec,
+        }
+        head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
+        path = self.folder / "digits.yaml"
+        path.write_text(json.dumps({**head, "spec": whole}))
+        return str(path)
+
+    def ask(self) -> httpx.Response:
+        """One prediction of digits."""
+        return httpx.post(self.predict, json=ROW, trust_env=False)
+
+    def load(self, rate: float = 100.0) -> Load:
+        """Such predictions all the time."""
+        return Load(self.predict, ROW, rate)
+
+    @property
+    def predict(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1/models/digits:predict"
+
+    def rollout(self) -> dict[str, Any]:
+        """That of digits which is under way, or was last; {} if there is none."""
+        return dict(self.status().get("rollout") or {})
 
     def kill(self) -> None:
         """The supervisor alone, with SIGKILL."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import http.server
 import json
 import random
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.turnout import Load, Turnout, until
-
-PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
+from tests.fakes.turnout import WITH_FAKES, Turnout, until
 
 
 class FakePrometheus:
@@ -59,12 +56,9 @@ class FakePrometheus:
 @pytest.fixture
 def turnout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turnout]:
     monkeypatch.setenv("TURNOUT_TEST_HASTY", "3600")
-    for number in (1, 2, 3):
-        folder = tmp_path / "digits" / str(number)
-        folder.mkdir(parents=True)
-        (folder / "saved_model.pb").touch()
-        (folder / "answer").write_text(f'{{"predictions": [{number}]}}')
-    with Turnout(tmp_path, (sys.executable, str(PROGRAM))) as running:
+    with Turnout(tmp_path, WITH_FAKES) as running:
+        for number in (1, 2, 3):
+            running.model(number)
         yield running
 
 
@@ -80,19 +74,7 @@ def document(turnout: Turnout, *numbers: int, **objectives: Any) -> str:
     }
     traffic = {"stable": f"v{numbers[0]}"} | ({"canary": f"v{numbers[1]}"} if numbers[1:] else {})
     versions = [{"name": f"v{number}", "model": f"digits/{number}"} for number in numbers]
-    spec = {"runtime": "tfserving", "versions": versions, "traffic": traffic, "rollout": plan}
-    head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
-    path = turnout.folder / "digits.yaml"
-    path.write_text(json.dumps({**head, "spec": spec}))
-    return str(path)
-
-
-def load(turnout: Turnout) -> Load:
-    return Load(f"http://127.0.0.1:{turnout.port}/v1/models/digits:predict", {"instances": [[1]]}, rate=100)
-
-
-def rollout(turnout: Turnout) -> dict[str, Any]:
-    return dict(turnout.status().get("rollout") or {})
+    return turnout.document(versions=versions, traffic=traffic, rollout=plan)
 
 
 def test_a_metric_that_can_not_be_read_holds_and_one_that_flaps_rolls_back(turnout: Turnout) -> None:
@@ -100,15 +82,15 @@ def test_a_metric_that_can_not_be_read_holds_and_one_that_flaps_rolls_back(turno
         up = turnout.up(document(turnout, 1), "--prometheus", prometheus.address)
         turnout.settled()
         accuracy = {"name": "accuracy", "query": "avg(model_error)", "max": 5}
-        with load(turnout) as requests:
+        with turnout.load() as requests:
             turnout.run("apply", document(turnout, 1, 2, metrics=[accuracy]), "--no-wait")
             until(
-                lambda: any("401" in reason for reason in rollout(turnout).get("holdReasons", ())), "its cause is told"
+                lambda: any("401" in reason for reason in turnout.rollout().get("holdReasons", ())), "its cause is told"
             )
-            assert rollout(turnout)["phase"] in ("warming", "step")
+            assert turnout.rollout()["phase"] in ("warming", "step")
             prometheus.values = (100.0, 1.0, 100.0)
-            until(lambda: rollout(turnout)["phase"] == "rolled back", "it is rolled back")
-            assert "accuracy" in rollout(turnout)["reason"]
+            until(lambda: turnout.rollout()["phase"] == "rolled back", "it is rolled back")
+            assert "accuracy" in turnout.rollout()["reason"]
             assert requests.failures == []
         assert turnout.version("v1")["share"] == 100
         turnout.stop(up)
@@ -117,15 +99,15 @@ def test_a_metric_that_can_not_be_read_holds_and_one_that_flaps_rolls_back(turno
 def test_the_revert_of_a_promotion_is_followed_and_not_tried_again(turnout: Turnout) -> None:
     up = turnout.up(document(turnout, 1))
     turnout.settled()
-    with load(turnout) as requests:
+    with turnout.load() as requests:
         turnout.run("apply", document(turnout, 1, 2), "--no-wait")
-        until(lambda: rollout(turnout).get("phase") == "promoted", "v2 is promoted")
+        until(lambda: turnout.rollout().get("phase") == "promoted", "v2 is promoted")
         turnout.run("apply", document(turnout, 2))
         turnout.settled()
         turnout.run("apply", document(turnout, 1, 2))
         turnout.settled()
         assert (turnout.version("v1")["share"], turnout.version("v2")["share"]) == (100, 0)
-        assert rollout(turnout)["phase"] == "rolled back"
+        assert turnout.rollout()["phase"] == "rolled back"
         before = requests.versions["v2"]
         requests.more(100)
         assert requests.versions["v2"] <= before + 1  # one may have been under way
@@ -137,13 +119,13 @@ def test_a_pause_outlasts_a_change_of_the_canary(turnout: Turnout) -> None:
     up = turnout.up(document(turnout, 1))
     turnout.settled()
     turnout.run("apply", document(turnout, 1, 2), "--no-wait")
-    until(lambda: rollout(turnout).get("phase") == "step", "v2 has traffic")
+    until(lambda: turnout.rollout().get("phase") == "step", "v2 has traffic")
     turnout.run("rollout", "pause", "digits")
     turnout.run("apply", document(turnout, 1, 3), "--no-wait")
-    until(lambda: rollout(turnout).get("canary") == "v3", "v3 takes its place")
+    until(lambda: turnout.rollout().get("canary") == "v3", "v3 takes its place")
     until(lambda: turnout.version("v3").get("ready") == 1, "v3 is ready")
-    assert rollout(turnout)["paused"] == "paused by hand"
-    with load(turnout) as requests:
+    assert turnout.rollout()["paused"] == "paused by hand"
+    with turnout.load() as requests:
         requests.more(100)
         assert set(requests.versions) == {"v1"}
     turnout.stop(up)

@@ -25,23 +25,15 @@ from deployer.local.supervisor import Route, Supervisor
 from deployer.rollout import checkpoint as keeping
 from deployer.rollout.state import Phase
 from gateway.contract import route_table
-from tests.fakes.turnout import Load, Turnout, until
+from tests.fakes.turnout import WITH_FAKES, Turnout, until
 
-PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
 KEY = "default/digits"
 
 
 @pytest.fixture
 def turnout(tmp_path: Path) -> Iterator[Turnout]:
-    with Turnout(tmp_path, (sys.executable, str(PROGRAM))) as running:
+    with Turnout(tmp_path, WITH_FAKES) as running:
         yield running
-
-
-def model(turnout: Turnout, number: int, **files: str) -> None:
-    folder = turnout.folder / "digits" / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"saved_model.pb": "", "answer": f'{{"predictions": [{number}]}}', **files}.items():
-        (folder / name).write_text(text)
 
 
 def document(turnout: Turnout, *numbers: int, replicas: int = 1, **rollout: Any) -> str:
@@ -62,32 +54,19 @@ def document(turnout: Turnout, *numbers: int, replicas: int = 1, **rollout: Any)
         *({"name": f"v{number}", "model": f"digits/{number}", "autoscaling": scaling} for number in numbers[1:]),
     ]
     traffic = {"stable": f"v{numbers[0]}"} | ({"canary": f"v{numbers[1]}"} if numbers[1:] else {})
-    spec = {"runtime": "tfserving", "versions": versions, "traffic": traffic, "rollout": plan}
-    head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
-    path = turnout.folder / "digits.yaml"
-    path.write_text(json.dumps({**head, "spec": spec}))
-    return str(path)
-
-
-def load(turnout: Turnout) -> Load:
-    return Load(f"http://127.0.0.1:{turnout.port}/v1/models/digits:predict", {"instances": [[1]]}, rate=100)
-
-
-def rollout(turnout: Turnout) -> dict[str, Any]:
-    """The rollout that is under way, or the last one; {} if there is none."""
-    return dict(turnout.status().get("rollout") or {})
+    return turnout.document(versions=versions, traffic=traffic, rollout=plan)
 
 
 def phase(turnout: Turnout, *wanted: str) -> bool:
-    return rollout(turnout).get("phase") in wanted
+    return turnout.rollout().get("phase") in wanted
 
 
 def test_a_good_version_takes_all_the_traffic(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     up = turnout.up(document(turnout, 1, replicas=2))
     turnout.settled()
-    with load(turnout) as requests:
+    with turnout.load() as requests:
         requests.more(10)
         assert "v1 100 %" in turnout.run("apply", document(turnout, 1, 2, replicas=2, steps=[50], bake="5s"))
         until(lambda: phase(turnout, "baking"), "v2 has all traffic")
@@ -106,12 +85,12 @@ def test_a_good_version_takes_all_the_traffic(turnout: Turnout) -> None:
 
 @pytest.mark.slow
 def test_a_person_steers_it(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     up = turnout.up(document(turnout, 1, 2, steps=[20, 50], pauses=[{"at": 20}]))
     until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
-    with load(turnout) as requests:
-        until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it waits for approval")
+    with turnout.load() as requests:
+        until(lambda: "waits for approval" in turnout.rollout().get("paused", ""), "it waits for approval")
         assert "that takes `approve`" in turnout.run("rollout", "resume", "digits", code=1)
         assert turnout.version("v2")["share"] == 20
         with open(turnout.folder / "watched", "wb") as watched:  # no terminal
@@ -125,7 +104,7 @@ def test_a_person_steers_it(turnout: Turnout) -> None:
         until(lambda: phase(turnout, "rolled back"), "v1 has the traffic again")
         assert turnout.version("v1")["share"] == 100
         turnout.run("rollout", "retry", "digits")
-        until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it has begun again")
+        until(lambda: "waits for approval" in turnout.rollout().get("paused", ""), "it has begun again")
         answer = json.loads(turnout.run("rollout", "promote", "digits", "--now", "-o", "json"))
         assert "promoted by hand" in answer["rollout"]["reason"]
         until(lambda: phase(turnout, "promoted"), "v2 is promoted again")
@@ -150,13 +129,13 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_version_that_crashes_gets_no_request_and_it_is_told(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2, broken="the weights are damaged")
+    turnout.model(1)
+    turnout.model(2, broken="the weights are damaged")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         up = turnout.up(document(turnout, 1, 2, notify=f"http://127.0.0.1:{receiver.server_port}/"))
         until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
-        with load(turnout) as requests:
+        with turnout.load() as requests:
             until(lambda: phase(turnout, "rolled back"), "v2 is rolled back")
             requests.more(10)
             assert set(requests.versions) == {"v1"}
@@ -176,8 +155,8 @@ def test_what_is_kept_is_written_before_the_route(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
     state = StateFolder(tmp_path / "state")
     turnout = Turnout(tmp_path)
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     state.write_document(read([document(turnout, 1)])[0])
     supervisor = Supervisor(state, Gateway(state, Options()), print)
     supervisor.begin()
@@ -194,12 +173,12 @@ def test_what_is_kept_is_written_before_the_route(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.slow
 def test_it_goes_on_where_a_killed_supervisor_left_it(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     first = turnout.up(document(turnout, 1, 2, pauses=[{"at": 20}]))
     until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
-    with load(turnout) as requests:
-        until(lambda: "waits for approval" in rollout(turnout).get("paused", ""), "it waits for approval")
+    with turnout.load() as requests:
+        until(lambda: "waits for approval" in turnout.rollout().get("paused", ""), "it waits for approval")
         first.kill()
         first.wait()
         requests.more(50)
@@ -214,23 +193,23 @@ def test_it_goes_on_where_a_killed_supervisor_left_it(turnout: Turnout) -> None:
 @pytest.mark.slow
 def test_it_goes_on_at_its_step_after_all_was_ended(turnout: Turnout) -> None:
     """A canary that is not up yet, because nothing is, fails no request."""
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     path = document(turnout, 1, 2, steps=[20, 50], pauses=[{"at": 50}])
     first = turnout.up(path)
     until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
-    with load(turnout):
+    with turnout.load():
         until(lambda: turnout.version("v2").get("share") == 50, "v2 has half")
     turnout.stop(first)
-    model(turnout, 2, loading="")
+    turnout.model(2, loading="")
     second = turnout.up(path)
     until(lambda: turnout.version("v1").get("ready") and turnout.gateway_ready(), "v1 serves")
-    with load(turnout) as requests:
+    with turnout.load() as requests:
         requests.more(100)
         assert set(requests.versions) == {"v1"}
         (turnout.folder / "digits" / "2" / "loading").unlink()
         until(lambda: turnout.version("v2").get("share") == 50, "v2 has half again")
-        assert (rollout(turnout)["number"], rollout(turnout)["step"]) == (1, 1)
+        assert (turnout.rollout()["number"], turnout.rollout()["step"]) == (1, 1)
         assert requests.failures == []
     turnout.stop(second)
 
@@ -251,8 +230,8 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
     monkeypatch.setattr(Gateway, "look", lambda self, now, urgent: False)
     state = StateFolder(tmp_path / "state")
     turnout = Turnout(tmp_path)
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     state.write_document(read([document(turnout, 1, 2)])[0])
     supervisor = Supervisor(state, Gateway(state, Options()), print)
     supervisor.begin()
@@ -275,10 +254,10 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
     observed = second.observe()
     assert observed is not None
     assert [(d.stable, d.canary, d.weight) for d in observed.table.deployments] == [("v1", "v2", 0.0)]
-    assert (rollout(turnout)["phase"], rollout(turnout)["weight"]) == (again, 0)
+    assert (turnout.rollout()["phase"], turnout.rollout()["weight"]) == (again, 0)
     # Its time to get ready begins anew, too: what was started before has been ended.
-    assert rollout(turnout)["began"] > "2020"
-    assert again is not Phase.WARMING or rollout(turnout)["deadline"] > "2020"
+    assert turnout.rollout()["began"] > "2020"
+    assert again is not Phase.WARMING or turnout.rollout()["deadline"] > "2020"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9090", "http://a:b", "ftp://a", "http://"])

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.fakes.turnout import Turnout, until
-
-PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
-
-
-def document(turnout: Turnout) -> str:
-    model = turnout.folder / "digits" / "1"
-    model.mkdir(parents=True)
-    (model / "saved_model.pb").write_text("")
-    (model / "answer").write_text('{"predictions": [1]}')
-    spec = {
-        "runtime": "tfserving",
-        "versions": [{"name": "v1", "model": "digits/1"}],
-        "traffic": {"stable": "v1"},
-    }
-    head = {"apiVersion": "turnout.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "digits"}}
-    path = turnout.folder / "digits.yaml"
-    path.write_text(json.dumps({**head, "spec": spec}))
-    return str(path)
+from tests.fakes.turnout import WITH_FAKES, Turnout, until
 
 
 @pytest.mark.parametrize("record", ["gateway.json", "default.digits.v1.0.json"])
 def test_a_garbled_record_orphans_nothing(record: str, tmp_path: Path) -> None:
-    with Turnout(tmp_path, (sys.executable, str(PROGRAM))) as turnout:
-        turnout.up(document(turnout))
+    with Turnout(tmp_path, WITH_FAKES) as turnout:
+        turnout.model(1)
+        turnout.up(turnout.document())
         turnout.settled()
         path = turnout.state.root / "processes" / record
         pid = json.loads(path.read_text())["identity"]["pid"]

@@ -17,23 +17,13 @@ import psutil
 import pytest
 
 from deployer.local.state_folder import Record
-from tests.fakes.turnout import Load, Turnout, until
-
-PROGRAM = Path(__file__).parents[3] / "fakes" / "programs" / "turnout.py"
+from tests.fakes.turnout import WITH_FAKES, Load, Turnout, until
 
 
 @pytest.fixture
 def turnout(tmp_path: Path) -> Iterator[Turnout]:
-    with Turnout(tmp_path, (sys.executable, str(PROGRAM))) as running:
+    with Turnout(tmp_path, WITH_FAKES) as running:
         yield running
-
-
-def model(turnout: Turnout, number: int, **files: str) -> Path:
-    folder = turnout.folder / "digits" / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"saved_model.pb": "", "answer": f'{{"predictions": [{number}]}}', **files}.items():
-        (folder / name).write_text(text)
-    return folder
 
 
 def document(
@@ -68,8 +58,8 @@ def load(turnout: Turnout) -> Load:
 
 
 def test_it_serves_moves_traffic_and_leaves_nothing(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2, child="")
+    turnout.model(1)
+    turnout.model(2, child="")
     up = turnout.up(document(turnout, 1, 2, canary="v2"))
     turnout.settled()
     with load(turnout) as requests:
@@ -108,8 +98,8 @@ def test_it_serves_moves_traffic_and_leaves_nothing(turnout: Turnout) -> None:
 
 
 def test_what_a_killed_supervisor_left_is_taken_over_without_a_failed_request(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     first = turnout.up(document(turnout, 1, 2, canary="v2", weight=50.0))
     turnout.settled()
     pids = turnout.pids()
@@ -119,7 +109,7 @@ def test_what_a_killed_supervisor_left_is_taken_over_without_a_failed_request(tu
         first.wait()
         requests.more(20)
         document(turnout, 1, 2, 3, canary="v3", weight=50.0)  # v2 goes on without traffic, v3 is new
-        model(turnout, 3)
+        turnout.model(3)
         second = turnout.up(str(turnout.folder / "digits.yaml"), ports=False)
         until(lambda: turnout.version("v3").get("share") == 50, "v3 has its share")
         turnout.settled()
@@ -140,8 +130,8 @@ def ended(pid: int) -> bool:
 
 
 def test_what_no_longer_matches_is_replaced_while_it_serves(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2)
+    turnout.model(1)
+    turnout.model(2)
     first = turnout.up(document(turnout, 1, 2, canary="v2", weight=50.0))
     turnout.settled()
     pids = turnout.pids()
@@ -160,7 +150,7 @@ def test_what_no_longer_matches_is_replaced_while_it_serves(turnout: Turnout) ->
 
 
 def test_a_record_whose_pid_another_program_has_now_harms_nobody(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True) as innocent:
         stale = Record.model_validate(
             {
@@ -187,7 +177,7 @@ def forgotten(turnout: Turnout, pid: int) -> bool:
 
 
 def test_a_killed_replica_leaves_the_table_and_comes_back(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     up = turnout.up(document(turnout, 1, replicas=2))
     turnout.settled()
     with load(turnout) as requests:
@@ -204,7 +194,7 @@ def test_a_killed_replica_leaves_the_table_and_comes_back(turnout: Turnout) -> N
 
 
 def test_a_gateway_that_dies_is_started_again(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     up = turnout.up(document(turnout, 1))
     turnout.settled()
     before = turnout.pids()
@@ -219,8 +209,8 @@ def test_a_gateway_that_dies_is_started_again(turnout: Turnout) -> None:
 
 
 def test_a_version_that_cannot_load_is_told_and_disturbs_no_other(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2, broken="the weights are damaged")
+    turnout.model(1)
+    turnout.model(2, broken="the weights are damaged")
     up = turnout.up(document(turnout, 1, 2, canary="v2", weight=50.0))
     with_reason = "ended with exit code 1: the weights are damaged"
     until(lambda: turnout.version("v2").get("condition") == "Failed", "v2 has failed")
@@ -242,8 +232,8 @@ def test_a_version_that_cannot_load_is_told_and_disturbs_no_other(turnout: Turno
 
 
 def test_a_model_folder_that_goes_missing_is_told(turnout: Turnout) -> None:
-    model(turnout, 1)
-    folder = model(turnout, 2, broken="x")
+    turnout.model(1)
+    folder = turnout.model(2, broken="x")
     up = turnout.up(document(turnout, 1, 2))
     until(lambda: turnout.version("v2").get("condition") == "Failed", "v2 has failed")
     folder.rename(folder.with_name("away"))
@@ -254,8 +244,8 @@ def test_a_model_folder_that_goes_missing_is_told(turnout: Turnout) -> None:
 
 
 def test_stable_is_replaced_only_once_its_successor_is_ready(turnout: Turnout) -> None:
-    model(turnout, 1)
-    model(turnout, 2, loading="")
+    turnout.model(1)
+    turnout.model(2, loading="")
     up = turnout.up(document(turnout, 1))
     turnout.settled()
     with load(turnout) as requests:
@@ -275,8 +265,8 @@ def test_stable_is_replaced_only_once_its_successor_is_ready(turnout: Turnout) -
 
 
 def test_a_removed_replica_answers_what_it_has(turnout: Turnout) -> None:
-    model(turnout, 1)
-    slow = model(turnout, 2, slow="3")
+    turnout.model(1)
+    slow = turnout.model(2, slow="3")
     up = turnout.up(document(turnout, 1, 2, canary="v2", weight=100.0))
     turnout.settled()
     with load(turnout) as requests:
@@ -292,7 +282,7 @@ def test_a_removed_replica_answers_what_it_has(turnout: Turnout) -> None:
 
 
 def test_replicas_follow_the_requests_in_flight(turnout: Turnout) -> None:
-    model(turnout, 1, slow="0.5")
+    turnout.model(1, slow="0.5")
     up = turnout.up(document(turnout, 1, most=3))
     turnout.settled()
     with contextlib.ExitStack() as stack:
@@ -305,7 +295,7 @@ def test_replicas_follow_the_requests_in_flight(turnout: Turnout) -> None:
 
 
 def test_deleting_ends_and_forgets(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     up = turnout.up(document(turnout, 1))
     turnout.settled()
     assert "did you mean digits?" in turnout.run("delete", "digit", code=1)
@@ -317,7 +307,7 @@ def test_deleting_ends_and_forgets(turnout: Turnout) -> None:
 
 
 def test_ports_that_are_taken_are_told_with_who_has_them(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     with socket.socket() as other:
         other.bind(("127.0.0.1", turnout.port))
         other.listen()
@@ -329,7 +319,7 @@ def test_ports_that_are_taken_are_told_with_who_has_them(turnout: Turnout) -> No
 
 
 def test_what_is_watched_goes_on_until_ctrl_c(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     up = turnout.up(document(turnout, 1))
     turnout.settled()
     for command, shown in ((["status", "--watch"], b"default/digits"), (["logs", "digits", "-f"], b"serving")):
@@ -356,7 +346,7 @@ def test_what_is_watched_goes_on_until_ctrl_c(turnout: Turnout) -> None:
 
 
 def test_one_folder_has_one_supervisor_and_commands_need_it(turnout: Turnout) -> None:
-    model(turnout, 1)
+    turnout.model(1)
     path = document(turnout, 1)
     for command in (["apply", path], ["traffic", "digits", "v1=100"], ["promote", "digits"], ["rollback", "digits"]):
         assert "start it by `turnout up FILE`" in turnout.run(*command, code=1)
