@@ -7,6 +7,7 @@ import time
 import httpx
 from pydantic import ValidationError
 
+from gateway.contract.mistakes import first_mistake
 from gateway.contract.state import State
 
 TIMEOUT = 2.0
@@ -41,9 +42,7 @@ class GatewayClient:
         try:
             return State.model_validate_json(answer.content)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            return State(ready=False, why=f"its admin port says what is no state: {place}: {first['msg']}")
+            return State(ready=False, why=f"its admin port says what is no state: {first_mistake(error)}")
 
     def close(self) -> None:
         self._client.close()

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
 from deployer.rollout.state import Action
+from gateway.contract.mistakes import first_mistake
 
 if TYPE_CHECKING:
     from deployer.document.model import ModelDeployment
@@ -337,4 +338,5 @@ def _read(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise TurnoutError(f"{path} can't be read ({error}); delete it, then apply the deployment again") from None
+        message = f"{path} can't be read ({first_mistake(error)}); delete it, then apply the deployment again"
+        raise TurnoutError(message) from None

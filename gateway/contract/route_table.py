@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.contract.headers import COOKIE_NAME_PATTERN, FIELD_NAME_PATTERN, FIELD_VALUE_PATTERN, ORIGIN_PATTERN
+from gateway.contract.mistakes import first_mistake
 from gateway.contract.skew import CONTRACT, check
 
 ProtocolFamily = Literal["tfserving", "seldon", "oip"]
@@ -212,7 +213,7 @@ def read(document: bytes, before: Mapping[tuple[str, str], Deployment] = Mapping
     try:
         found = _Document.model_validate_json(document)
     except ValidationError as error:
-        raise TableError(_reason(error, "the document")) from None
+        raise TableError(first_mistake(error, "the document")) from None
     served: list[Deployment] = []
     refused: dict[str, str] = {}
     for index, one in enumerate(found.deployments):
@@ -227,7 +228,7 @@ def read(document: bytes, before: Mapping[tuple[str, str], Deployment] = Mapping
     try:
         return Read(RouteTable(revision=found.revision, deployments=tuple(served)), refused)
     except ValidationError as error:
-        raise TableError(_reason(error, "the document")) from None
+        raise TableError(first_mistake(error, "the document")) from None
 
 
 def deployment(found: object) -> Deployment:
@@ -240,7 +241,7 @@ def deployment(found: object) -> Deployment:
         made = Deployment.model_validate(found)
         check(made.contract, made.requires)
     except ValidationError as error:
-        raise TableError(_reason(error)) from None
+        raise TableError(first_mistake(error)) from None
     except ValueError as error:
         raise TableError(str(error)) from None
     return made
@@ -251,13 +252,6 @@ def _key(found: object) -> tuple[str, str] | None:
         case {"namespace": str(namespace), "name": str(name)}:
             return namespace, name
     return None
-
-
-def _reason(error: ValidationError, whole: str = "") -> str:
-    """The first mistake, with its place; `whole` is what to call the place of one that is not in a part."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or whole
-    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def of(revision: int, deployments: tuple[Deployment, ...]) -> RouteTable:

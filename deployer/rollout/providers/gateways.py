@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from deployer.rollout.analysis.reading import Count, Reading
 from gateway.contract.evidence import Evidence
+from gateway.contract.mistakes import first_mistake
 
 TIMEOUT = 2.0
 """Seconds for an answer, to its end: rollouts are looked at about as often."""
@@ -97,8 +98,7 @@ class Gateways:
         try:
             return _report(Evidence.model_validate_json(bytes(body)))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            return f"it answers what is no evidence: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            return f"it answers what is no evidence: {first_mistake(error)}"
 
 
 def _report(answer: Evidence) -> Report:

@@ -58,8 +58,10 @@ def test_each_change_of_a_document_shows(tmp_path: Path) -> None:
 def test_a_document_that_is_none_is_told_by_its_path(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     (tmp_path / "documents" / "vision.digits.json").write_text("{")
-    with pytest.raises(TurnoutError, match=r"vision\.digits\.json can't be read"):
+    with pytest.raises(TurnoutError, match=r"vision\.digits\.json can't be read") as refused:
         state.documents()
+    assert "\n" not in str(refused.value)
+    assert "Invalid JSON" in str(refused.value)
 
 
 def test_digests_tell_documents_apart() -> None:
