@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import cast
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,6 +19,21 @@ MOST_CONNECTIONS = 256
 _numbers = itertools.count()
 
 
+class _Transport:
+    """What is written after the peer has reset the connection is dropped, as asyncio's own transports do: uvloop's
+    raise until they have told of its end, and uvicorn would log that."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+
 class AdminConnection(HttpToolsProtocol):
     """One that has no request is closed after a while, or where there are too many: the oldest makes room."""
 
@@ -28,7 +43,7 @@ class AdminConnection(HttpToolsProtocol):
     """Of all that waited, the how manyth."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, _Transport(transport)))
         self._wait()
         if len(self.connections) > min(MOST_CONNECTIONS, descriptors.most_connections()):
             others = (cast(AdminConnection, connection) for connection in self.connections)

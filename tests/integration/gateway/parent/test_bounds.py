@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,6 +69,18 @@ def test_the_admin_port_survives_requests_that_are_half_sent(narrow: GatewayProc
         (worker,) = narrow.pids()
         os.kill(worker, signal.SIGKILL)
         eventually(lambda: narrow.pids() != [worker] and narrow.admin.get("/readyz").status_code == 200)
+
+
+def test_a_caller_of_the_admin_port_who_is_gone_is_no_error(gateway: GatewayProcess) -> None:
+    host, port = str(gateway.admin.base_url.host), gateway.admin.base_url.port
+    assert port is not None
+    for _ in range(10):
+        with socket.create_connection((host, port), timeout=30) as gone:
+            gone.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+            gone.recv(200_000)
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        assert gateway.admin.get("/livez").status_code == 200
+    assert "Traceback" not in gateway.log.read_text()
 
 
 def test_connections_wait_while_a_worker_can_not_take_them(gateway: GatewayProcess) -> None:
