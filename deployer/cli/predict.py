@@ -23,6 +23,8 @@ from gateway.contract import headers
 
 TIMEOUT = 60.0
 """Seconds: gateways' own deadline, where the document has none."""
+MAX_DATA = 64 << 20
+"""Characters: what a request may have where the gateway says nothing else."""
 VERSION = headers.VERSION.decode()
 
 
@@ -70,10 +72,13 @@ def _data(text: str) -> Any:
     try:
         if text == "-":
             place = "standard input"
-            text = sys.stdin.read()
+            text = sys.stdin.read(MAX_DATA + 1)
         elif text.startswith("@"):
             place = text[1:]
-            text = Path(place).read_text()
+            with Path(place).open() as file:
+                text = file.read(MAX_DATA + 1)
+        if len(text) > MAX_DATA:
+            raise TurnoutError(f"{place} is over {MAX_DATA} characters, more than a request may have")
         return json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise TurnoutError(f"{place} can't be read: {getattr(error, 'strerror', None) or error}") from None

@@ -56,14 +56,14 @@ def status(state: StateFolder, key: str) -> DeploymentStatus | None:
     """What the supervisor last said of the deployment, if anything.
 
     Raises:
-        TurnoutError: it can't be read, which only another release can have written.
+        TurnoutError: it can't be read.
     """
     content = state.status(key)
     try:
         return None if content is None else DeploymentStatus.model_validate_json(content)
     except ValidationError:
         raise TurnoutError(
-            f"the status of {key} is of another release of Turnout; end `turnout up`, and start it by this one"
+            f"the status of {key} is of another release of Turnout, or damaged; end `turnout up`, and start it by this one"
         ) from None
 
 

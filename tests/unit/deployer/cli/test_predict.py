@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 import deployer.cli.predict as predict
+from deployer.errors import TurnoutError
 from tests.fakes.deployments import deployment
 
 
@@ -10,3 +11,8 @@ from tests.fakes.deployments import deployment
 def test_it_waits_for_as_long_as_the_gateway_does(spec: dict[str, str], waits: float) -> None:
     document = deployment("oip", {"name": "v1", "image": "team/digits"}, traffic={"stable": "v1"}, **spec)
     assert predict._deadline(document) == waits
+
+
+def test_data_that_never_end_are_refused() -> None:
+    with pytest.raises(TurnoutError, match="/dev/zero is over 67108864 characters, more than a request may have"):
+        predict._data("@/dev/zero")
