@@ -105,16 +105,18 @@ def _options(state: StateFolder, asked: Mapping[str, int | str | None]) -> Optio
         TurnoutError: another program has one of the ports.
     """
     running = Options()
-    own: tuple[int, ...] = ()
-    if any(r.name == GATEWAY and Processes().adopt(r.identity) is not None for r in state.records()):
-        with contextlib.suppress(OSError, ValidationError):
-            running = Options.model_validate_json(state.gateway.read_bytes())
-            own = (running.port, running.admin_port)
+    own: dict[str, int] = {}
+    for record in state.records():
+        if record.name == GATEWAY and Processes().adopt(record.identity) is not None:
+            own = record.ports
+            running = Options(port=own["data"], admin_port=own["admin"])
+            with contextlib.suppress(OSError, ValidationError):  # it may be lost: then all but the ports is as usual
+                running = Options.model_validate_json(state.gateway.read_bytes())
     options = running.model_copy(update={name: value for name, value in asked.items() if value is not None})
     if options.port == options.admin_port:
         raise TurnoutError(f"the gateway's port and its admin port are both {options.port}; --admin-port changes one")
     for port, option in ((options.port, "--port"), (options.admin_port, "--admin-port")):
-        if port not in own and not is_free(port):
+        if port not in own.values() and not is_free(port):
             raise TurnoutError(f"port {port} is taken{_holder(port)}; end it, or choose another port by {option}")
     replace(state.gateway, options.model_dump_json().encode())
     return options

@@ -63,7 +63,7 @@ def status(state: StateFolder, key: str) -> DeploymentStatus | None:
         return None if content is None else DeploymentStatus.model_validate_json(content)
     except ValidationError:
         raise TurnoutError(
-            f"the status of {key} is of another release of Turnout, or damaged; end `turnout up`, and start it by this one"
+            f"the status of {key} is of another release of Turnout, or damaged; end `turnout up`, and start it anew"
         ) from None
 
 
