@@ -40,6 +40,9 @@ class Sink(Protocol):
     """Seconds without a byte after which an answer that has begun is given up, whatever the deadline is. None: the
     deadline holds for the whole of it."""
 
+    flows: bool
+    """The request goes on as it comes: `silence` counts from its start."""
+
     def unavailable(self) -> bool:
         """The server says that it can't now, and nothing of that has gone on: whether it is to count as a failure, and
         not as the answer."""
@@ -60,7 +63,18 @@ class RestSink(Sink, Protocol):
 
 
 class GrpcSink(Sink, Protocol):
-    """Either `on_answer`, or `on_trailers_only`, or `on_head`, `on_data` any number of times, and `on_trailers`."""
+    """Either `on_answer`, or `on_trailers_only`, or `on_head`, `on_data` any number of times, and `on_trailers`.
+
+    Where the request flows, `on_open` comes before them, if there is a connection.
+    """
+
+    def on_open(self) -> None:
+        """The attempt's `more` takes the request from now on."""
+        ...
+
+    def on_room(self) -> None:
+        """What `more` did not take at once has gone on."""
+        ...
 
     def on_answer(self, head: Fields, data: bytes, trailers: Trailers) -> None: ...
     def on_trailers_only(self, trailers: Trailers) -> None: ...
@@ -138,7 +152,11 @@ class Attempt(ABC):
     def _expire(self) -> None:
         """The deadline is there."""
         now = monotonic()
-        if self.begun and self.sink.silence is not None and (left := self._since + self.sink.silence - now) > 0:
+        if (
+            (self.begun or self.sink.flows)
+            and self.sink.silence is not None
+            and (left := self._since + self.sink.silence - now) > 0
+        ):
             self._timer = asyncio.get_running_loop().call_later(left, self._expire)
             return
         self.cancel()
@@ -239,7 +257,8 @@ class GrpcAttempt(Attempt):
     """While there is an exchange."""
 
     def __init__(self, endpoint: Endpoint, block: bytes, message: bytes, deadline: float, sink: GrpcSink) -> None:
-        """`block`: the header block but for `grpc-timeout`, in no table's terms. `message`: with its prefix."""
+        """`block`: the header block but for `grpc-timeout`, in no table's terms. `message`: with its prefix; b"" where
+        the sink's request flows."""
         self.endpoint = endpoint
         self.deadline = deadline
         self.sink = sink
@@ -261,6 +280,23 @@ class GrpcAttempt(Attempt):
             self.endpoint.grpc.cancel(self)
         else:
             self.exchange.cancel(self.stream_id)
+
+    @property
+    def flows(self) -> bool:
+        return self.sink.flows
+
+    def opened(self) -> None:
+        self.sink.on_open()
+
+    def more(self, data: bytes, end: bool) -> bool:
+        """Send what has come of the request. False: the server takes no more now; `on_room` tells when it does."""
+        assert self.exchange is not None
+        self._since = monotonic()
+        return self.exchange.more(self.stream_id, data, end)
+
+    def on_writable(self) -> None:
+        self._since = monotonic()
+        self.sink.on_room()
 
     def consumed(self, size: int) -> None:
         """So many bytes, for which the sink's `on_data` was False, take up memory no longer."""

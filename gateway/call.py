@@ -99,6 +99,14 @@ class Call(ABC):
     """Of the version that answers, once it is chosen."""
     over = False
     """Nothing is to come of this call any more."""
+    flows = False
+    """The request goes on as it comes."""
+    gone = False
+    """Some of it has, and is held no more: it can't be sent again."""
+    awaited_us: int
+    """Since when the version has all that it needs to answer, in microseconds of the monotonic clock."""
+    left_at: float | None = None
+    """When its version was found to be served no more."""
 
     def __init__(self, forwarder: Forwarder) -> None:
         self.forwarder = forwarder
@@ -169,14 +177,27 @@ class Call(ABC):
                 usual = split.usual if version.name == deployment.stable else None
                 arm = split.arms[version.name, bucket is not None]
                 self.evidence = Evidence(arm, split.group(self.caller), bucket, split.slow, usual)
+                if not self.flows:
+                    self.evidence.awaited()
         self._attempt()
+
+    def whole(self) -> None:
+        """All has come of a request that goes on as it comes, or of a stream what is to be answered first."""
+        self.awaited_us = monotonic_ns() // 1000
+        if self.evidence is not None:
+            self.evidence.awaited()
+
+    def began(self) -> None:
+        """The first message of a stream is there."""
+        if self.evidence is not None:
+            self.evidence.began(self._waited())
 
     def _enter(self, version: Version) -> None:
         self.upstream = upstream = self.forwarder.upstreams.of(self.deployment, version)
         fields = upstream.assignment_fields if not self.before else upstream.fields_after(self.before)
         self.assignment_fields = fields
         self.slot = upstream.slot(self.address.protocol, self.how)
-        self.started_us = monotonic_ns() // 1000
+        self.started_us = self.awaited_us = monotonic_ns() // 1000
         self.slot.started(self.started_us)
 
     def _attempt(self) -> None:
@@ -202,7 +223,7 @@ class Call(ABC):
     def unavailable(self) -> bool:
         attempt = self.attempt
         assert attempt is not None
-        return self.address.repeatable and (self._elsewhere(attempt.endpoint) or self._may_fall_back)
+        return not self.gone and self.address.repeatable and (self._elsewhere(attempt.endpoint) or self._may_fall_back)
 
     def failed(self, failure: Failure, *, sent: bool) -> None:
         attempt = self.attempt
@@ -224,7 +245,7 @@ class Call(ABC):
             self._expire(endpoint)
         elif failure == Failure.UNAVAILABLE and not self._elsewhere(endpoint):
             self._fall_back()
-        elif not ((not sent or self.address.repeatable) and self._retry(failure, endpoint)):
+        elif self.gone or not ((not sent or self.address.repeatable) and self._retry(failure, endpoint)):
             self._give_up(failure.name.lower(), _SAID[failure], endpoint)
 
     def _retry(self, failure: Failure, endpoint: Endpoint) -> bool:
@@ -331,6 +352,37 @@ class Call(ABC):
         if self.slot is not None:
             self._finish(counters.CANCELLED, "cancelled", None)
 
+    def sweep(self, now: float) -> None:
+        """End what goes on for longer than a drain after its version is served no more."""
+        attempt = self.attempt
+        if self.slot is None or not (self.flows or (attempt is not None and attempt.begun)):
+            return
+        table, deployment, version = self.forwarder.table, self.deployment, self.upstream.version.name
+        there = None if table is None else table.find(deployment.name, deployment.namespace)
+        if router.may_keep(there, version, self.how):
+            self.left_at = None
+        elif self.left_at is None:
+            self.left_at = now
+        elif now - self.left_at > self.forwarder.settings.drain_seconds:
+            self.expel(Refusal(Code.UNAVAILABLE, "version_gone", f"{self._which()} is served no longer; try again"))
+
+    def expel(self, refusal: Refusal) -> None:
+        """End it for the gateway's sake, once it has a version: that says nothing of the version."""
+        if self.slot is None:
+            return
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.cancel()
+        if self.evidence is not None:
+            self.evidence.left(0.0)
+            self.evidence = None
+        self._finish(counters.UNAVAILABLE, refusal.reason, None)
+        self.over = True
+        if attempt is not None and attempt.begun:
+            self.break_off(refusal.code, refusal.message)
+        else:
+            self.refuse(refusal)
+
     def complete(self, status: int) -> None:
         """The answer is whole. `status`: HTTP's, or the one that gRPC's code maps to."""
         attempt = self.attempt
@@ -372,7 +424,7 @@ class Call(ABC):
             )
 
     def _waited(self) -> float:
-        return monotonic_ns() / 1e9 - self.started_us / 1e6
+        return monotonic_ns() / 1e9 - self.awaited_us / 1e6
 
     def _which(self) -> str:
         return f"{self.deployment.key} version {self.upstream.version.name}"

@@ -29,6 +29,9 @@ TABLE_SECONDS = 0.5
 
 SWEEP_SECONDS = 1.0
 
+FLUSH_SECONDS = 0.1
+"""For what the last calls are told to reach their clients."""
+
 
 class Worker:
     def __init__(self, start: Start, control: socket.socket, settings: Settings) -> None:
@@ -85,7 +88,12 @@ class Worker:
         self._forwarder.draining = True
         self._tabled.set()
         spawn(self._stop_accepting(), "drain")
-        asyncio.get_running_loop().call_later(self._forwarder.settings.drain_seconds, self._ended.set)
+        asyncio.get_running_loop().call_later(self._forwarder.settings.drain_seconds, self._expel)
+
+    def _expel(self) -> None:
+        """The time to drain is over."""
+        self._clients.expel()
+        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._ended.set)
 
     async def _stop_accepting(self) -> None:
         """Connections that the kernel has accepted for us are served too: closing the listener would reset them."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gateway.downstream.turns import Turns
+from gateway.refusal import Code, Refusal
 from gateway.stats.counters import WorkerSlot
 
 DRAIN_IDLE_SECONDS = 1.0
@@ -24,6 +25,10 @@ class Swept(Protocol):
 
     def drain(self) -> None:
         """Take no further request; close once the last answer is out."""
+        ...
+
+    def expel(self, refusal: Refusal) -> None:
+        """End the calls that are under way."""
         ...
 
     @property
@@ -90,6 +95,12 @@ class Clients:
     def sweep(self, now: float) -> None:
         for connection in list(self._open):
             connection.sweep(now)
+
+    def expel(self) -> None:
+        """End all calls that are under way: the time to drain is over."""
+        refusal = Refusal(Code.UNAVAILABLE, "gateway_ended", "this gateway ends; try again")
+        for connection in list(self._open):
+            connection.expel(refusal)
 
     def drain(self) -> None:
         self.draining = True

@@ -12,6 +12,8 @@ from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.protocols import deadlines, grpc_message, grpc_status, health, registry
+from gateway.protocols.base import Address, NotYet
+from gateway.protocols.protobuf_scan import Beginning
 from gateway.refusal import Code, Refusal
 from gateway.routing.sticky import Values
 from gateway.upstream.assignment_fields import AssignmentFields, HeadWithFields
@@ -24,6 +26,10 @@ _REQUEST_ID = encode(REQUEST_ID, b"")[:-1]
 
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
+
+
+STREAMED_BYTES = 1 << 20
+"""A message that is longer goes on as it comes: it takes up little memory here, and can't be sent a second time."""
 
 
 class Client(Protocol):
@@ -47,7 +53,7 @@ class Client(Protocol):
 
 
 class GrpcCall(Call):
-    """One stream: the request as it is gathered, and the answer as it comes."""
+    """One stream: the request, gathered or on its way as it comes, and the answer as it comes."""
 
     attempt: GrpcAttempt | None
 
@@ -65,6 +71,12 @@ class GrpcCall(Call):
     _rest = False
     _taken = 0
     """Bytes of the request that are held in the share, those of its head among them."""
+    _ended = False
+    """The request is whole."""
+    _uncredited = 0
+    """Bytes of it for which the client has no credit yet, since the server takes them no faster."""
+    _next_look = 0
+    """Bytes of the message that have to be there before what tells the deployment is looked for again."""
     _held = 0
     """Bytes of the answer that the client has not taken: the server gets no credit for them yet."""
 
@@ -128,24 +140,34 @@ class GrpcCall(Call):
         else:
             self.turn_away(Refusal(Code.DEADLINE_EXCEEDED, "slow_request", "the request did not arrive in time"))
 
-    def on_request_data(self, data: bytes, end: bool) -> None:
+    def on_request_data(self, data: bytes, end: bool) -> bool:
+        """Whether the client may send as much again."""
+        if self.flows:
+            return self._flow(data, end)
         if self._rest:  # its body is dropped; an answer before its end would hide what is wrong with the rest of it
             if end:
                 self._refuse_rest()
-            return
-        limit = self.forwarder.settings.max_message_bytes
+            return True
         try:
-            if len(self._body) + len(data) - grpc_message.PREFIX_SIZE > limit:
-                raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the message is over {limit} bytes")
+            self._check(len(self._body) + len(data) - grpc_message.PREFIX_SIZE)
             self._take(len(data))
-            if not end:
+            if end:
+                self._message = bytes(self._body + data) if self._body else data
+                self._body.clear()
+                self._start()
+            else:
                 self._body += data
-                return
-            self._message = bytes(self._body + data) if self._body else data
-            self._body.clear()
-            self._start()
+                if self._head.streams or len(self._body) > STREAMED_BYTES:
+                    self._start_early()
         except Refusal as refusal:
             self.turn_away(refusal)
+        return True
+
+    def _check(self, size: int) -> None:
+        """Raises Refusal: a message of that size is too large."""
+        limit = self.forwarder.settings.max_message_bytes
+        if size > limit:
+            raise Refusal(Code.RESOURCE_EXHAUSTED, "too_large", f"the message is over {limit} bytes")
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more, and the head with the first of them. Raises Refusal."""
@@ -155,26 +177,97 @@ class GrpcCall(Call):
         self._taken += size
 
     def _start(self) -> None:
+        """Send the request on, which is whole."""
+        head, message = self._head, self._message
+        if head.health:
+            if self._gathering is not None:
+                self._gathering.cancel()
+            self._answer_health(message)
+            return
+        size = len(message) - grpc_message.PREFIX_SIZE
+        payload = None
+        if head.needs_message:
+            if head.streams:
+                size = min(size, grpc_message.announced(message) or 0)
+                message = message[: grpc_message.PREFIX_SIZE + size]
+            payload = grpc_message.payload(message, head.meta.get(b"grpc-encoding"))
+        self._send_to(head.protocol.address(head.path, head.meta, payload), size)
+
+    def _send_to(self, address: Address, size: int) -> None:
+        """`size`: of the message, of a stream's first."""
         if self._gathering is not None:
             self._gathering.cancel()
         head = self._head
-        if head.health:
-            self._answer_health(self._message)
-            return
-        payload = None
-        if head.needs_message:
-            payload = grpc_message.payload(self._message, head.meta.get(b"grpc-encoding"))
-        address = head.protocol.address(head.path, head.meta, payload)
         if head.deployment is not None or head.version is not None or not address.name:
             address = registry.with_headers(address, head.deployment, head.version)
-        self.admit(address, len(self._message) - grpc_message.PREFIX_SIZE, self._since, self._asked)
+        self.admit(address, size, self._since, self._asked)
+
+    # A request that goes on as it comes.
+
+    def _start_early(self) -> None:
+        """Send on what there is of it, if that tells where to."""
+        head, body = self._head, self._body
+        size = grpc_message.announced(body)
+        if size is None or head.health:
+            return
+        self._check(size)
+        there = len(body) - grpc_message.PREFIX_SIZE
+        message: bytes | memoryview | None = None
+        if head.needs_message and there >= size:
+            first = bytes(body[: grpc_message.PREFIX_SIZE + size])
+            message = grpc_message.payload(first, head.meta.get(b"grpc-encoding"))
+        elif head.needs_message:
+            # What is compressed is gathered whole. Elsewhere each look is at twice as much as the one before.
+            if body[0] or there < max(self._next_look, STREAMED_BYTES):
+                return
+            self._next_look = 2 * there
+            message = Beginning(body[grpc_message.PREFIX_SIZE :])
+        try:
+            address = head.protocol.address(head.path, head.meta, message)
+        except NotYet:
+            return
+        self.flows = True
+        self._send_to(address, size)
+        if head.streams:
+            self.whole()
+
+    def _flow(self, data: bytes, end: bool) -> bool:
+        if end:
+            self._ended = True
+            if not self._head.streams:
+                self.whole()
+        if self.gone and self.attempt is not None:
+            if self.attempt.more(data, end):
+                return True
+        else:
+            self._body += data
+        self._uncredited += len(data)
+        if not self._share.allows(len(data)):
+            self.expel(Refusal(Code.RESOURCE_EXHAUSTED, "gather_budget", "this client holds as much as it may"))
+            return True
+        self._take(len(data))
+        return False
+
+    def on_open(self) -> None:
+        body, self._body = bytes(self._body), bytearray()
+        self.gone = True
+        assert self.attempt is not None
+        if self.attempt.more(body, self._ended):
+            self.on_room()
+
+    def on_room(self) -> None:
+        self._share.add(-self._taken)
+        self._taken = 0
+        if self._uncredited:
+            uncredited, self._uncredited = self._uncredited, 0
+            self._client.wire.consumed(self.client_stream, uncredited)
+            self._client.touch()
 
     def release(self) -> None:
         """The request is held no longer."""
         if self._gathering is not None:
             self._gathering.cancel()
-        self._share.add(-self._taken)
-        self._taken = 0
+        self.on_room()
         self._message = b""
         self._body.clear()
 
@@ -217,6 +310,8 @@ class GrpcCall(Call):
         self._client.touch()
 
     def on_data(self, data: bytes) -> bool:
+        if self._head.streams and self.evidence is not None:
+            self.began()
         wire = self._client.wire
         wire.data(self.client_stream, data, False)
         self._client.touch()

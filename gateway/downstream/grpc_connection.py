@@ -195,6 +195,8 @@ class GrpcConnection(TurnTaker, asyncio.Protocol):
         if now > self._old_at:
             self._part(now)
         if self._calls:
+            for call in list(self._calls.values()):
+                call.sweep(now)
             return
         if self._leave_by is None:
             if now - self.now > self.forwarder.settings.idle_timeout:
@@ -204,6 +206,10 @@ class GrpcConnection(TurnTaker, asyncio.Protocol):
 
     def drain(self) -> None:
         self._part(monotonic())
+
+    def expel(self, refusal: Refusal) -> None:
+        for call in list(self._calls.values()):
+            call.expel(refusal)
 
     @property
     def idle_since(self) -> float | None:
@@ -252,9 +258,7 @@ class GrpcConnection(TurnTaker, asyncio.Protocol):
 
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self._calls.get(stream_id)
-        if call is not None:
-            call.on_request_data(data, end_stream)
-        return True  # it is gathered, under limits of its own
+        return call is None or call.on_request_data(data, end_stream)
 
     def on_trailers(self, stream_id: int, fields: Fields) -> None:
         call = self._calls.get(stream_id)

@@ -62,6 +62,7 @@ class RequestHead:
         self.health = health.asked(self.path, meta)
         self.protocol = registry.grpc(self.path)
         self.needs_message = self.protocol.needs_message(self.path)
+        self.streams = self.protocol.streams(self.path)
         self.deployment = meta.get(DEPLOYMENT)
         self.version = meta.get(VERSION)
         self.before = assignment_header.read(meta.get(ASSIGNMENT))

@@ -98,6 +98,9 @@ class Listener(asyncio.Protocol):
         if now - self._since > (settings.read_timeout if self._first else idle):
             self._transport.close()
 
+    def expel(self, refusal: Refusal) -> None:
+        """It has no calls yet."""
+
     def drain(self) -> None:
         self.sweep(monotonic())
 

@@ -281,7 +281,9 @@ class RestConnection(TurnTaker, asyncio.Protocol):
         elif self._closing:
             if self._call is None and waited > _LINGER_SECONDS:
                 self.transport.abort()
-        elif self._call is not None or self._queue or self.late:
+        elif self._call is not None:
+            self._call.sweep(now)
+        elif self._queue or self.late:
             return  # a call has a deadline of its own
         elif self._reader.idle:
             if waited > (DRAIN_IDLE_SECONDS if self._clients.draining else settings.idle_timeout):
@@ -295,6 +297,10 @@ class RestConnection(TurnTaker, asyncio.Protocol):
 
     def drain(self) -> None:
         self.sweep(monotonic())
+
+    def expel(self, refusal: Refusal) -> None:
+        if self._call is not None:
+            self._call.expel(refusal)
 
     @property
     def idle_since(self) -> float | None:

@@ -29,6 +29,13 @@ class Address(NamedTuple):
     repeatable: bool
 
 
+class NotYet(Refusal):
+    """What tells the deployment is not in the beginning of the message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INVALID_ARGUMENT, "malformed_message", message)
+
+
 PASSED_ON = {b"HEAD": "head", b"OPTIONS": "options"}
 """Verbs that a server is asked with wherever it is asked with another, as what: it says itself what it makes of them.
 They are no predictions."""
@@ -66,9 +73,15 @@ class GrpcProtocol(Protocol):
         """Whether the message must be there before `address` can tell the deployment."""
         ...
 
+    def streams(self, path: bytes) -> bool:
+        """Whether a request may have any number of messages, and an answer too. The first tells the deployment."""
+        ...
+
     def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
         """`fields` is the request's metadata by lower-case key; `message` is one protobuf message, neither framed nor
-        compressed (see `grpc_message.payload`), or None where `needs_message` is false. Raises Refusal, nothing else.
+        compressed (see `grpc_message.payload`), or None where `needs_message` is false.
+
+        Raises Refusal, nothing else; NotYet where the message is a Beginning without what tells the deployment.
         """
         ...
 

@@ -29,6 +29,11 @@ def frame(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
+def announced(body: bytes | bytearray) -> int | None:
+    """The size of the message that begins there, as its prefix says; None while that is not whole."""
+    return int.from_bytes(body[1:PREFIX_SIZE], "big") if len(body) >= PREFIX_SIZE else None
+
+
 def payload(body: bytes | memoryview, encoding: bytes | None) -> bytes | memoryview:
     """The protobuf message in the whole `body` of a request: a view of it, or an inflated copy.
 

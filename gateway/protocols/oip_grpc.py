@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from gateway.protocols.base import Address
+from gateway.protocols.base import Address, NotYet
 from gateway.protocols.protobuf_scan import Beginning, values
 from gateway.protocols.seldon_grpc import named
 from gateway.protocols.text import shown
@@ -22,14 +22,17 @@ _PREFIX = f"/{SERVICE}/".encode()
 LIVE, READY = _PREFIX + b"ServerLive", _PREFIX + b"ServerReady"
 """What the gateway answers itself where no deployment is named: see `health`."""
 
+_STREAM = _PREFIX + b"ModelStreamInfer"
+"""Triton's and MLServer's, in the same service: any number of ModelInfer's messages. The first names the model."""
+
 _OF_A_MODEL = {
     _PREFIX + b"ModelInfer": "infer",
+    _STREAM: "stream_infer",
     _PREFIX + b"ModelReady": "ready",
     _PREFIX + b"ModelMetadata": "metadata",
 }
 """The name is field 1 of each of their messages, the version field 2."""
 _OF_A_SERVER = {LIVE: "server_live", READY: "server_ready", _PREFIX + b"ServerMetadata": "server_metadata"}
-_STREAM = _PREFIX + b"ModelStreamInfer"
 
 
 class OipGrpc:
@@ -37,6 +40,9 @@ class OipGrpc:
 
     def needs_message(self, path: bytes) -> bool:
         return path in _OF_A_MODEL
+
+    def streams(self, path: bytes) -> bool:
+        return path == _STREAM
 
     def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
         if path in _OF_A_MODEL:
@@ -54,7 +60,7 @@ class OipGrpc:
 def _of_a_model(path: bytes, message: bytes | memoryview) -> Address:
     names, versions = values(message, 1), values(message, 2)
     if isinstance(message, Beginning) and not names:
-        raise _invalid(f"compressed, the message has to begin with model_name: there is none in {len(message)} bytes")
+        raise NotYet(f"compressed, the message has to begin with model_name: there is none in {len(message)} bytes")
     if len(names) > 1 or len(versions) > 1:
         # Protobuf takes the last; which deployment then gets the request should not hang on that.
         raise _invalid(f"the model's {'name' if len(names) > 1 else 'version'} appears twice")
@@ -91,8 +97,5 @@ def _refused(path: bytes) -> Refusal:
             "forbidden_method",
             f"{shown(path)} is not let through: what servers load is set in the ModelDeployment",
         )
-    if path == _STREAM:
-        message = "ModelStreamInfer is not served here: send each request by ModelInfer"
-        return Refusal(Code.UNIMPLEMENTED, "unknown_method", message)
     known = ", ".join(method.decode() for method in (*_OF_A_MODEL, *_OF_A_SERVER))
     return Refusal(Code.UNIMPLEMENTED, "unknown_method", f"No method {shown(path)}; known: {known}")

@@ -31,6 +31,9 @@ class SeldonGrpc:
     def needs_message(self, path: bytes) -> bool:
         return False
 
+    def streams(self, path: bytes) -> bool:
+        return False
+
     def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
         method = _METHODS.get(path)
         if method is None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
-from gateway.protocols.base import Address
+from gateway.protocols.base import Address, NotYet
 from gateway.protocols.protobuf_scan import Beginning, values
 from gateway.protocols.text import shown
 from gateway.refusal import Code, Refusal
@@ -46,6 +46,9 @@ class TfservingGrpc:
     def needs_message(self, path: bytes) -> bool:
         return path in _METHODS
 
+    def streams(self, path: bytes) -> bool:
+        return False
+
     def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
         if path not in _METHODS:
             raise _refused(path)
@@ -53,9 +56,7 @@ class TfservingGrpc:
         if path == _MULTI_INFERENCE:
             return _of_tasks(path, specs, isinstance(message, Beginning))
         if isinstance(message, Beginning) and not specs:
-            raise _invalid(
-                f"Compressed, the message has to begin with model_spec: there is none in {len(message)} bytes"
-            )
+            raise NotYet(f"Compressed, the message has to begin with model_spec: there is none in {len(message)} bytes")
         return _of(path, specs)
 
 

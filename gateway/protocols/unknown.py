@@ -32,6 +32,9 @@ class UnknownGrpc:
     def needs_message(self, path: bytes) -> bool:
         return False
 
+    def streams(self, path: bytes) -> bool:
+        return False
+
     def address(self, path: bytes, fields: Mapping[bytes, bytes], message: bytes | memoryview | None) -> Address:
         known = ", ".join((*tfserving_grpc.SERVICES, *seldon_grpc.SERVICES, oip_grpc.SERVICE))
         raise Refusal(

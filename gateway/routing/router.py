@@ -85,6 +85,18 @@ def assign(
     return Assignment(deployment.by_name[name], "split", deployment.epoch, bucket)
 
 
+def may_keep(deployment: Deployment | None, version: str, how: str) -> bool:
+    """Whether a call that got `version` of it so (as an Assignment has it, or by "fallback") could get it still.
+
+    `deployment`: as it is in the table in force.
+    """
+    if deployment is None or version not in deployment.by_name:
+        return False
+    if how not in ("split", "fallback"):
+        return True
+    return version == deployment.stable or (version == deployment.canary and deployment.weight > 0)
+
+
 def _pinned(deployment: Deployment, pin: Pin) -> Version:
     if pin.kind == "label":
         role = {"stable": deployment.stable, "canary": deployment.canary}.get(pin.value)

@@ -22,7 +22,7 @@ PATIENCE = 1.0
 class Evidence:
     """Of one request, from its assignment until its first attempt is over."""
 
-    __slots__ = ("_arm", "_bucket", "_counted", "_group", "_timer", "_usual")
+    __slots__ = ("_arm", "_bucket", "_counted", "_group", "_slow", "_timer", "_usual")
 
     def __init__(
         self, arm: Arm, group: int, bucket: int | None, slow: float | None, usual: Median | None = None
@@ -34,7 +34,21 @@ class Evidence:
         self._usual = usual
         self._bucket = bucket
         self._counted = False
-        self._timer = None if slow is None else asyncio.get_running_loop().call_later(slow, self._known, SLOW)
+        self._slow = slow
+        self._timer: asyncio.TimerHandle | None = None
+
+    def awaited(self) -> None:
+        """The request is whole: from now on the time is the version's."""
+        if self._slow is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._slow, self._known, SLOW)
+
+    def began(self, waited: float) -> None:
+        """The first message of a stream is there, after so many seconds: how long it goes on is its caller's affair."""
+        self._ended()
+        if self._usual is not None:
+            self._usual.add(waited)
+            self._usual = None
+        self._known(None)
 
     def left(self, waited: float) -> None:
         """The client went after so many seconds without a byte of an answer. What was slow by then stays so; else it

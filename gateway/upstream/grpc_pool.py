@@ -13,7 +13,7 @@ from gateway.stats.counters import EndpointSlot
 from gateway.tasks import spawn
 from gateway.upstream.connecting import connect
 from gateway.upstream.failure import Failure, is_race
-from gateway.wire.http2.connection import Connection, Limits
+from gateway.wire.http2.connection import LOW_MARK, Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.frames import ErrorCode
 from gateway.wire.limits import FULL_READ_BYTES
@@ -36,6 +36,10 @@ class GrpcExchange(Protocol):
         """Bytes of the answer take up memory no longer: the server may send as many more."""
         ...
 
+    def more(self, stream_id: int, data: bytes, end: bool) -> bool:
+        """Send more of a request that flows. False: it waits for the server, until `on_writable`."""
+        ...
+
 
 class GrpcRequester(Protocol):
     """Who sends a request over a connection and is told of its answer. What ends it, or `failed`, comes last, once."""
@@ -43,6 +47,14 @@ class GrpcRequester(Protocol):
     exchange: GrpcExchange | None
 
     stream_id: int
+
+    @property
+    def flows(self) -> bool:
+        """Only the header block is sent; `opened` is told, and the rest comes by the exchange's `more`."""
+        ...
+
+    def opened(self) -> None: ...
+    def on_writable(self) -> None: ...
 
     @property
     def request(self) -> tuple[bytes, bytes]:
@@ -200,13 +212,16 @@ class _Connection(asyncio.Protocol):
     def send(self, requester: GrpcRequester) -> None:
         block, message = requester.request
         wire = self.wire
-        stream_id = wire.request(block, message)
+        flows = requester.flows
+        stream_id = wire.open(block, False) if flows else wire.request(block, message)
         if not self._requesters:
             self._idle = monotonic() - self._received_at if stream_id > 1 else 0.0
         self._requesters[stream_id] = requester
         requester.stream_id = stream_id
         requester.exchange = self
         self._touch()
+        if flows:
+            requester.opened()
 
     # What a requester may ask of its exchange.
 
@@ -219,6 +234,12 @@ class _Connection(asyncio.Protocol):
     def consumed(self, stream_id: int, size: int) -> None:
         self.wire.consumed(stream_id, size)
         self._touch()
+
+    def more(self, stream_id: int, data: bytes, end: bool) -> bool:
+        wire = self.wire
+        wire.data(stream_id, data, end)
+        self._touch()
+        return not wire.blocked or wire.buffered(stream_id) <= LOW_MARK
 
     def _ended(self) -> None:
         """A stream is over: there may be room for another."""
@@ -279,7 +300,7 @@ class _Connection(asyncio.Protocol):
         self.wire.lost()
         raced = is_race(self._idle, monotonic() - self._received_at - self._idle, closed=exc is None)
         for requester in requesters.values():
-            if raced:
+            if raced and not requester.flows:
                 requester.exchange = None
                 self._pool.send(requester, again=True)
             else:
@@ -332,7 +353,9 @@ class _Connection(asyncio.Protocol):
                 requester.on_reset(code)
 
     def on_writable(self, stream_id: int) -> None:
-        """Requests are gathered whole before they are sent: nothing waits for room."""
+        requester = self._requesters.get(stream_id)
+        if requester is not None:
+            requester.on_writable()
 
     def on_goaway(self, last_id: int, code: int) -> None:
         self._retired = True

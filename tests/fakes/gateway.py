@@ -131,6 +131,9 @@ class Gateway:
     def drain(self) -> None:
         self.call(self.fronts.drain)
 
+    def expel(self) -> None:
+        self.call(self.fronts.expel)
+
     # What it counts.
 
     def snapshot(self) -> totals.Snapshot:

@@ -41,8 +41,14 @@ class ServerCall:
         self.metadata = {field.name.decode(): field.value.decode("latin-1") for field in fields}
         self.body = bytearray()
         """The message with its prefix, as it came."""
+        self.ended = False
         self.reset_with: int | None = None
         """The code with which the gateway reset the stream."""
+
+    def take(self) -> None:
+        """Give credit for all that has come."""
+        self.peer.wire.consumed(self.stream, len(self.body))
+        self.peer.flush()
 
     def answer(self, message: bytes = b"", metadata: Mapping[str, str] | None = None) -> None:
         """OK, whole."""
@@ -133,7 +139,8 @@ class GrpcPeer(asyncio.Protocol):
     # What the wire tells.
 
     def on_headers(self, stream_id: int, fields: Fields, end_stream: bool) -> None:
-        self.calls[stream_id] = ServerCall(self, stream_id, fields)
+        call = self.calls[stream_id] = ServerCall(self, stream_id, fields)
+        self.server.begun.append(call)
         self.server.most_at_once = max(self.server.most_at_once, self.wire.active)
 
     def on_oversize(self, stream_id: int) -> None: ...
@@ -147,10 +154,11 @@ class GrpcPeer(asyncio.Protocol):
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self.calls[stream_id]
         call.body += data
+        call.ended = end_stream
         if end_stream:
             self.server.calls.append(call)
             self.server.script(call)
-        return True
+        return self.server.greedy
 
     def on_trailers(self, stream_id: int, fields: Fields) -> None: ...
 
@@ -167,8 +175,14 @@ class GrpcPeer(asyncio.Protocol):
 
 
 class GrpcServer:
-    def __init__(self, loop: LoopThread, script: Script, *, limits: Limits | None = None, port: int = 0) -> None:
+    def __init__(
+        self, loop: LoopThread, script: Script, *, limits: Limits | None = None, port: int = 0, greedy: bool = True
+    ) -> None:
+        """One that is not `greedy` gives no credit for what it gets, until `ServerCall.take`."""
         self.script = script
+        self.greedy = greedy
+        self.begun: list[ServerCall] = []
+        """All whose heads have come."""
         self.limits = limits or Limits()
         self.calls: list[ServerCall] = []
         self.connections = 0

@@ -113,7 +113,6 @@ def test_a_long_name_is_found_too() -> None:
 @pytest.mark.parametrize(
     ("path", "code", "error"),
     [
-        (SERVICE + b"ModelStreamInfer", Code.UNIMPLEMENTED, "send each request by ModelInfer"),
         (SERVICE + b"ModelStatistics", Code.UNIMPLEMENTED, "known: /inference.GRPCInferenceService/ModelInfer, "),
         (b"/inference.\xff", Code.UNIMPLEMENTED, "known: "),
         (SERVICE + b"RepositoryModelLoad", Code.PERMISSION_DENIED, "ModelDeployment"),

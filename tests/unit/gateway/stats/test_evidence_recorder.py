@@ -49,6 +49,7 @@ class Recording:
         self._keyed = bucket is not None
         arm = Counters(self._memory).evidence.of(routed).arms["v2", self._keyed]
         self.evidence = Evidence(arm, GROUP, bucket, slow)
+        self.evidence.awaited()
 
     @property
     def row(self) -> list[int]:

@@ -1,0 +1,376 @@
+"""Requests that go on as they come: streams of messages, and messages that are long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from gateway.contract.route_table import RouteTable
+from gateway.downstream.grpc_call import STREAMED_BYTES
+from gateway.protocols.grpc_message import frame
+from gateway.refusal import Code
+from gateway.wire.http2.connection import Limits
+from gateway.wire.http2.frames import DEFAULT_WINDOW, ErrorCode
+from protos.oip_pb2 import ModelInferRequest
+from protos.tfs_pb2 import PredictRequest
+from tests.fakes.gateway import Gateway, deployment
+from tests.fakes.grpc_client import PREDICT, SELDON_PREDICT, GrpcClient, predict, spec
+from tests.fakes.grpc_servers import GrpcServer, ServerCall, answering, silent
+from tests.fakes.parent_process import eventually
+
+StartGateway = Callable[..., Gateway]
+GrpcServers = Callable[..., GrpcServer]
+
+STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
+LONG = 3 * STREAMED_BYTES
+
+
+def infer(name: str = "t", size: int = 0) -> bytes:
+    return frame(ModelInferRequest(model_name=name, raw_input_contents=[bytes(size)]).SerializeToString())
+
+
+def routes(weight: float = 0, **versions: list[GrpcServer]) -> RouteTable:
+    """The model `m` of TensorFlow Serving, `s` of Seldon, and `t` of the Open Inference Protocol."""
+    runtimes = {"m": "tfserving", "s": "seldon", "t": "oip"}
+    made = (deployment(name, versions, weight=weight, runtime=runtime) for name, runtime in runtimes.items())
+    return RouteTable(revision=1, deployments=tuple(made))
+
+
+@pytest.fixture
+def server(grpc_servers: GrpcServers) -> GrpcServer:
+    return grpc_servers(silent)
+
+
+@pytest.fixture
+def gateway(start_gateway: StartGateway, server: GrpcServer) -> Gateway:
+    return start_gateway(routes(v1=[server]))
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> GrpcClient:
+    return gateway.grpc_client()
+
+
+def begun(server: GrpcServer, number: int = 1) -> ServerCall:
+    """The latest call, once so many have begun."""
+    return eventually(lambda: list(server.begun), lambda calls: len(calls) == number)[-1]
+
+
+def send(client: GrpcClient, stream: int, data: bytes, *, end: bool = False) -> None:
+    """Until all of it is gone, as far as the client can tell."""
+    client.data(stream, data, end=end)
+    client.until(lambda: not client.wire.buffered(stream))
+
+
+def has(call: ServerCall, size: int) -> None:
+    eventually(lambda: len(call.body), lambda there: there == size)
+
+
+def test_each_message_goes_on_as_it_comes(server: GrpcServer, gateway: Gateway, client: GrpcClient) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    call = begun(server)
+    has(call, len(infer()))
+    server.call(call.head)
+    server.call(lambda: call.data(frame(b"one")))
+    client.until(lambda: client.answers[stream].data == frame(b"one"))
+    client.data(stream, infer(size=100))
+    has(call, len(infer() + infer(size=100)))
+    server.call(lambda: call.data(frame(b"two")))
+    client.until(lambda: client.answers[stream].data == frame(b"one") + frame(b"two"))
+    assert not call.ended
+    client.data(stream, b"", end=True)
+    eventually(lambda: call.ended)
+    server.call(lambda: call.trailers(Code.OK))
+    answer = client.answer(stream)
+    assert (answer.code, answer.version) == (Code.OK, "v1")
+    assert gateway.outcomes("v1", "t") == {"success": 1}
+
+
+def test_a_stream_that_came_whole(server: GrpcServer, client: GrpcClient) -> None:
+    server.script = answering(b"all")
+    stream = client.open(STREAM)
+    client.data(stream, infer() * 3, end=True)
+    assert client.answer(stream).message == b"all"
+    assert server.calls[0].body == infer() * 3
+
+
+def test_the_first_message_in_pieces(server: GrpcServer, client: GrpcClient) -> None:
+    stream = client.open(STREAM)
+    whole = infer(size=50)
+    for byte in whole[:-1]:
+        client.data(stream, bytes([byte]))
+    assert not server.begun
+    client.data(stream, whole[-1:])
+    call = begun(server)
+    has(call, len(whole))
+    server.call(lambda: call.answer(b"yes"))  # before the request ends
+    assert client.answer(stream).message == b"yes"
+
+
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [
+        (infer(""), "names no model"),
+        (frame(b"\x0a\x01a\x0a\x01b"), "name appears twice"),
+        (frame(b"\xff"), "no protobuf message"),
+        (b"\7" + infer()[1:], "first byte is 7"),
+    ],
+)
+def test_a_first_message_that_names_no_model(client: GrpcClient, server: GrpcServer, first: bytes, error: str) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, first)
+    answer = client.answer(stream)
+    assert answer.code is Code.INVALID_ARGUMENT
+    assert error in answer.error
+    assert not server.begun
+
+
+def test_a_first_message_for_a_model_that_is_not_there(client: GrpcClient) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, infer("nobody"))
+    assert client.answer(stream).code is Code.NOT_FOUND
+
+
+def test_what_names_another_model_later_is_the_servers_to_judge(server: GrpcServer, client: GrpcClient) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, infer() + infer("other"), end=True)
+    assert server.received()[0].body == infer() + infer("other")
+    client.reset(stream)
+
+
+def test_a_stream_that_ends_before_its_first_message(client: GrpcClient) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, b"", end=True)
+    assert client.answer(stream).code is Code.INVALID_ARGUMENT
+    stream = client.open(STREAM, end=True)
+    assert client.answer(stream).code is Code.INVALID_ARGUMENT
+
+
+def test_a_stream_stays_with_its_version(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, server: GrpcServer
+) -> None:
+    canary = grpc_servers(silent)
+    gateway = start_gateway(routes(v1=[server], v2=[canary]))
+    client = gateway.grpc_client()
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    call = begun(server)
+    gateway.swap(routes(weight=100, v1=[server], v2=[canary]))
+    client.data(stream, infer())
+    has(call, 2 * len(infer()))
+    second = client.open(STREAM)
+    client.data(second, infer())
+    begun(canary)
+    client.reset(stream)
+    client.reset(second)
+
+
+def test_a_stream_of_a_version_that_is_served_no_more_ends_after_the_drain(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, server: GrpcServer
+) -> None:
+    canary = grpc_servers(silent)
+    gateway = start_gateway(routes(weight=100, v1=[server], v2=[canary]), drain_seconds=25.0)
+    client = gateway.grpc_client()
+    open_ = client.open(STREAM)
+    client.data(open_, infer())
+    call = begun(canary)
+    silent_ = client.open(STREAM)
+    client.data(silent_, infer())
+    begun(canary, 2)
+    server.call(call.head)
+    client.until(lambda: client.answers[open_].head is not None)
+    gateway.swap(routes(weight=0, v1=[server], v2=[canary]))
+    now = monotonic()
+    gateway.sweep(now)
+    gateway.sweep(now + 20)
+    client.data(open_, infer())
+    has(call, 2 * len(infer()))
+    gateway.sweep(now + 26)
+    for stream in (open_, silent_):
+        answer = client.answer(stream)
+        assert answer.code is Code.UNAVAILABLE
+        assert answer.error == "default/t version v2 is served no longer; try again"
+    eventually(lambda: call.reset_with, lambda code: code == ErrorCode.CANCEL)
+    assert gateway.outcomes("v2", "t") == {"unavailable": 2}
+
+
+def test_weight_that_comes_back_in_time_keeps_a_stream(
+    start_gateway: StartGateway, grpc_servers: GrpcServers, server: GrpcServer
+) -> None:
+    canary = grpc_servers(silent)
+    both = {"v1": [server], "v2": [canary]}
+    gateway = start_gateway(routes(weight=100, **both))
+    client = gateway.grpc_client()
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    call = begun(canary)
+    now = monotonic()
+    gateway.swap(routes(weight=0, **both))
+    gateway.sweep(now)
+    gateway.swap(routes(weight=5, **both))
+    gateway.sweep(now + 20)
+    gateway.swap(routes(weight=0, **both))
+    gateway.sweep(now + 30)
+    gateway.sweep(now + 40)
+    canary.call(lambda: call.answer(b"still here"))
+    assert client.answer(stream).message == b"still here"
+
+
+def test_what_a_drain_does_not_wait_for_is_told_so(gateway: Gateway, client: GrpcClient, server: GrpcServer) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    begun(server)
+    gateway.expel()
+    answer = client.answer(stream)
+    assert (answer.code, answer.error) == (Code.UNAVAILABLE, "this gateway ends; try again")
+
+
+def test_a_reset_in_each_state(client: GrpcClient, gateway: Gateway, server: GrpcServer) -> None:
+    before = client.open(STREAM)
+    client.reset(before)
+    within = client.open(STREAM)
+    client.data(within, infer()[:3])
+    client.reset(within)
+    sent = client.open(STREAM)
+    client.data(sent, infer())
+    call = begun(server)
+    client.reset(sent)
+    eventually(lambda: call.reset_with, lambda code: code == ErrorCode.CANCEL)
+    answering_ = client.open(STREAM)
+    client.data(answering_, infer())
+    call = begun(server, 2)
+    server.call(call.head)
+    client.until(lambda: client.answers[answering_].head is not None)
+    client.reset(answering_)
+    eventually(lambda: call.reset_with, lambda code: code == ErrorCode.CANCEL)
+    eventually(lambda: gateway.outcomes("v1", "t"), lambda ended: ended == {"cancelled": 2})
+
+
+def test_a_server_that_resets_a_stream(client: GrpcClient, server: GrpcServer) -> None:
+    for open_ in (False, True):
+        stream = client.open(STREAM)
+        client.data(stream, infer())
+        call = begun(server, 1 + open_)
+        if open_:
+            server.call(call.head)
+        server.call(lambda call=call: call.reset(ErrorCode.INTERNAL_ERROR))
+        assert client.answer(stream).code is Code.INTERNAL
+
+
+def test_a_server_that_refuses_what_has_gone_on_gets_it_no_second_time(
+    client: GrpcClient, server: GrpcServer, gateway: Gateway
+) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    call = begun(server)
+    server.call(lambda: call.reset(ErrorCode.REFUSED_STREAM))
+    assert client.answer(stream).code is Code.UNAVAILABLE
+    assert len(server.begun) == 1
+    assert gateway.outcomes("v1", "t") == {"unavailable": 1}
+
+
+def test_a_server_that_dies_under_a_stream(client: GrpcClient, server: GrpcServer) -> None:
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    call = begun(server)
+    server.call(call.head)
+    client.until(lambda: client.answers[stream].head is not None)
+    server.call(call.peer.die)
+    assert client.answer(stream).code is Code.UNAVAILABLE
+
+
+def test_a_server_that_could_not_be_reached_costs_a_stream_nothing(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    dead, alive = grpc_servers(silent), grpc_servers(silent)
+    dead.close()
+    gateway = start_gateway(routes(v1=[dead, alive]))
+    client = gateway.grpc_client()
+    for number in range(1, 9):
+        stream = client.open(STREAM)
+        client.data(stream, infer())
+        call = begun(alive, number)
+        alive.call(lambda call=call: call.answer(b"yes"))
+        assert client.answer(stream).message == b"yes"
+
+
+@pytest.mark.parametrize("path", [PREDICT, SELDON_PREDICT])
+def test_a_long_message_goes_on_as_it_comes(
+    client: GrpcClient, server: GrpcServer, gateway: Gateway, path: str
+) -> None:
+    message = frame(predict(size=LONG))
+    stream = client.open(path, {"seldon": "s"} if path == SELDON_PREDICT else {})
+    send(client, stream, message[: 2 * STREAMED_BYTES])
+    call = begun(server)
+    has(call, 2 * STREAMED_BYTES)
+    eventually(lambda: gateway.forwarder.budget.held, lambda held: held < STREAMED_BYTES // 4)
+    send(client, stream, message[2 * STREAMED_BYTES :], end=True)
+    (call,) = server.received()
+    assert call.body == message
+    server.call(lambda: call.answer(b"yes"))
+    assert client.answer(stream).message == b"yes"
+
+
+def test_what_names_the_model_may_come_late(client: GrpcClient, server: GrpcServer) -> None:
+    """A message's fields may have any order. It is held until it is known where it goes."""
+    tensors = PredictRequest()
+    tensors.inputs["x"].tensor_content = bytes(LONG)
+    message = frame(tensors.SerializeToString() + PredictRequest(model_spec=spec("m")).SerializeToString())
+    stream = client.open(PREDICT)
+    send(client, stream, message[:LONG])
+    assert client.call(PREDICT, predict("nobody")).code is Code.NOT_FOUND  # by then that has come
+    assert not server.begun
+    send(client, stream, message[LONG:], end=True)
+    assert server.received()[0].body == message
+    client.reset(stream)
+
+
+def test_a_message_that_will_be_too_long_is_refused_at_once(start_gateway: StartGateway, server: GrpcServer) -> None:
+    client = start_gateway(routes(v1=[server]), max_message_bytes=LONG).grpc_client()
+    stream = client.open(PREDICT)
+    client.data(stream, frame(predict(size=LONG))[: STREAMED_BYTES + 100])
+    answer = client.answer(stream)
+    assert (answer.code, answer.error) == (Code.RESOURCE_EXHAUSTED, f"the message is over {LONG} bytes")
+
+
+def test_a_server_that_takes_nothing_stops_the_client(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
+    narrow = Limits(stream_window=DEFAULT_WINDOW, connection_window=DEFAULT_WINDOW)
+    server = grpc_servers(silent, limits=narrow, greedy=False)
+    gateway = start_gateway(routes(v1=[server]))
+    client = gateway.grpc_client()
+    size = 20 * STREAMED_BYTES
+    message = frame(predict(size=size))
+    stream = client.open(PREDICT)
+    send(client, stream, message[: STREAMED_BYTES + STREAMED_BYTES // 2])
+    call = begun(server)
+    has(call, DEFAULT_WINDOW)
+    client.data(stream, message[STREAMED_BYTES + STREAMED_BYTES // 2 :], end=True)
+    assert client.call(PREDICT, predict("nobody")).code is Code.NOT_FOUND
+    left = client.wire.buffered(stream)
+    assert left > size - 4 * STREAMED_BYTES  # a window's worth, and what was gathered before it was sent on
+    assert gateway.forwarder.budget.held <= 3 * STREAMED_BYTES
+    server.greedy = True
+    server.call(call.take)
+    client.until(lambda: not client.wire.buffered(stream))
+    assert server.received()[0].body == message
+    server.call(lambda: call.answer(b"yes"))
+    assert client.answer(stream).message == b"yes"
+
+
+def test_a_stream_of_which_nothing_is_heard_ends(start_gateway: StartGateway, server: GrpcServer) -> None:
+    client = start_gateway(routes(v1=[server]), timeout=0.5).grpc_client()
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    assert client.answer(stream).code is Code.DEADLINE_EXCEEDED
+
+
+def test_the_callers_deadline_holds_for_all_of_a_stream(gateway: Gateway, server: GrpcServer) -> None:
+    client = gateway.grpc_client()
+    stream = client.open(STREAM, {"grpc-timeout": "500m"})
+    client.data(stream, infer())
+    call = begun(server)
+    server.call(call.head)
+    assert client.answer(stream).code is Code.DEADLINE_EXCEEDED
