@@ -34,7 +34,8 @@ _AGAINST_ENDPOINT = (502, 503, 504)
 
 class Sink(Protocol):
     """Who takes what comes of an attempt. What ends the answer, or `failed`, comes last, once, and not after `cancel`;
-    by then the attempt counts nowhere as under way."""
+    by then the attempt counts nowhere as under way. Where the request flows, `on_open` comes first, if there is a
+    connection."""
 
     silence: float | None
     """Seconds without a byte after which an answer that has begun is given up, whatever the deadline is. None: the
@@ -42,6 +43,17 @@ class Sink(Protocol):
 
     flows: bool
     """The request goes on as it comes: `silence` counts from its start."""
+
+    awaits: bool
+    """The server has all that it needs to answer: its silence is its own."""
+
+    def on_open(self) -> None:
+        """The attempt's `more` takes the request from now on."""
+        ...
+
+    def on_room(self) -> None:
+        """What `more` did not take at once has gone on."""
+        ...
 
     def unavailable(self) -> bool:
         """The server says that it can't now, and nothing of that has gone on: whether it is to count as a failure, and
@@ -63,18 +75,7 @@ class RestSink(Sink, Protocol):
 
 
 class GrpcSink(Sink, Protocol):
-    """Either `on_answer`, or `on_trailers_only`, or `on_head`, `on_data` any number of times, and `on_trailers`.
-
-    Where the request flows, `on_open` comes before them, if there is a connection.
-    """
-
-    def on_open(self) -> None:
-        """The attempt's `more` takes the request from now on."""
-        ...
-
-    def on_room(self) -> None:
-        """What `more` did not take at once has gone on."""
-        ...
+    """Either `on_answer`, or `on_trailers_only`, or `on_head`, `on_data` any number of times, and `on_trailers`."""
 
     def on_answer(self, head: Fields, data: bytes, trailers: Trailers) -> None: ...
     def on_trailers_only(self, trailers: Trailers) -> None: ...
@@ -124,6 +125,17 @@ class Attempt(ABC):
 
     # What the connection tells.
 
+    @property
+    def flows(self) -> bool:
+        return self.sink.flows
+
+    def opened(self) -> None:
+        self.sink.on_open()
+
+    def on_writable(self) -> None:
+        self._since = monotonic()
+        self.sink.on_room()
+
     def failed(self, failure: Failure, *, sent: bool) -> None:
         self._timer.cancel()
         self.endpoint.done()
@@ -161,7 +173,7 @@ class Attempt(ABC):
             return
         self.cancel()
         # Where the answer has begun its taker may be the slow one; where it gave little time, nothing is proved.
-        if not self.begun and now - self._since >= PATIENCE:
+        if not self.begun and self.sink.awaits and now - self._since >= PATIENCE:
             self.endpoint.failed(now, refused=False)
         self.sink.failed(Failure.DEADLINE, sent=True)
 
@@ -182,8 +194,8 @@ class RestAttempt(Attempt):
         head_only: bool = False,
         fresh: bool = False,
     ) -> None:
-        """`request`: its bytes, in pieces. `head_only`: it asks for the head of an answer alone. `fresh`: it goes over
-        no connection that was used before."""
+        """`request`: its bytes, in pieces; only the head's where the sink's request flows. `head_only`: it asks for the
+        head of an answer alone. `fresh`: it goes over no connection that was used before."""
         self.endpoint = endpoint
         self.request = request
         self.head_only = head_only
@@ -204,6 +216,12 @@ class RestAttempt(Attempt):
         else:
             self.exchange.cancel()
             self.exchange = None
+
+    def more(self, data: bytes | bytearray) -> bool:
+        """Send what has come of the body. False: the server takes no more now; `on_room` tells when it does."""
+        assert self.exchange is not None
+        self._since = monotonic()
+        return self.exchange.more(data)
 
     def pause(self) -> None:
         """Bring no more of the answer for now, once there is a connection that does."""
@@ -281,22 +299,11 @@ class GrpcAttempt(Attempt):
         else:
             self.exchange.cancel(self.stream_id)
 
-    @property
-    def flows(self) -> bool:
-        return self.sink.flows
-
-    def opened(self) -> None:
-        self.sink.on_open()
-
     def more(self, data: bytes, end: bool) -> bool:
         """Send what has come of the request. False: the server takes no more now; `on_room` tells when it does."""
         assert self.exchange is not None
         self._since = monotonic()
         return self.exchange.more(self.stream_id, data, end)
-
-    def on_writable(self) -> None:
-        self._since = monotonic()
-        self.sink.on_room()
 
     def consumed(self, size: int) -> None:
         """So many bytes, for which the sink's `on_data` was False, take up memory no longer."""

@@ -32,6 +32,9 @@ MAX_LOST = 2
 BACKOFF_SECONDS = 0.025
 """Envoy's base: before a retry at an endpoint that was tried already, jittered, doubled each time."""
 
+STREAMED_BYTES = 1 << 20
+"""A request that is longer goes on as it comes: it takes up little memory here, and can't be sent a second time."""
+
 _FAMILY_NAMES: dict[ProtocolFamily, str] = {
     "tfserving": "TensorFlow Serving",
     "seldon": "Seldon",
@@ -103,8 +106,10 @@ class Call(ABC):
     """The request goes on as it comes."""
     gone = False
     """Some of it has, and is held no more: it can't be sent again."""
+    awaits = True
+    """Whether the version has all that it needs to answer: else silence may be the client's."""
     awaited_us: int
-    """Since when the version has all that it needs to answer, in microseconds of the monotonic clock."""
+    """Since when, in microseconds of the monotonic clock."""
     left_at: float | None = None
     """When its version was found to be served no more."""
 
@@ -179,16 +184,19 @@ class Call(ABC):
                 self.evidence = Evidence(arm, split.group(self.caller), bucket, split.slow, usual)
                 if not self.flows:
                     self.evidence.awaited()
+        self.awaits = not self.flows
         self._attempt()
 
     def whole(self) -> None:
         """All has come of a request that goes on as it comes, or of a stream what is to be answered first."""
+        self.awaits = True
         self.awaited_us = monotonic_ns() // 1000
         if self.evidence is not None:
             self.evidence.awaited()
 
     def began(self) -> None:
         """The first message of a stream is there."""
+        self.awaits = False
         if self.evidence is not None:
             self.evidence.began(self._waited())
 
@@ -233,7 +241,10 @@ class Call(ABC):
         if sent and failure == Failure.RESET:
             self.lost += 1
         if self.evidence is not None:
-            self.evidence.failed()
+            if failure == Failure.DEADLINE and not self.awaits:
+                self.evidence.left(0.0)
+            else:
+                self.evidence.failed()
             self.evidence = None
         if attempt.begun:
             late = failure == Failure.DEADLINE
@@ -332,6 +343,12 @@ class Call(ABC):
 
     def _expire(self, endpoint: Endpoint | None) -> None:
         """The deadline is there, and nothing of an answer."""
+        if not self.awaits:
+            self._finish(counters.CLIENT_ERROR, "slow_request", endpoint)
+            self.over = True
+            message = "the request did not arrive in time"
+            self.refuse(Refusal(Code.DEADLINE_EXCEEDED, "slow_request", message, status=408))
+            return
         self._finish(counters.DEADLINE, "deadline", endpoint)
         self.over = True
         message = f"{self._which()}: {_SAID[Failure.DEADLINE]}"
@@ -347,7 +364,7 @@ class Call(ABC):
             attempt.cancel()
         if self.evidence is not None:
             begun = attempt is not None and attempt.begun
-            self.evidence.left(0.0 if begun else self._waited())
+            self.evidence.left(self._waited() if self.awaits and not begun else 0.0)
             self.evidence = None
         if self.slot is not None:
             self._finish(counters.CANCELLED, "cancelled", None)

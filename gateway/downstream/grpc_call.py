@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from gateway.attempt import GrpcAttempt, Trailers, onward
-from gateway.call import Call
+from gateway.call import STREAMED_BYTES, Call
 from gateway.contract.headers import REQUEST_ID
 from gateway.downstream.grpc_request_head import RequestHead, read
 from gateway.forwarder import Forwarder
@@ -26,10 +26,6 @@ _REQUEST_ID = encode(REQUEST_ID, b"")[:-1]
 
 _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send gRPC\n"
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
-
-
-STREAMED_BYTES = 1 << 20
-"""A message that is longer goes on as it comes: it takes up little memory here, and can't be sent a second time."""
 
 
 class Client(Protocol):
@@ -310,7 +306,7 @@ class GrpcCall(Call):
         self._client.touch()
 
     def on_data(self, data: bytes) -> bool:
-        if self._head.streams and self.evidence is not None:
+        if self._head.streams and self.awaits:
             self.began()
         wire = self._client.wire
         wire.data(self.client_stream, data, False)

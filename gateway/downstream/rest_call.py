@@ -38,6 +38,10 @@ class Client(Protocol):
         """The answer to the call is written."""
         ...
 
+    def read_on(self) -> None:
+        """More of the body may come."""
+        ...
+
 
 class _Route(Note):
     """What a request's head says of its way."""
@@ -83,9 +87,17 @@ class RestCall(Call):
     _chunked = False
 
     def __init__(
-        self, client: Client, head: Head, body: list[bytes | bytearray], size: int, held: int, share: MemoryShare
+        self,
+        client: Client,
+        head: Head,
+        body: list[bytes | bytearray],
+        size: int,
+        held: int,
+        share: MemoryShare,
+        flows: bool = False,
     ) -> None:
-        """`size` of the body; `held` bytes of the caller's share are this request's."""
+        """`size` of the whole body; `held` bytes of the caller's share are this request's. `flows`: more of the body is
+        to come, by `flow`."""
         self.forwarder = client.forwarder
         self._client = client
         self._head = head
@@ -93,7 +105,9 @@ class RestCall(Call):
         self._size = size
         self._held = held
         self._share = share
-        self._close = head.close
+        # An answer that comes before the end of the request is the last: what still comes of that is dropped.
+        self._close = head.close or flows
+        self.flows = flows
 
     def start(self) -> None:
         head = self._head
@@ -113,6 +127,33 @@ class RestCall(Call):
         self.before = route.before
         self.admit(route.address, self._size, monotonic(), route.timeout)
 
+    # A body that goes on as it comes.
+
+    def flow(self, data: bytes) -> bool:
+        """Whether the client may send more at once."""
+        if self.gone and self.attempt is not None:
+            return self.attempt.more(data)
+        self._body.append(data)
+        self._share.add(len(data))
+        self._held += len(data)
+        return False
+
+    def end(self) -> None:
+        """The body is whole."""
+        self._close = self._head.close
+        self.whole()
+
+    def on_open(self) -> None:
+        self.gone = True
+        assert self.attempt is not None
+        room = [self.attempt.more(data) for data in self._body][-1]
+        self.release()
+        if room:
+            self.on_room()
+
+    def on_room(self) -> None:
+        self._client.read_on()
+
     def release(self) -> None:
         """The request is held no longer."""
         self._share.add(-self._held)
@@ -129,9 +170,10 @@ class RestCall(Call):
     def attempt_at(self, endpoint: Endpoint, assignment_fields: AssignmentFields) -> RestAttempt:
         head = self._route.forwarded(self._head, self._size, assignment_fields)
         end = b"\r\n" if self._head.request_id else self._end
-        request, head_only = [head, end, *self._body], self._head.method == b"HEAD"
-        # Where a connection ended under it, one that ends again is to say something of the server.
-        return RestAttempt(endpoint, request, self.deadline, self, head_only, fresh=self.lost > 0)
+        request, head_only = [head, end, *(() if self.flows else self._body)], self._head.method == b"HEAD"
+        # Where a connection ended under it, one that ends again is to say something of the server; and what flows can't
+        # be sent again where the server was closing one.
+        return RestAttempt(endpoint, request, self.deadline, self, head_only, fresh=self.lost > 0 or self.flows)
 
     # What the attempt brings.
 

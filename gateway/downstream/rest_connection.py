@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from time import monotonic
 
+from gateway.call import STREAMED_BYTES
 from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
 from gateway.downstream.rest_call import RestCall, error_answer
 from gateway.downstream.turns import PORTION_BYTES, TURN_SECONDS, TurnTaker
@@ -57,6 +58,8 @@ class RestConnection(TurnTaker, asyncio.Protocol):
         self._whole = True
         self._queue: deque[RestCall | Refusal] = deque()
         self._call: RestCall | None = None
+        self._flow: RestCall | None = None  # that whose body goes on as it comes, while it does
+        self._held_back = False  # the server takes no more of it now
         self._starting = False
         self.turns = clients.turns
         self._full = False  # so much waits for its turn that nothing is read
@@ -122,7 +125,7 @@ class RestConnection(TurnTaker, asyncio.Protocol):
             self.transport.pause_reading()
         elif self.late:
             self.wait()
-        elif not self.waits and not self.transport.is_closing():
+        elif not self.waits and not self._held_back and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def eof_received(self) -> bool | None:
@@ -169,6 +172,14 @@ class RestConnection(TurnTaker, asyncio.Protocol):
             self.transport.write(CONTINUE)
 
     def on_body(self, data: bytes) -> None:
+        if self._flow is not None:
+            self._size += len(data)
+            if not self._flow.flow(data):
+                self._held_back = True
+                self.transport.pause_reading()
+            return
+        if self._closing:
+            return
         limit = self.forwarder.settings.max_message_bytes
         if self._size + len(data) > limit:
             self._reader.stop(_too_large(limit))
@@ -183,6 +194,23 @@ class RestConnection(TurnTaker, asyncio.Protocol):
             self._body[-1] += data
         else:
             self._body.append(data)
+        turn = self._call is None and not self._queue and not self._choked
+        if turn and self._size > STREAMED_BYTES and self._head.length and registry.rest(self._head.target).reads_along:
+            self._start_early()
+
+    def _start_early(self) -> None:
+        """Send on what there is of a long body, if it has been told how long that is."""
+        length = self._head.length
+        assert length is not None
+        call = RestCall(self, self._head, self._body, length, self._held, self._share, flows=True)
+        self._body = []
+        self._held = 0
+        self._call = self._flow = call
+        call.start()
+
+    def read_on(self) -> None:
+        self._held_back = False
+        self._read_on()
 
     def _share_of(self, head: Head) -> MemoryShare:
         """Whose the request is, as a proxy says."""
@@ -199,6 +227,14 @@ class RestConnection(TurnTaker, asyncio.Protocol):
         return True
 
     def on_end(self) -> None:
+        if self._flow is not None:
+            flow, self._flow = self._flow, None
+            self._whole = True
+            self._size = 0
+            flow.end()
+            return
+        if self._closing:
+            return
         self._queue.append(RestCall(self, self._head, self._body, self._size, self._held, self._share))
         self._body = []
         self._size = self._held = 0
@@ -231,7 +267,7 @@ class RestConnection(TurnTaker, asyncio.Protocol):
         """The answer to the call is written."""
         assert self._call is not None
         self._call.release()
-        self._call = None
+        self._call = self._flow = None
         self._since = monotonic()
         if close:
             self._forget()
@@ -267,6 +303,7 @@ class RestConnection(TurnTaker, asyncio.Protocol):
     def _close(self) -> None:
         """The last answer is written: end our side once it is sent, and wait for the client to end its own."""
         self._closing = True
+        self._held_back = False
         self._since = monotonic()
         self.late = b""
         self.transport.write_eof()

@@ -54,6 +54,9 @@ class RestProtocol(Protocol):
     JSON, forms, multipart and `?json=`; all are forwarded as they came."""
 
     name: str
+    reads_along: bool
+    """Whether its servers read a long body while they serve others. Else it is held until it is whole: one who is slow
+    in sending it would keep a server from everyone."""
 
     def address(self, method: bytes, target: bytes) -> Address:
         """`target` in origin-form, query included. Raises Refusal (and nothing else) where it is none of the API's."""

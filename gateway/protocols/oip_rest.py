@@ -32,6 +32,7 @@ _PATH = re.compile(
 
 class OipRest:
     name = "oip-rest"
+    reads_along = True
 
     def address(self, method: bytes, target: bytes) -> Address:
         # Callers repeat few targets; longer ones are parsed each time, so that the cache stays under 2 MB.

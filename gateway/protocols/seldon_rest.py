@@ -34,6 +34,7 @@ _WRITE = (b"GET", b"POST")
 
 class SeldonRest:
     name = "seldon-rest"
+    reads_along = False  # gunicorn's workers are of one thread
 
     def address(self, method: bytes, target: bytes) -> Address:
         # Callers repeat few targets; longer ones are parsed each time, so that the cache stays under 2 MB.

@@ -24,6 +24,7 @@ _PATHS = {
 
 class TfservingRest:
     name = "tfserving-rest"
+    reads_along = True
 
     def address(self, method: bytes, target: bytes) -> Address:
         # Callers repeat few targets; longer ones are parsed each time, so that the cache stays under 2 MB.

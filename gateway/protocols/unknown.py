@@ -13,6 +13,7 @@ from gateway.refusal import Code, Refusal
 
 class UnknownRest:
     name = "unknown"
+    reads_along = False
 
     def address(self, method: bytes, target: bytes) -> Address:
         raise Refusal(

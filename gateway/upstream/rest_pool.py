@@ -24,6 +24,10 @@ class RestExchange(Protocol):
         """Nothing more is told of it."""
         ...
 
+    def more(self, data: bytes | bytearray) -> bool:
+        """Send more of a body that flows. False: the server takes no more now; `on_writable` tells when it does."""
+        ...
+
     def pause(self) -> None:
         """Read no more of the answer for now."""
         ...
@@ -39,6 +43,14 @@ class RestRequester(Protocol):
     """The answer has no body, whatever its head says."""
     fresh: bool
     """It goes over no connection that was used before: its server may be closing that."""
+
+    @property
+    def flows(self) -> bool:
+        """Only the head is sent; `opened` is told, and the body comes by the exchange's `more`."""
+        ...
+
+    def opened(self) -> None: ...
+    def on_writable(self) -> None: ...
 
     @property
     def request(self) -> list[bytes | bytearray]:
@@ -162,6 +174,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self._reusable = True
         self._paused = False
+        self._choked = False  # the server does not take what it was sent
         self._idle = 0.0  # the seconds that it was so before the request of which no byte has come back
         self._lost = False
         self.made = False
@@ -181,6 +194,9 @@ class _Connection(asyncio.Protocol):
         if requester.head_only:
             self._reader.bodiless = True
         self._transport.write(b"".join(requester.request))
+        if requester.flows:
+            self._reusable = False  # an answer may come before the body's end
+            requester.opened()
 
     # What a requester may ask of its exchange.
 
@@ -188,6 +204,10 @@ class _Connection(asyncio.Protocol):
         """Give the request up. HTTP/1.1 has no way to say so but to end the connection."""
         self._requester = None
         self._transport.abort()
+
+    def more(self, data: bytes | bytearray) -> bool:
+        self._transport.write(data)
+        return not self._choked
 
     def pause(self) -> None:
         self._paused = True
@@ -238,6 +258,14 @@ class _Connection(asyncio.Protocol):
         else:
             transport.abort()
         requester.ended()
+
+    def pause_writing(self) -> None:
+        self._choked = True
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        if self._requester is not None and self._requester.flows:
+            self._requester.on_writable()
 
     def eof_received(self) -> None:
         self._pool.retire(self)  # the transport closes itself; connection_lost tells, but only in the loop's next turn

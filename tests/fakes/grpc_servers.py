@@ -153,7 +153,8 @@ class GrpcPeer(asyncio.Protocol):
 
     def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> bool:
         call = self.calls[stream_id]
-        call.body += data
+        if not self.server.drops:
+            call.body += data
         call.ended = end_stream
         if end_stream:
             self.server.calls.append(call)
@@ -176,9 +177,18 @@ class GrpcPeer(asyncio.Protocol):
 
 class GrpcServer:
     def __init__(
-        self, loop: LoopThread, script: Script, *, limits: Limits | None = None, port: int = 0, greedy: bool = True
+        self,
+        loop: LoopThread,
+        script: Script,
+        *,
+        limits: Limits | None = None,
+        port: int = 0,
+        greedy: bool = True,
+        drops: bool = False,
     ) -> None:
-        """One that is not `greedy` gives no credit for what it gets, until `ServerCall.take`."""
+        """One that is not `greedy` gives no credit for what it gets, until `ServerCall.take`; one that `drops` forgets
+        what it gets."""
+        self.drops = drops
         self.script = script
         self.greedy = greedy
         self.begun: list[ServerCall] = []

@@ -6,6 +6,7 @@ comes back: each answer or error by what was asked and the version.
 """
 
 import json
+import queue
 import sys
 
 import numpy as np
@@ -41,6 +42,19 @@ def inferred(answer):
     return {"values": values, **{name: response[name] for name in ("model_name", "model_version")}}
 
 
+def streamed(client, version, sizes):
+    """The answers to one stream: to each message its own, in their order, with an error in its place."""
+    came = queue.Queue()
+    client.start_stream(lambda result, error: came.put((result, error)), headers=HEADERS)
+    answers = []
+    for size in sizes:
+        client.async_stream_infer(MODEL, [image(IMAGES[:, :size])], version)
+        result, error = came.get(timeout=60)
+        answers.append({"error": error.message()} if error else inferred(result))
+    client.stop_stream()
+    return {"answers": answers}
+
+
 def questions(client):
     """By name, each taking a version."""
     json_form = {"as_json": True} if TRANSPORT == "grpc" else {}
@@ -64,6 +78,9 @@ def questions(client):
         )
         yield f"infer wrong{kind}", lambda version, form=form: infer(version, IMAGES[:, :3], **form)
         yield f"infer many{kind}", lambda version, form=form: infer(version, np.tile(IMAGES, (100, 1)), **form)
+    if TRANSPORT == "grpc":
+        yield "stream", lambda version: streamed(client, version, [64] * 5)
+        yield "stream wrong", lambda version: streamed(client, version, [64, 3])
     yield "infer no model", lambda version: infer(version, IMAGES, "nobody", **next(iter(forms.values())))
     yield "load", lambda version: client.load_model(MODEL, headers=HEADERS) or {}
 

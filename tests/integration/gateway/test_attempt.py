@@ -32,10 +32,16 @@ class Sink:
     """Takes what comes of an attempt of either wire, and counts for nobody."""
 
     silence: float | None = None
+    flows = False
+    awaits = True
 
     def __init__(self, *, gives_up: bool = False) -> None:
         self.events: list[tuple[object, ...]] = []
         self._gives_up = gives_up
+
+    def on_open(self) -> None: ...
+
+    def on_room(self) -> None: ...
 
     def unavailable(self) -> bool:
         return self._gives_up

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 import pytest
 
+from gateway.call import STREAMED_BYTES
 from gateway.contract.route_table import RouteTable
-from gateway.downstream.grpc_call import STREAMED_BYTES
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire.http2.connection import Limits
@@ -256,7 +257,7 @@ def test_a_server_that_resets_a_stream(client: GrpcClient, server: GrpcServer) -
         call = begun(server, 1 + open_)
         if open_:
             server.call(call.head)
-        server.call(lambda call=call: call.reset(ErrorCode.INTERNAL_ERROR))
+        server.call(partial(call.reset, ErrorCode.INTERNAL_ERROR))
         assert client.answer(stream).code is Code.INTERNAL
 
 
@@ -293,7 +294,7 @@ def test_a_server_that_could_not_be_reached_costs_a_stream_nothing(
         stream = client.open(STREAM)
         client.data(stream, infer())
         call = begun(alive, number)
-        alive.call(lambda call=call: call.answer(b"yes"))
+        alive.call(partial(call.answer, b"yes"))
         assert client.answer(stream).message == b"yes"
 
 
@@ -361,10 +362,24 @@ def test_a_server_that_takes_nothing_stops_the_client(start_gateway: StartGatewa
 
 
 def test_a_stream_of_which_nothing_is_heard_ends(start_gateway: StartGateway, server: GrpcServer) -> None:
-    client = start_gateway(routes(v1=[server]), timeout=0.5).grpc_client()
+    gateway = start_gateway(routes(v1=[server]), timeout=0.5)
+    client = gateway.grpc_client()
     stream = client.open(STREAM)
     client.data(stream, infer())
     assert client.answer(stream).code is Code.DEADLINE_EXCEEDED
+    assert gateway.outcomes("v1", "t") == {"deadline": 1}
+
+
+def test_a_client_who_is_long_in_sending_is_not_the_servers_fault(
+    start_gateway: StartGateway, server: GrpcServer
+) -> None:
+    gateway = start_gateway(routes(v1=[server]), timeout=0.5)
+    client = gateway.grpc_client()
+    stream = client.open(PREDICT)
+    send(client, stream, frame(predict(size=LONG))[: 2 * STREAMED_BYTES])
+    answer = client.answer(stream)
+    assert (answer.code, answer.error) == (Code.DEADLINE_EXCEEDED, "the request did not arrive in time")
+    assert gateway.outcomes("v1") == {"client_error": 1}
 
 
 def test_the_callers_deadline_holds_for_all_of_a_stream(gateway: Gateway, server: GrpcServer) -> None:

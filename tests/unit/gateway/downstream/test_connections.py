@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from gateway.downstream.connections import SEARCHED, Clients
+from gateway.refusal import Refusal
 from gateway.stats import counters
 from gateway.stats.counters import Counters
 
@@ -15,6 +16,8 @@ class Connection:
     def sweep(self, now: float) -> None: ...
 
     def drain(self) -> None: ...
+
+    def expel(self, refusal: Refusal) -> None: ...
 
     def close(self) -> None:
         self.closed += 1
