@@ -389,3 +389,44 @@ def test_the_callers_deadline_holds_for_all_of_a_stream(gateway: Gateway, server
     call = begun(server)
     server.call(call.head)
     assert client.answer(stream).code is Code.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("code", [Code.OK, Code.INTERNAL, None])
+@pytest.mark.parametrize("before", [b"", frame(b"some")])
+def test_a_server_that_ends_early(client: GrpcClient, server: GrpcServer, code: Code | None, before: bytes) -> None:
+    """Without a status it is UNKNOWN, as the specification has it."""
+    stream = client.open(STREAM)
+    client.data(stream, infer())
+    call = begun(server)
+    if before:
+        server.call(call.head)
+        server.call(partial(call.data, before))
+        server.call(partial(call.trailers, code))
+    else:
+        server.call(partial(call.trailers_only, code))
+    answer = client.answer(stream)
+    assert (answer.code, bytes(answer.data)) == (Code.UNKNOWN if code is None else code, before)
+    assert answer.version == "v1"
+    client.data(stream, infer())  # nobody hears it
+    assert client.call(PREDICT, predict("nobody")).code is Code.NOT_FOUND
+
+
+def test_ten_thousand_streams_that_say_nothing_keep_nobody_waiting(
+    start_gateway: StartGateway, grpc_servers: GrpcServers
+) -> None:
+    quiet, busy = grpc_servers(silent, limits=Limits(max_streams=2_000)), grpc_servers(answering(b"yes"))
+    tables = (deployment("t", {"v1": [quiet]}, runtime="oip"), deployment("m", {"v1": [busy]}))
+    gateway = start_gateway(RouteTable(revision=1, deployments=tables))
+    clients = [gateway.grpc_client() for _ in range(10)]
+    for number, client in enumerate(clients, 1):
+        client.corked = True
+        for _ in range(1_000):
+            client.data(client.open(STREAM), infer())
+        client.corked = False
+        client.flush()
+        begun(quiet, 1_000 * number)
+    assert gateway.grpc_client().call(PREDICT, predict()).message == b"yes"
+    assert gateway.forwarder.budget.held == 0
+    for client in clients:
+        client.close()
+    eventually(lambda: gateway.outcomes("v1", "t"), lambda ended: ended == {"cancelled": 10_000})
