@@ -7,11 +7,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from time import monotonic, monotonic_ns
 
+from gateway import outcome
 from gateway.attempt import Attempt
 from gateway.contract.route_table import Deployment, ProtocolFamily, RouteTable, Version
 from gateway.forwarder import Forwarder
 from gateway.protocols.base import PASSED_ON, Address
-from gateway.refusal import HTTP_STATUS, Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.routing import assignment_header, router
 from gateway.routing.assignment_header import Assignments
 from gateway.routing.sticky import Values
@@ -35,6 +36,10 @@ BACKOFF_SECONDS = 0.025
 STREAMED_BYTES = 1 << 20
 """A request that is longer goes on as it comes: it takes up little memory here, and can't be sent a second time."""
 
+LEAST_PACE = 64 << 10
+"""Bytes a second at which such a request has to come, beyond what may have come within a deadline: it has a connection
+to a server, of which there are not enough for all who would send next to nothing."""
+
 _FAMILY_NAMES: dict[ProtocolFamily, str] = {
     "tfserving": "TensorFlow Serving",
     "seldon": "Seldon",
@@ -47,26 +52,6 @@ _FAMILIES: dict[str, ProtocolFamily] = {
     "seldon-grpc": "seldon",
     "oip-rest": "oip",
     "oip-grpc": "oip",
-}
-_CAUSES = {
-    Failure.CONNECT: counters.CONNECT,
-    Failure.FULL: counters.CONNECT,
-    Failure.REFUSED: counters.REFUSED_STREAM,
-    Failure.RESET: counters.RESET,
-    Failure.GARBAGE: counters.RESET,
-    Failure.UNAVAILABLE: counters.BACKEND_UNAVAILABLE,
-}
-_QUIET = (counters.SUCCESS, counters.CANCELLED)
-"""What is not logged."""
-
-_SAID = {
-    Failure.CONNECT: "no connection could be made",
-    Failure.FULL: "it has as many requests as one gateway may have there",
-    Failure.REFUSED: "it refused the stream",
-    Failure.RESET: "the connection ended before the answer did",
-    Failure.GARBAGE: "what it sent is not the protocol",
-    Failure.UNAVAILABLE: "it answered that it is unavailable",
-    Failure.DEADLINE: "no whole answer within the deadline",
 }
 
 
@@ -104,6 +89,10 @@ class Call(ABC):
     """Nothing is to come of this call any more."""
     flows = False
     """The request goes on as it comes."""
+    came = 0
+    """Bytes of it that have come since."""
+    paced = False
+    """The rest of it is to come at LEAST_PACE."""
     gone = False
     """Some of it has, and is held no more: it can't be sent again."""
     awaits = True
@@ -190,6 +179,7 @@ class Call(ABC):
     def whole(self) -> None:
         """All has come of a request that goes on as it comes, or of a stream what is to be answered first."""
         self.awaits = True
+        self.paced = False
         self.awaited_us = monotonic_ns() // 1000
         if self.evidence is not None:
             self.evidence.awaited()
@@ -251,13 +241,13 @@ class Call(ABC):
             self._finish(counters.DEADLINE if late else counters.SERVER_ERROR, failure.name.lower(), endpoint)
             self.over = True
             code = Code.DEADLINE_EXCEEDED if late else Code.UNAVAILABLE
-            self.break_off(code, f"{self._which()}: {_SAID[failure]}")
+            self.break_off(code, f"{self._which()}: {outcome.SAID[failure]}")
         elif failure == Failure.DEADLINE:
             self._expire(endpoint)
         elif failure == Failure.UNAVAILABLE and not self._elsewhere(endpoint):
             self._fall_back()
         elif self.gone or not ((not sent or self.address.repeatable) and self._retry(failure, endpoint)):
-            self._give_up(failure.name.lower(), _SAID[failure], endpoint)
+            self._give_up(failure.name.lower(), outcome.SAID[failure], endpoint)
 
     def _retry(self, failure: Failure, endpoint: Endpoint) -> bool:
         """Whether there is another attempt, at this version or at stable."""
@@ -270,7 +260,7 @@ class Call(ABC):
         if self.attempts >= MAX_ATTEMPTS or not self.upstream.budget.take(now):
             return self._fall_back()
         assert self.slot is not None
-        self.slot.retried(_CAUSES[failure])
+        self.slot.retried(outcome.CAUSES[failure])
         self.tried = (*self.tried, endpoint)
         if any(other not in self.tried for other in self.upstream.endpoints):
             self._attempt()
@@ -346,12 +336,11 @@ class Call(ABC):
         if not self.awaits:
             self._finish(counters.CLIENT_ERROR, "slow_request", endpoint)
             self.over = True
-            message = "the request did not arrive in time"
-            self.refuse(Refusal(Code.DEADLINE_EXCEEDED, "slow_request", message, status=408))
+            self.refuse(_slow_request())
             return
         self._finish(counters.DEADLINE, "deadline", endpoint)
         self.over = True
-        message = f"{self._which()}: {_SAID[Failure.DEADLINE]}"
+        message = f"{self._which()}: {outcome.SAID[Failure.DEADLINE]}"
         self.refuse(Refusal(Code.DEADLINE_EXCEEDED, "deadline", message))
 
     def cancelled(self) -> None:
@@ -370,8 +359,13 @@ class Call(ABC):
             self._finish(counters.CANCELLED, "cancelled", None)
 
     def sweep(self, now: float) -> None:
-        """End what goes on for longer than a drain after its version is served no more."""
+        """End what goes on for longer than a drain after its version is served no more, or comes too slowly."""
         attempt = self.attempt
+        if self.paced:
+            patience = self.deployment.timeout or self.forwarder.settings.timeout
+            if (now - self.started_us / 1e6 - patience) * LEAST_PACE > self.came:
+                self.expel(_slow_request())
+                return
         if self.slot is None or not (self.flows or (attempt is not None and attempt.begun)):
             return
         table, deployment, version = self.forwarder.table, self.deployment, self.upstream.version.name
@@ -393,7 +387,8 @@ class Call(ABC):
         if self.evidence is not None:
             self.evidence.left(0.0)
             self.evidence = None
-        self._finish(counters.UNAVAILABLE, refusal.reason, None)
+        fault = counters.CLIENT_ERROR if refusal.status < 500 else counters.UNAVAILABLE
+        self._finish(fault, refusal.reason, None)
         self.over = True
         if attempt is not None and attempt.begun:
             self.break_off(refusal.code, refusal.message)
@@ -408,7 +403,7 @@ class Call(ABC):
         if self.evidence is not None:
             self.evidence.answered(status, self._waited())
             self.evidence = None
-        self._finish(outcome(status), "" if status < 400 else f"answered {status}", attempt.endpoint)
+        self._finish(outcome.of_status(status), "" if status < 400 else f"answered {status}", attempt.endpoint)
         self.over = True
 
     # Its parts.
@@ -422,7 +417,7 @@ class Call(ABC):
         if self.evidence is not None:  # there was not even an attempt
             self.evidence.failed()
             self.evidence = None
-        if result not in _QUIET:
+        if result not in outcome.QUIET:
             self.forwarder.log_failure(
                 "request failed",
                 deployment=self.deployment.key,
@@ -447,12 +442,5 @@ class Call(ABC):
         return f"{self.deployment.key} version {self.upstream.version.name}"
 
 
-def outcome(status: int) -> int:
-    """How an HTTP status counts."""
-    if status < 400:
-        return counters.SUCCESS
-    if status == HTTP_STATUS[Code.CANCELLED]:
-        return counters.CANCELLED
-    if status < 500:
-        return counters.CLIENT_ERROR
-    return counters.DEADLINE if status == 504 else counters.SERVER_ERROR
+def _slow_request() -> Refusal:
+    return Refusal(Code.DEADLINE_EXCEEDED, "slow_request", "the request did not arrive in time", status=408)

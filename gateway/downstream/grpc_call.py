@@ -28,6 +28,10 @@ _NO_REST = b"REST over HTTP/2 is not served here: send it over HTTP/1.1, or send
 _REST_ANSWER = encode_all((b":status", b"415"), (b"content-type", b"text/plain"))
 
 
+STREAM_BYTES = 16 << 10
+"""What a stream of messages counts as in its caller's share for as long as it is open, whatever it holds."""
+
+
 class Client(Protocol):
     """What a call needs of the connection that it came on."""
 
@@ -69,6 +73,8 @@ class GrpcCall(Call):
     """Bytes of the request that are held in the share, those of its head among them."""
     _ended = False
     """The request is whole."""
+    _floor = 0
+    """Bytes of those that stay taken while it goes on as it comes: that bounds how many do."""
     _uncredited = 0
     """Bytes of it for which the client has no credit yet, since the server takes them no faster."""
     _next_look = 0
@@ -222,12 +228,17 @@ class GrpcCall(Call):
             address = head.protocol.address(head.path, head.meta, message)
         except NotYet:
             return
+        least = STREAM_BYTES if head.streams else STREAMED_BYTES
+        self._take(max(0, least - self._taken))
+        self._floor = least
         self.flows = True
+        self.paced = not head.streams
         self._send_to(address, size)
         if head.streams:
             self.whole()
 
     def _flow(self, data: bytes, end: bool) -> bool:
+        self.came += len(data)
         if end:
             self._ended = True
             if not self._head.streams:
@@ -252,8 +263,8 @@ class GrpcCall(Call):
             self.on_room()
 
     def on_room(self) -> None:
-        self._share.add(-self._taken)
-        self._taken = 0
+        self._share.add(self._floor - self._taken)
+        self._taken = self._floor
         if self._uncredited:
             uncredited, self._uncredited = self._uncredited, 0
             self._client.wire.consumed(self.client_stream, uncredited)
@@ -263,6 +274,7 @@ class GrpcCall(Call):
         """The request is held no longer."""
         if self._gathering is not None:
             self._gathering.cancel()
+        self._floor = 0
         self.on_room()
         self._message = b""
         self._body.clear()

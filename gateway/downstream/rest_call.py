@@ -107,7 +107,7 @@ class RestCall(Call):
         self._share = share
         # An answer that comes before the end of the request is the last: what still comes of that is dropped.
         self._close = head.close or flows
-        self.flows = flows
+        self.flows = self.paced = flows
 
     def start(self) -> None:
         head = self._head
@@ -131,6 +131,7 @@ class RestCall(Call):
 
     def flow(self, data: bytes) -> bool:
         """Whether the client may send more at once."""
+        self.came += len(data)
         if self.gone and self.attempt is not None:
             return self.attempt.more(data)
         self._body.append(data)
@@ -146,9 +147,8 @@ class RestCall(Call):
     def on_open(self) -> None:
         self.gone = True
         assert self.attempt is not None
-        room = [self.attempt.more(data) for data in self._body][-1]
-        self.release()
-        if room:
+        body, self._body = self._body, []  # its share stays taken: that bounds how many go on as they come
+        if [self.attempt.more(data) for data in body][-1]:
             self.on_room()
 
     def on_room(self) -> None:

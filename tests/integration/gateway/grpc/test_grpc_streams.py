@@ -1,4 +1,4 @@
-"""Requests that go on as they come: streams of messages, and messages that are long."""
+"""Streams of messages, each of which goes on as it comes."""
 
 from __future__ import annotations
 
@@ -8,35 +8,20 @@ from time import monotonic
 
 import pytest
 
-from gateway.call import STREAMED_BYTES
 from gateway.contract.route_table import RouteTable
+from gateway.downstream.grpc_call import STREAM_BYTES
 from gateway.protocols.grpc_message import frame
 from gateway.refusal import Code
 from gateway.wire.http2.connection import Limits
-from gateway.wire.http2.frames import DEFAULT_WINDOW, ErrorCode
-from protos.oip_pb2 import ModelInferRequest
-from protos.tfs_pb2 import PredictRequest
+from gateway.wire.http2.frames import ErrorCode
 from tests.fakes.gateway import Gateway, deployment
-from tests.fakes.grpc_client import PREDICT, SELDON_PREDICT, GrpcClient, predict, spec
-from tests.fakes.grpc_servers import GrpcServer, ServerCall, answering, silent
+from tests.fakes.grpc_client import PREDICT, GrpcClient, predict
+from tests.fakes.grpc_servers import GrpcServer, answering, silent
 from tests.fakes.parent_process import eventually
+from tests.fakes.streams import STREAM, begun, has, infer, routes
 
 StartGateway = Callable[..., Gateway]
 GrpcServers = Callable[..., GrpcServer]
-
-STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
-LONG = 3 * STREAMED_BYTES
-
-
-def infer(name: str = "t", size: int = 0) -> bytes:
-    return frame(ModelInferRequest(model_name=name, raw_input_contents=[bytes(size)]).SerializeToString())
-
-
-def routes(weight: float = 0, **versions: list[GrpcServer]) -> RouteTable:
-    """The model `m` of TensorFlow Serving, `s` of Seldon, and `t` of the Open Inference Protocol."""
-    runtimes = {"m": "tfserving", "s": "seldon", "t": "oip"}
-    made = (deployment(name, versions, weight=weight, runtime=runtime) for name, runtime in runtimes.items())
-    return RouteTable(revision=1, deployments=tuple(made))
 
 
 @pytest.fixture
@@ -52,21 +37,6 @@ def gateway(start_gateway: StartGateway, server: GrpcServer) -> Gateway:
 @pytest.fixture
 def client(gateway: Gateway) -> GrpcClient:
     return gateway.grpc_client()
-
-
-def begun(server: GrpcServer, number: int = 1) -> ServerCall:
-    """The latest call, once so many have begun."""
-    return eventually(lambda: list(server.begun), lambda calls: len(calls) == number)[-1]
-
-
-def send(client: GrpcClient, stream: int, data: bytes, *, end: bool = False) -> None:
-    """Until all of it is gone, as far as the client can tell."""
-    client.data(stream, data, end=end)
-    client.until(lambda: not client.wire.buffered(stream))
-
-
-def has(call: ServerCall, size: int) -> None:
-    eventually(lambda: len(call.body), lambda there: there == size)
 
 
 def test_each_message_goes_on_as_it_comes(server: GrpcServer, gateway: Gateway, client: GrpcClient) -> None:
@@ -298,69 +268,6 @@ def test_a_server_that_could_not_be_reached_costs_a_stream_nothing(
         assert client.answer(stream).message == b"yes"
 
 
-@pytest.mark.parametrize("path", [PREDICT, SELDON_PREDICT])
-def test_a_long_message_goes_on_as_it_comes(
-    client: GrpcClient, server: GrpcServer, gateway: Gateway, path: str
-) -> None:
-    message = frame(predict(size=LONG))
-    stream = client.open(path, {"seldon": "s"} if path == SELDON_PREDICT else {})
-    send(client, stream, message[: 2 * STREAMED_BYTES])
-    call = begun(server)
-    has(call, 2 * STREAMED_BYTES)
-    eventually(lambda: gateway.forwarder.budget.held, lambda held: held < STREAMED_BYTES // 4)
-    send(client, stream, message[2 * STREAMED_BYTES :], end=True)
-    (call,) = server.received()
-    assert call.body == message
-    server.call(lambda: call.answer(b"yes"))
-    assert client.answer(stream).message == b"yes"
-
-
-def test_what_names_the_model_may_come_late(client: GrpcClient, server: GrpcServer) -> None:
-    """A message's fields may have any order. It is held until it is known where it goes."""
-    tensors = PredictRequest()
-    tensors.inputs["x"].tensor_content = bytes(LONG)
-    message = frame(tensors.SerializeToString() + PredictRequest(model_spec=spec("m")).SerializeToString())
-    stream = client.open(PREDICT)
-    send(client, stream, message[:LONG])
-    assert client.call(PREDICT, predict("nobody")).code is Code.NOT_FOUND  # by then that has come
-    assert not server.begun
-    send(client, stream, message[LONG:], end=True)
-    assert server.received()[0].body == message
-    client.reset(stream)
-
-
-def test_a_message_that_will_be_too_long_is_refused_at_once(start_gateway: StartGateway, server: GrpcServer) -> None:
-    client = start_gateway(routes(v1=[server]), max_message_bytes=LONG).grpc_client()
-    stream = client.open(PREDICT)
-    client.data(stream, frame(predict(size=LONG))[: STREAMED_BYTES + 100])
-    answer = client.answer(stream)
-    assert (answer.code, answer.error) == (Code.RESOURCE_EXHAUSTED, f"the message is over {LONG} bytes")
-
-
-def test_a_server_that_takes_nothing_stops_the_client(start_gateway: StartGateway, grpc_servers: GrpcServers) -> None:
-    narrow = Limits(stream_window=DEFAULT_WINDOW, connection_window=DEFAULT_WINDOW)
-    server = grpc_servers(silent, limits=narrow, greedy=False)
-    gateway = start_gateway(routes(v1=[server]))
-    client = gateway.grpc_client()
-    size = 20 * STREAMED_BYTES
-    message = frame(predict(size=size))
-    stream = client.open(PREDICT)
-    send(client, stream, message[: STREAMED_BYTES + STREAMED_BYTES // 2])
-    call = begun(server)
-    has(call, DEFAULT_WINDOW)
-    client.data(stream, message[STREAMED_BYTES + STREAMED_BYTES // 2 :], end=True)
-    assert client.call(PREDICT, predict("nobody")).code is Code.NOT_FOUND
-    left = client.wire.buffered(stream)
-    assert left > size - 4 * STREAMED_BYTES  # a window's worth, and what was gathered before it was sent on
-    assert gateway.forwarder.budget.held <= 3 * STREAMED_BYTES
-    server.greedy = True
-    server.call(call.take)
-    client.until(lambda: not client.wire.buffered(stream))
-    assert server.received()[0].body == message
-    server.call(lambda: call.answer(b"yes"))
-    assert client.answer(stream).message == b"yes"
-
-
 def test_a_stream_of_which_nothing_is_heard_ends(start_gateway: StartGateway, server: GrpcServer) -> None:
     gateway = start_gateway(routes(v1=[server]), timeout=0.5)
     client = gateway.grpc_client()
@@ -368,18 +275,6 @@ def test_a_stream_of_which_nothing_is_heard_ends(start_gateway: StartGateway, se
     client.data(stream, infer())
     assert client.answer(stream).code is Code.DEADLINE_EXCEEDED
     assert gateway.outcomes("v1", "t") == {"deadline": 1}
-
-
-def test_a_client_who_is_long_in_sending_is_not_the_servers_fault(
-    start_gateway: StartGateway, server: GrpcServer
-) -> None:
-    gateway = start_gateway(routes(v1=[server]), timeout=0.5)
-    client = gateway.grpc_client()
-    stream = client.open(PREDICT)
-    send(client, stream, frame(predict(size=LONG))[: 2 * STREAMED_BYTES])
-    answer = client.answer(stream)
-    assert (answer.code, answer.error) == (Code.DEADLINE_EXCEEDED, "the request did not arrive in time")
-    assert gateway.outcomes("v1") == {"client_error": 1}
 
 
 def test_the_callers_deadline_holds_for_all_of_a_stream(gateway: Gateway, server: GrpcServer) -> None:
@@ -426,7 +321,7 @@ def test_ten_thousand_streams_that_say_nothing_keep_nobody_waiting(
         client.flush()
         begun(quiet, 1_000 * number)
     assert gateway.grpc_client().call(PREDICT, predict()).message == b"yes"
-    assert gateway.forwarder.budget.held == 0
+    assert gateway.forwarder.budget.held == 10_000 * STREAM_BYTES
     for client in clients:
         client.close()
     eventually(lambda: gateway.outcomes("v1", "t"), lambda ended: ended == {"cancelled": 10_000})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
-from gateway.call import STREAMED_BYTES
+from gateway.call import LEAST_PACE, STREAMED_BYTES
 from tests.fakes.gateway import PREDICT, SELDON, Gateway, table
 from tests.fakes.parent_process import eventually
 from tests.fakes.rest_client import Client, ConnectionEnded
@@ -63,7 +64,7 @@ def test_it_goes_on_before_it_is_whole(start_gateway: StartGateway, servers: Ser
     begin(client)
     client.send(BODY[:FIRST])
     eventually(lambda: server.taken, lambda taken: taken == FIRST)
-    assert gateway.forwarder.budget.held < STREAMED_BYTES // 4
+    assert gateway.forwarder.budget.held < FIRST  # one MiB, which bounds how many go on so
     client.send(BODY[FIRST:])
     assert client.answer().body.decode() == hashlib.sha256(BODY).hexdigest()
     assert client.post(PREDICT, b"short").body.decode() == hashlib.sha256(b"short").hexdigest()  # the next
@@ -143,6 +144,24 @@ def test_a_client_who_is_long_in_sending_is_not_the_servers_fault(
     client = gateway.client()
     begin(client)
     client.send(BODY[:FIRST])
+    answered = client.answer()
+    assert (answered.status, answered.error) == (408, "the request did not arrive in time")
+    assert gateway.outcomes("v1") == {"client_error": 1}
+
+
+def test_it_comes_at_a_pace(start_gateway: StartGateway, servers: Servers) -> None:
+    """Else a byte now and then would keep a connection to a server for ever."""
+    server = servers(counting)
+    gateway = start_gateway(table(v1=[server]))
+    client = gateway.client()
+    begin(client)
+    client.send(BODY[:FIRST])
+    eventually(lambda: server.taken, lambda taken: taken == FIRST)
+    now = monotonic() + gateway.forwarder.settings.timeout
+    gateway.sweep(now + STREAMED_BYTES / LEAST_PACE / 2)
+    client.send(BODY[FIRST : FIRST + 1])
+    eventually(lambda: server.taken, lambda taken: taken == FIRST + 1)
+    gateway.sweep(now + STREAMED_BYTES / LEAST_PACE * 2)
     answered = client.answer()
     assert (answered.status, answered.error) == (408, "the request did not arrive in time")
     assert gateway.outcomes("v1") == {"client_error": 1}
