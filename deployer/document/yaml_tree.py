@@ -41,6 +41,8 @@ MAX_DIGITS = 40
 _INT = re.compile(r"[-+]?[0-9]+")
 _BASE = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What neither an environment nor UTF-8 can hold: by escapes it gets past the parser."""
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _CONSTANTS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -195,7 +197,7 @@ class _Parser:
                     at, path, "a field's name must be plain text", 'quote a value that begins with "{" or "["'
                 )
                 continue
-            name = str(event.value)
+            name = self._text_of(event, at, path)
             node = self._node(next(self._events), (*path, name))
             if name == "<<" and event.style is None:
                 self._problem(at, (*path, name), "merge keys (<<) are not supported", "write the fields out")
@@ -231,8 +233,15 @@ class _Parser:
             raise _Fatal
         return size + node.size
 
-    def _scalar(self, event: Any, place: Place, path: Path) -> Scalar:
+    def _text_of(self, event: Any, place: Place, path: Path) -> str:
         text = str(event.value)
+        if found := _NO_TEXT.search(text):
+            hint = "leave it out" if found[0] == "\0" else "write the character itself, or \\U and its eight digits"
+            self._problem(place, path, f"no text can hold {ascii(found[0])[1:-1]}", hint)
+        return text
+
+    def _scalar(self, event: Any, place: Place, path: Path) -> Scalar:
+        text = self._text_of(event, place, path)
         if event.style is not None or event.tag is not None:
             return text
         if text in _CONSTANTS:

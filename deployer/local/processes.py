@@ -8,6 +8,7 @@ reused; a record without the other two would one day end somebody else's program
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -59,15 +60,18 @@ class Processes:
         """
         with appending(log) as output:
             # A file and not a pipe: a pipe breaks with the supervisor, and adopted processes must be able to write.
-            child = subprocess.Popen(
-                argv,
-                env={**os.environ, **env, MARKER: identity.marker},
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            try:
+                child = subprocess.Popen(
+                    argv,
+                    env={**os.environ, **env, MARKER: identity.marker},
+                    cwd=cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except ValueError as error:  # such as a NUL in what a document says
+                raise OSError(errno.EINVAL, f"no process can be given its environment: {error}") from None
         self._children[child.pid] = child
         process = psutil.Process(child.pid)
         started = _started(process)

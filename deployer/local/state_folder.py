@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -103,19 +104,23 @@ class StateFolder:
 
     def keys(self) -> list[str]:
         """Of all documents, in the order of their names. None is read, which takes long where there are hundreds."""
-        return [_key(path.stem) for path in sorted(self._documents.glob("*.json"))]
+        return [_key(stem) for stem in sorted(_fingerprint(self._documents))]
 
     def document(self, key: str) -> ModelDeployment | None:
         """One document, if there is one of that key.
 
         Raises:
-            TurnoutError: it can't be read, which only a hand or another release can have written.
+            TurnoutError: it can't be read, or is another one's: only a hand or another release can have written it.
         """
         # Not at the top: with all runtimes behind it, it takes longer than all else that `turnout status` does.
         from deployer.document.model import ModelDeployment
 
+        path = self._documents / f"{_stem(key)}.json"
         with suppress(FileNotFoundError):
-            return _read(self._documents / f"{_stem(key)}.json", ModelDeployment)
+            document = _read(path, ModelDeployment)
+            if document.key != key:
+                raise TurnoutError(f"{path} describes {document.key}; call it {_stem(document.key)}.json, or delete it")
+            return document
         return None
 
     def documents(self) -> list[ModelDeployment]:
@@ -295,12 +300,15 @@ def stem(deployment: str, version: str, index: int) -> str:
 
 
 def _fingerprint(folder: Path) -> Fingerprint:
+    """What is no file is passed over: who opens a pipe waits for ever."""
     seen = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".json"):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     stat = entry.stat()
+                    if not S_ISREG(stat.st_mode):
+                        continue
                     seen[entry.name.removesuffix(".json")] = stat.st_ino, stat.st_mtime_ns
     return seen
 

@@ -83,6 +83,11 @@ def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         Processes().start(intended(), ["/nowhere/server"], {}, tmp_path, tmp_path / "log")
 
 
+def test_what_no_process_can_be_given_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no process can be given its environment: embedded null byte"):
+        Processes().start(intended(), [sys.executable], {"A": "a\0b"}, tmp_path, tmp_path / "log")
+
+
 def test_another_supervisor_adopts_it_and_sees_its_end(start: Start) -> None:
     identity = start(Processes(), SLEEP)
     second = Processes()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -62,6 +63,22 @@ def test_a_document_that_is_none_is_told_by_its_path(tmp_path: Path) -> None:
         state.documents()
     assert "\n" not in str(refused.value)
     assert "Invalid JSON" in str(refused.value)
+
+
+def test_a_document_in_the_file_of_another_is_told(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.write_document(document("ant"))
+    (tmp_path / "documents" / "vision.ant.json").rename(tmp_path / "documents" / "vision.bee.json")
+    with pytest.raises(TurnoutError, match=r"vision\.bee\.json describes vision/ant; call it vision\.ant\.json"):
+        state.document("vision/bee")
+
+
+def test_what_is_no_file_is_no_document(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    (tmp_path / "documents" / "vision.folder.json").mkdir()
+    os.mkfifo(tmp_path / "documents" / "vision.pipe.json")
+    state.write_document(document())
+    assert list(state.fingerprint()) == state.keys() == ["vision/digits"]
 
 
 def test_digests_tell_documents_apart() -> None:
