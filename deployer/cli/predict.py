@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 import grpc
 import httpx
+from pydantic_core import from_json
 
 from deployer.cli import options
 from deployer.cli.client.wait import named, status, supervised
@@ -79,10 +80,10 @@ def _data(text: str) -> Any:
                 text = file.read(MAX_DATA + 1)
         if len(text) > MAX_DATA:
             raise TurnoutError(f"{place} is over {MAX_DATA} characters, more than a request may have")
-        return json.loads(text)
+        return from_json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise TurnoutError(f"{place} can't be read: {getattr(error, 'strerror', None) or error}") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise TurnoutError(f"{place} is no JSON: {error}; for example [[1.0, 2.0]]") from None
 
 
@@ -94,9 +95,13 @@ def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pi
     path = document.runtime.protocol.path(document.metadata.namespace, document.metadata.name)
     try:
         answer = httpx.post(
-            f"http://{address}{path}", json=body, headers=pins, timeout=_deadline(document), trust_env=False
+            f"http://{address}{path}",
+            content=json.dumps(body).encode(),  # NaN too, which httpx refuses: what to say of it is the model's matter
+            headers={"content-type": "application/json", **pins},
+            timeout=_deadline(document),
+            trust_env=False,
         )
-        content = answer.json()
+        content = from_json(answer.content)
     except httpx.HTTPError as error:
         raise TurnoutError(f"the gateway at {address} did not answer: {type(error).__name__} {error}") from None
     except ValueError:

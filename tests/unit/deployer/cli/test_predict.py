@@ -16,3 +16,9 @@ def test_it_waits_for_as_long_as_the_gateway_does(spec: dict[str, str], waits: f
 def test_data_that_never_end_are_refused() -> None:
     with pytest.raises(TurnoutError, match="/dev/zero is over 67108864 characters, more than a request may have"):
         predict._data("@/dev/zero")
+
+
+@pytest.mark.parametrize("text", ["", "[1", "[" * 100_000, f"[{'9' * 5000}]", '["\\ud800"]'])
+def test_what_is_no_json_is_said_so(text: str) -> None:
+    with pytest.raises(TurnoutError, match="the data is no JSON: "):
+        predict._data(text)
