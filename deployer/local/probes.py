@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import selectors
 import socket
 import time
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 import grpc
 import httpx
+from pydantic_core import from_json
 
 from deployer.runtimes.base import HOST, GrpcCall, Process, RestCall
 
@@ -206,7 +206,8 @@ def _summary(answer: httpx.Response) -> str:
 
 
 def _json(answer: httpx.Response) -> Any:
+    """`json` itself raises something else where it is nested deep."""
     try:
-        return json.loads(answer.content)
+        return from_json(answer.content)
     except ValueError:
         return None

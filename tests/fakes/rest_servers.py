@@ -18,6 +18,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
@@ -82,6 +83,16 @@ async def silent(peer: Peer) -> None:
     """Takes requests and never answers; returns once the gateway gives up."""
     while await peer.request() is not None:
         pass
+
+
+async def endless(peer: Peer) -> None:
+    """Goes on with its answer for as long as that is taken."""
+    await peer.request()
+    await peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    with suppress(OSError):
+        while True:
+            await peer.send(b" " * 65_536)
+            peer.server.taken += 65_536
 
 
 async def resetting(peer: Peer) -> None:

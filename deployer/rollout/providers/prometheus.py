@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployer.document.model import ModelDeployment
 from deployer.rollout.analysis.reading import Count, Reading
+from deployer.rollout.providers import bounded
 from gateway.contract.evidence import SIGNALS
 
 TIMEOUT = 2.0
@@ -52,7 +53,7 @@ class Prometheus:
     """The one at `url`. Closes its connections with `close`."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT, trust_env=False)
+        self._client = bounded.client(TIMEOUT, base_url=url.rstrip("/"))
 
     def close(self) -> None:
         self._client.close()

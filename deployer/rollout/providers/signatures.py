@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import httpx
+from pydantic_core import from_json
 
 from deployer.rollout.analysis.signature import Signature
+from deployer.rollout.providers import bounded
 from deployer.runtimes.registry import RUNTIMES
 from gateway.contract import route_table
 
@@ -39,9 +40,9 @@ def fetch(
     if ":" in host:  # of IPv6
         host = f"[{host}]"
     try:
-        with httpx.Client(base_url=f"http://{host}:{port}", timeout=timeout, trust_env=False) as client:
+        with bounded.client(timeout, base_url=f"http://{host}:{port}") as client:
             answer = client.get(spoken.signature_path(name))
-        signature = spoken.signature(json.loads(answer.content)) if answer.status_code == 200 else None
+        signature = spoken.signature(from_json(answer.content)) if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError, TypeError, LookupError, AttributeError):  # the last four: it is no such answer
         return None
     return signature if signature and (signature.inputs or signature.outputs or signature.others) else None

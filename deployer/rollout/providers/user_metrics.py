@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from deployer.document.model import ModelDeployment
 from deployer.document.rollout import Metric
+from deployer.rollout.providers import bounded
 from deployer.rollout.providers.prometheus import Prometheus, Unread, filled, status_line
 
 TIMEOUT = 2.0
@@ -26,7 +27,7 @@ class Metrics:
 
     def __init__(self, prometheus: Prometheus | None) -> None:
         self._prometheus = prometheus
-        self._client = httpx.Client(timeout=TIMEOUT, trust_env=False)
+        self._client = bounded.client(TIMEOUT)
         self._threads = ThreadPoolExecutor(8, "metrics")
 
     def close(self) -> None:

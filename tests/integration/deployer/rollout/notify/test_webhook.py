@@ -7,13 +7,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from deployer.rollout.notify.webhook import MOST, Webhooks
+from tests.fakes.rest_servers import Script, Server, endless
 
 LONG = 20.0
 """Seconds within which anything has to happen."""
@@ -85,6 +86,14 @@ def test_it_arrives_as_a_cloudevent(receiver: Receiver, notices: Webhooks) -> No
     path, headers, body = receiver.got.get(timeout=LONG)
     assert (path, body) == ("/hook?token=t", event())
     assert headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+
+
+def test_one_whose_answer_has_no_end_keeps_no_other_from_hearing(
+    servers: Callable[[Script], Server], receiver: Receiver, notices: Webhooks
+) -> None:
+    notices.send(f"http://127.0.0.1:{servers(endless).port}/", event(1))
+    notices.send(f"http://{receiver.host}", event(2))
+    assert receiver.got.get(timeout=LONG)[2] == event(2)
 
 
 @pytest.mark.parametrize("answer", [429, 500, 503])

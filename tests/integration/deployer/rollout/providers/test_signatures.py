@@ -94,6 +94,7 @@ def answering(status: int, body: bytes) -> Iterator[int]:
         (200, b'"text"'),
         (200, b"{}"),
         (200, b"\xff"),
+        (200, b"[" * 100_000),
         (200, b'{"inputs": null, "outputs": null}'),
         (200, b'{"inputs": [1], "outputs": []}'),
         (200, b'{"inputs": [{"name": "a"}]}'),

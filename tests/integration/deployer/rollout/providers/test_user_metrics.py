@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
 from deployer.document.model import ModelDeployment
+from deployer.rollout.providers import bounded
 from deployer.rollout.providers.prometheus import Prometheus
 from deployer.rollout.providers.user_metrics import Metrics
-from tests.fakes.rest_servers import Server, always, answer, silent
+from tests.fakes.rest_servers import Peer, Server, always, answer, endless, silent
 from tests.fakes.rollout import ROLLOUT, declared
 from tests.fakes.turnout import free_port
 
@@ -110,6 +113,35 @@ REDIRECT = answer(b"", "302 Found", "Location: https://login.test/?token=s3cret"
 )
 def test_why_a_webhook_can_t_be_read(servers: Servers, reply: bytes, cause: str) -> None:
     assert values(document(latency=url(servers(always(reply))))) == {"latency": cause}
+
+
+def test_an_answer_without_end_is_given_up(servers: Servers) -> None:
+    server = servers(endless)
+    assert values(document(latency=url(server))) == {
+        "latency": f"its webhook does not answer: its answer is longer than {bounded.LARGEST} bytes"
+    }
+    assert server.taken < 2 * bounded.LARGEST
+
+
+def test_an_answer_that_drips_is_given_up(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(OSError):
+            while True:
+                await peer.send(b" ")
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("deployer.rollout.providers.user_metrics.TIMEOUT", 0.2)
+    assert values(document(latency=url(servers(script)))) == {"latency": "its webhook does not answer within 0.2 s"}
+
+
+def test_nothing_is_inflated(servers: Servers) -> None:
+    server = servers(always(answer(gzip.compress(b'{"value": 1}'), "200 OK", "Content-Encoding: gzip")))
+    assert values(document(latency=url(server))) == {
+        "latency": 'its webhook answers something else than {"value": number}'
+    }
+    assert server.requests[0].fields[b"accept-encoding"] == b"identity"
 
 
 def prometheus_says(result: object) -> bytes:
