@@ -59,8 +59,8 @@ def test_the_gateway_passes_on_what_each_server_answers(turnout: Turnout, transp
     for version, number in NUMBERS.items():
         at = routed.by_name[version].endpoints[0]
         port = at.rest if transport == "rest" else at.grpc
-        direct[number] = asked(transport, f"127.0.0.1:{port}", NAME, "", number)
-    through = asked(transport, f"127.0.0.1:{turnout.port}", NAME, "", *NUMBERS.values())
+        direct[number] = asked(transport, f"127.0.0.1:{port}", NAME, "", number, streams=True)
+    through = asked(transport, f"127.0.0.1:{turnout.port}", NAME, "", *NUMBERS.values(), streams=True)
     questions = [question for question in direct["1"] if not question.endswith(" 1") and question not in GATEWAYS]
     assert len(questions) > 7
     for question in questions:

@@ -1,8 +1,8 @@
 """A program that knows the Open Inference Protocol only, by Triton's own client.
 
-`oip_calls.py TRANSPORT HOST:PORT[/PREFIX] MODEL VERSIONS HEADERS` asks a server each kind of question of the model in
-each of VERSIONS, a list in JSON of the protocol's version strings ("": none), with HEADERS, and prints, as JSON, what
-comes back: each answer or error by what was asked and the version.
+`oip_calls.py TRANSPORT HOST:PORT[/PREFIX] MODEL VERSIONS HEADERS STREAMS` asks a server each kind of question of the
+model in each of VERSIONS, a list in JSON of the protocol's version strings ("": none), with HEADERS, and where STREAMS
+is true for streams too. It prints, as JSON, what comes back: each answer or error by what was asked and the version.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 TRANSPORT, ADDRESS, MODEL = sys.argv[1:4]
-VERSIONS, HEADERS = map(json.loads, sys.argv[4:6])
+VERSIONS, HEADERS, STREAMS = map(json.loads, sys.argv[4:7])
 
 if TRANSPORT == "rest":
     from tritonclient import http as protocol
@@ -78,7 +78,7 @@ def questions(client):
         )
         yield f"infer wrong{kind}", lambda version, form=form: infer(version, IMAGES[:, :3], **form)
         yield f"infer many{kind}", lambda version, form=form: infer(version, np.tile(IMAGES, (100, 1)), **form)
-    if TRANSPORT == "grpc":
+    if TRANSPORT == "grpc" and STREAMS:
         yield "stream", lambda version: streamed(client, version, [64] * 5)
         yield "stream wrong", lambda version: streamed(client, version, [64, 3])
     yield "infer no model", lambda version: infer(version, IMAGES, "nobody", **next(iter(forms.values())))
