@@ -13,6 +13,11 @@ from gateway import descriptors
 HEAD_SECONDS = 10.0
 """For the head of a request to arrive whole, from the connection's begin or the request's."""
 
+ANSWER_SECONDS = 30.0
+"""For an answer to be taken, from the request's head on."""
+
+MOST_HEAD_BYTES = 64 * 1024
+
 MOST_CONNECTIONS = 256
 """People, Prometheus and an operator need a few."""
 
@@ -35,30 +40,42 @@ class _Transport:
 
 
 class AdminConnection(HttpToolsProtocol):
-    """One that has no request is closed after a while, or where there are too many: the oldest makes room."""
+    """One that sends no request, or takes no answer, is closed after a while, or where there are too many: the one that
+    began with it longest ago makes room. So is one that asks for more before it was answered: nobody does who has sense
+    here, and what waits would have no bound."""
 
     _timer: asyncio.TimerHandle | None = None
-    """While it waits for a request."""
     _number = 0
-    """Of all that waited, the how manyth."""
+    """Of all that waited for a request or had one, the how manyth."""
+    _waits = False
+    """For a request."""
+    _head_bytes = 0
+    """Of the request that it waits for."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _Transport(transport)))
         self._wait()
         if len(self.connections) > min(MOST_CONNECTIONS, descriptors.most_connections()):
             others = (cast(AdminConnection, connection) for connection in self.connections)
-            waiting = [other for other in others if other._timer is not None]
-            oldest = min(waiting, key=lambda other: other._number)
-            oldest._stop()  # its end is told later, and the next of many that come at once is to close another
-            oldest.transport.close()
+            oldest = min((other for other in others if other._timer is not None), key=lambda other: other._number)
+            oldest._stop()  # its end is told later, and the next of many that come at once is to end another
+            oldest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
-            self._wait()
+            if not self._waits:
+                self._wait()
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"The head of a request has at most {MOST_HEAD_BYTES} bytes.")
 
     def on_headers_complete(self) -> None:
-        self._stop()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        self._waits = False
+        self._within(ANSWER_SECONDS)
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -66,9 +83,14 @@ class AdminConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _wait(self) -> None:
-        if self._timer is None:
-            self._number = next(_numbers)
-            self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._waits = True
+        self._head_bytes = 0
+        self._within(HEAD_SECONDS)
+
+    def _within(self, seconds: float) -> None:
+        self._stop()
+        self._number = next(_numbers)
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop(self) -> None:
         if self._timer is not None:
