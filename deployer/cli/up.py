@@ -136,7 +136,7 @@ def _holder(port: int) -> str:
 
 
 def _is_address(text: str) -> bool:
-    with contextlib.suppress(httpx.InvalidURL):
+    with contextlib.suppress(httpx.InvalidURL, UnicodeError):
         url = httpx.URL(text)
         return url.scheme in ("http", "https") and bool(url.host)
     return False

@@ -107,6 +107,8 @@ class Prometheus:
         try:
             response = self._client.post("/api/v1/query", data=form)
             answer = _Answer.model_validate_json(response.content)
+        except (httpx.InvalidURL, UnicodeError):  # the latter by a host such as a..b
+            raise Unread("Prometheus has no valid address") from None
         except httpx.TimeoutException:
             raise Unread(f"Prometheus does not answer within {TIMEOUT:g} s") from None
         except httpx.HTTPError as error:

@@ -64,7 +64,7 @@ class Metrics:
             if not answer.is_success:
                 raise Unread(f"its webhook answers {status_line(answer)}")
             value = _Answer.model_validate_json(answer.content).value
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeError):  # the latter by a host such as a..b
             raise Unread("its webhook has no valid address") from None
         except httpx.TimeoutException:
             raise Unread(f"its webhook does not answer within {TIMEOUT:g} s") from None

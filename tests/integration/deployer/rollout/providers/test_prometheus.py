@@ -60,6 +60,13 @@ def ask(servers: Callable[..., Server]) -> Iterator[Callable[..., Prometheus]]:
         one.close()
 
 
+def test_a_host_that_none_can_be_called_is_no_valid_address() -> None:
+    asked = Prometheus("http://a..b")
+    with pytest.raises(Unread, match="Prometheus has no valid address"):
+        asked.number("q")
+    asked.close()
+
+
 def questions(asked: Prometheus) -> list[dict[str, list[str]]]:
     return [parse_qs(body.decode()) for body in asked.server.bodies]  # type: ignore[attr-defined]
 

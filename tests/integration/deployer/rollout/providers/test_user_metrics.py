@@ -101,6 +101,12 @@ def test_one_that_hangs_or_is_gone_keeps_no_other_from_being_read(
     assert found == {"query": "no Prometheus is known (`turnout up --prometheus`, or the chart's operator.prometheus)"}
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "xn--a"])
+def test_a_host_that_none_can_be_called_is_no_valid_address(host: str) -> None:
+    """It gets past the document's pattern, and raises neither of httpx's own errors."""
+    assert values(document(latency=f"http://{host}/")) == {"latency": "its webhook has no valid address"}
+
+
 REDIRECT = answer(b"", "302 Found", "Location: https://login.test/?token=s3cret")
 
 
