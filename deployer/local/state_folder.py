@@ -7,6 +7,7 @@ the new.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -150,7 +151,7 @@ class StateFolder:
     def status(self, key: str) -> bytes | None:
         """What was last written of a deployment, if anything."""
         with suppress(FileNotFoundError):
-            return (self._statuses / f"{_stem(key)}.json").read_bytes()
+            return _content(self._statuses / f"{_stem(key)}.json")
         return None
 
     def write_status(self, key: str, status: BaseModel) -> None:
@@ -165,7 +166,7 @@ class StateFolder:
     def rollout(self, key: str) -> str | None:
         """What is kept of a deployment's rollouts, if anything."""
         with suppress(FileNotFoundError):
-            return (self._rollouts / f"{_stem(key)}.json").read_text()
+            return _content(self._rollouts / f"{_stem(key)}.json").decode(errors="replace")
         return None
 
     def write_rollout(self, key: str, checkpoint: str) -> None:
@@ -341,8 +342,15 @@ def _json(model: BaseModel) -> bytes:
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def _content(path: Path) -> bytes:
+    """Raises FileNotFoundError also where something else is in the file's place: who opens a pipe waits for ever."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+    return path.read_bytes()
+
+
 def _read(path: Path, model: type[Model]) -> Model:
-    content = path.read_bytes()
+    content = _content(path)
     try:
         return model.model_validate_json(content)
     except ValidationError as error:

@@ -7,11 +7,13 @@ the one before is taken, a lower revision too: a deployer that starts over count
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from stat import S_ISREG
 
 from gateway.contract import route_table
 from gateway.contract.route_table import Deployment, RouteTable, TableError
@@ -65,8 +67,11 @@ class TableFile:
     def poll(self) -> RouteTable | None:
         """The table in the file if it is good and not the one that we have. Reads only a file that has changed."""
         try:
-            with self.path.open("rb") as file:
+            # Not to wait for who writes into a pipe.
+            with open(self.path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
                 status = os.fstat(file.fileno())
+                if not S_ISREG(status.st_mode):
+                    raise OSError(errno.EINVAL, "it is no file")
                 signature = (status.st_mtime_ns, status.st_ino, status.st_size)
                 if signature == self._seen:
                     return None

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from deployer.document.model import ModelDeployment
 from deployer.errors import TurnoutError
 from deployer.local.processes import Identity
 from deployer.local.state_folder import Record, RequestedAction, StateFolder, digest, replace
+from deployer.rollout import checkpoint
 from deployer.rollout.state import Action
 
 
@@ -79,6 +81,24 @@ def test_what_is_no_file_is_no_document(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "documents" / "vision.pipe.json")
     state.write_document(document())
     assert list(state.fingerprint()) == state.keys() == ["vision/digits"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_in_the_place_of_a_file_is_none(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    state = StateFolder(tmp_path)
+    for folder in ("status", "rollouts", "actions", "processes"):
+        make(tmp_path / folder / "vision.digits.json")
+    found = (state.status("vision/digits"), state.rollout("vision/digits"), state.action("vision/digits"))
+    assert found == (None, None, None)
+    assert state.records() == []
+
+
+def test_what_is_kept_of_a_rollout_and_is_no_text_can_be_read_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "rollouts").mkdir()
+    (tmp_path / "rollouts" / "vision.digits.json").write_bytes(b"\xff")
+    written = StateFolder(tmp_path).rollout("vision/digits")
+    assert written is not None
+    assert checkpoint.read(written).lost
 
 
 def test_digests_tell_documents_apart() -> None:

@@ -92,6 +92,11 @@ def made_a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def made_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 BROKEN = [
     (emptied, "the document is empty"),
     (truncated, "the document: Invalid JSON: EOF"),
@@ -100,6 +105,7 @@ BROKEN = [
     (not_unicode, "the document: Invalid JSON"),
     (removed, "No such file or directory"),
     (made_a_folder, "Is a directory"),
+    (made_a_pipe, "it is no file"),
 ]
 
 
