@@ -7,14 +7,14 @@ from time import monotonic
 
 from gateway.downstream.connections import Clients
 from gateway.downstream.grpc_call import GrpcCall
-from gateway.downstream.turns import TURN_SECONDS, TurnTaker
+from gateway.downstream.turns import TurnTaker
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.refusal import Code, Refusal
 from gateway.wire.forwarded import FORWARDED, X_FORWARDED_FOR
 from gateway.wire.http2.connection import Connection, Limits
 from gateway.wire.http2.fields import Fields, values
-from gateway.wire.limits import FULL_READ_BYTES, MAX_FIELDS
+from gateway.wire.limits import FULL_READ_BYTES, MAX_FIELDS, TURN_SECONDS
 
 LINGER_SECONDS = 2.0
 """How long a client that broke the rules has to take what it was sent, and why its connection ends."""

@@ -9,7 +9,7 @@ from time import monotonic
 from gateway.call import STREAMED_BYTES
 from gateway.downstream.connections import DRAIN_IDLE_SECONDS, Clients
 from gateway.downstream.rest_call import RestCall, error_answer
-from gateway.downstream.turns import PORTION_BYTES, TURN_SECONDS, TurnTaker
+from gateway.downstream.turns import PORTION_BYTES, TurnTaker
 from gateway.forwarder import Forwarder
 from gateway.memory_budget import MemoryShare
 from gateway.protocols import registry
@@ -17,7 +17,7 @@ from gateway.refusal import Code, Refusal
 from gateway.wire.forwarded import FORWARDED, X_FORWARDED_FOR
 from gateway.wire.http1.heads import CONTINUE, Head, values
 from gateway.wire.http1.request_reader import RequestReader
-from gateway.wire.limits import FULL_READ_BYTES
+from gateway.wire.limits import FULL_READ_BYTES, TURN_SECONDS
 
 _MOST_WAITING = 32
 """Pipelined requests that are taken in before their turn. While more wait nothing is read, so a client that has gone is

@@ -8,10 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-TURN_SECONDS = 0.001
-"""After so long a connection that has more to be read waits for its next turn: an honest client's request needs some
-three turns of the loop, and a model server that is fast a few milliseconds."""
-
 DEAR_SECONDS = 1.0
 """So long after it has waited, a connection joins those that wait whatever it sends."""
 

@@ -16,7 +16,7 @@ from gateway.upstream.failure import Failure, is_race
 from gateway.wire.http2.connection import LOW_MARK, Connection, Limits
 from gateway.wire.http2.fields import Fields
 from gateway.wire.http2.frames import ErrorCode
-from gateway.wire.limits import FULL_READ_BYTES
+from gateway.wire.limits import FULL_READ_BYTES, TURN_SECONDS
 
 STREAM_WINDOW = 256 << 10
 """What an answer that its client does not take may hold of this gateway's memory."""
@@ -277,11 +277,27 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received_at = now = monotonic()
         self._idle = 0.0
-        self.wire.receive(data, now)
-        self._touch()
-        if len(data) >= FULL_READ_BYTES:
+        self._take(data, now)
+        if not self.wire.behind and len(data) >= FULL_READ_BYTES:
             self._transport.pause_reading()
             self._loop.call_soon(self._read_on)
+
+    def _take(self, data: bytes, now: float) -> None:
+        """Take what came, for as long as a turn is."""
+        wire, until = self.wire, now + TURN_SECONDS
+        wire.receive(data, now)
+        while wire.behind and monotonic() < until:
+            wire.receive(b"", now)
+        self._touch()
+        if wire.behind:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._take_late)
+
+    def _take_late(self) -> None:
+        if self._open:
+            self._take(b"", monotonic())
+            if not self.wire.behind:
+                self._read_on()
 
     def _read_on(self) -> None:
         if not self._transport.is_closing():

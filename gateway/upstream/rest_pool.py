@@ -15,6 +15,12 @@ from gateway.upstream.connecting import connect
 from gateway.upstream.failure import Failure, is_race
 from gateway.wire.http1.answer_reader import AnswerReader
 from gateway.wire.http1.heads import Head
+from gateway.wire.limits import TURN_SECONDS
+
+PORTION_BYTES = 16_384
+DEAR_BYTES = 1024
+"""Of a read, what is taken before the time is looked at; and once a turn was too short for it, as where it is
+announcements or chunks of a byte, some microseconds each, of which one read may bring 80,000."""
 
 
 class RestExchange(Protocol):
@@ -175,6 +181,10 @@ class _Connection(asyncio.Protocol):
         self._reusable = True
         self._paused = False
         self._choked = False  # the server does not take what it was sent
+        self._late = b""  # has come, and waits to be taken
+        self._late_from = 0
+        self._portion = PORTION_BYTES
+        self._waits = False  # for the next turn
         self._idle = 0.0  # the seconds that it was so before the request of which no byte has come back
         self._lost = False
         self.made = False
@@ -216,7 +226,7 @@ class _Connection(asyncio.Protocol):
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            self._read_on()
 
     def close(self) -> None:
         self._transport.close()
@@ -224,6 +234,34 @@ class _Connection(asyncio.Protocol):
     # What the socket tells.
 
     def data_received(self, data: bytes) -> None:
+        self._late = data
+        self._take_late()
+
+    def _take_late(self) -> None:
+        """Take what has come, for as long as a turn is."""
+        begin = monotonic()
+        while self._late:
+            late, end = self._late, self._late_from + self._portion
+            portion = late[self._late_from : end]
+            self._late, self._late_from = (late, end) if end < len(late) else (b"", 0)
+            self._take(portion)
+            if self._transport.is_closing():
+                self._late, self._late_from = b"", 0
+            elif self._late and monotonic() - begin > TURN_SECONDS:
+                self._portion = DEAR_BYTES
+                self._waits = True
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_soon(self._take_late)
+                return
+        if self._waits:
+            self._waits = False
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._paused and not self._waits and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _take(self, data: bytes) -> None:
         requester = self._requester
         if requester is None:
             self._pool.retire(self)
@@ -253,7 +291,9 @@ class _Connection(asyncio.Protocol):
         self.resume()
         transport = self._transport
         # An answer may come before the whole request was taken; who knows whether the rest ever is.
-        if self._reusable and not transport.is_closing() and not transport.get_write_buffer_size():
+        # Nor whose what has come late is.
+        in_step = self._reusable and not self._late and not transport.is_closing()
+        if in_step and not transport.get_write_buffer_size():
             self._pool.idle(self)
         else:
             transport.abort()
@@ -274,6 +314,7 @@ class _Connection(asyncio.Protocol):
         if self._lost:
             return
         self._lost = True
+        self._late = b""
         self._pool.slot.disconnected()
         self._pool.lost(self)
         requester, self._requester = self._requester, None

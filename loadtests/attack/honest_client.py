@@ -81,6 +81,8 @@ class Grpc(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._wire.receive(data, monotonic())
+        while self._wire.behind:
+            self._wire.receive(b"", monotonic())
         self._flush()
 
     def _flush(self) -> None:

@@ -165,6 +165,8 @@ class GrpcClient:
             data = b""
         self.ended = not data
         self.wire.receive(data, monotonic())
+        while self.wire.behind:
+            self.wire.receive(b"", monotonic())
         if not self.ended:
             self.flush()
 

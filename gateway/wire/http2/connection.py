@@ -7,7 +7,7 @@ One use of a connection, by its owner:
     transport.write(connection.take())
     ...
     connection.receive(data, loop.time())      # calls the handler, which calls open/headers/data/reset/consumed
-    if connection.behind:                      # a server: other connections have their turn, then receive(b"", …)
+    if connection.behind:                      # other connections have their turn, then receive(b"", …)
         loop.call_soon(...)
     if out := connection.take():
         transport.write(out)

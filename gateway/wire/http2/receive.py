@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -25,7 +24,7 @@ OVERSIZE_COST = 50
 
 PORTION_FRAMES = 100
 REQUEST_FRAMES = 50
-"""A client's frames that are taken at once, and what a request counts among them: some 300 microseconds, then the owner
+"""Frames that are taken at once, and what a message's head counts among them: some 300 microseconds, then the owner
 may see to other connections."""
 
 BLOCK_SHIFT = 14
@@ -39,13 +38,12 @@ REQUESTS = (_BARE_REQUEST, _BARE_REQUEST | kinds.AUTHORITY)
 class Receiving(Control):
     """See http2.Connection, a part of which this is."""
 
-    __slots__ = ("_block", "_block_stream", "_portion", "_preface", "_read_to", "_rest", "behind")
+    __slots__ = ("_block", "_block_stream", "_preface", "_read_to", "_rest", "behind")
 
     def __init__(self, handler: Handler, *, client: bool, limits: Limits | None = None) -> None:
         """Raises ValueError where a window in `limits` is below the protocol's default."""
         super().__init__(handler, client=client, limits=limits or Limits())
         self._preface = b"" if client else frames.PREFACE
-        self._portion = sys.maxsize if client else PORTION_FRAMES
         self.behind = False
         """There is more to take than is taken at once: call `receive` again, if need be with nothing."""
         self._rest = b""
@@ -71,7 +69,7 @@ class Receiving(Control):
             self._read_to = 0
         end = len(data)
         read_head, types = frames.read_head, self._TYPES
-        portion = self._portion
+        portion = PORTION_FRAMES
         while end - position >= HEAD_SIZE:
             if portion <= 0:
                 self.behind = True
