@@ -72,7 +72,10 @@ def exposition(view: View, accept: str) -> tuple[bytes, str]:
     registry = CollectorRegistry()
     registry.register(_Scrape(view))
     ProcessCollector(registry=registry)
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # it asks for a version that is no number
+        encode, content_type = choose_encoder("")
     return encode(registry), content_type
 
 

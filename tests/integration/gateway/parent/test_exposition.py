@@ -142,6 +142,11 @@ def test_openmetrics_holds_the_same(view: View) -> None:
     assert families["turnout_build"].type == "info"
 
 
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_a_version_that_is_no_number_gets_text(view: View, kind: str) -> None:
+    assert exposition(view, f"{kind};version=nan")[1] == exposition(view, "")[1]
+
+
 def families(view: View) -> Iterator[Metric]:
     return (family for family in parse_text(exposition(view, "")[0].decode()) if family.name.startswith("turnout_"))
 
