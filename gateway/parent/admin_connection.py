@@ -50,7 +50,7 @@ class AdminConnection(HttpToolsProtocol):
     _waits = False
     """For a request."""
     _head_bytes = 0
-    """Of the request that it waits for."""
+    """Of what has come since the last head, or the last part of a body: uvicorn keeps it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _Transport(transport)))
@@ -62,15 +62,23 @@ class AdminConnection(HttpToolsProtocol):
             oldest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
-            if not self._waits:
-                self._wait()
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+        answered = self.cycle is None or self.cycle.response_complete
+        if answered and not self._waits:
+            self._wait()
+        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if answered:
                 self.send_400_response(f"The head of a request has at most {MOST_HEAD_BYTES} bytes.")
+            else:
+                self.transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
+        self._head_bytes = 0
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
@@ -84,7 +92,6 @@ class AdminConnection(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._waits = True
-        self._head_bytes = 0
         self._within(HEAD_SECONDS)
 
     def _within(self, seconds: float) -> None:

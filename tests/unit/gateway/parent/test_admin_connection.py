@@ -30,6 +30,8 @@ class Transport(asyncio.Transport):
 
     abort = close
 
+    def pause_reading(self) -> None: ...
+
 
 async def _silent(scope: object, receive: object, send: object) -> None:
     """What no answer comes of, as where its client takes none of it."""
@@ -86,6 +88,12 @@ def test_a_head_has_an_end() -> None:
     assert ended
     assert written.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert written.count(b"HTTP/1.1") == 1
+
+
+def test_so_has_one_that_comes_before_an_answer_and_a_body_is_none() -> None:
+    field = b"X: " + b"a" * (MOST_HEAD_BYTES // 4) + b"\r\n"
+    assert asyncio.run(_sent(ASKED, ASKED[:-2], *[field] * 8)) == (True, b"")
+    assert asyncio.run(_sent(ASKED[:-2] + b"Content-Length: 1000000\r\n\r\n", *[field] * 8)) == (False, b"")
 
 
 def test_one_that_asks_for_more_before_it_was_answered_is_ended() -> None:
