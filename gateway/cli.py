@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -31,6 +33,20 @@ class _Networks(click.ParamType[Networks]):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
+
+
+class _Seconds(click.FloatRange):
+    """Up to 30 years, which timers can be set to; and no "nan", which Click takes as neither too small nor too
+    large."""
+
+    def __init__(self, *, min_open: bool = False) -> None:
+        super().__init__(0, 10**9, min_open=min_open)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is no number.", param, ctx)
+        return seconds
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TURNOUT_GATEWAY", "show_default": True})
@@ -62,13 +78,13 @@ class _Networks(click.ParamType[Networks]):
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(min_open=True),
     default=_DEFAULT.timeout,
     help="Deadline, in seconds, of requests that name none, to a deployment that has none.",
 )
 @click.option(
     "--max-timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(min_open=True),
     default=_DEFAULT.max_timeout,
     help="Longest deadline that a request or a deployment may name, in seconds.",
 )
@@ -80,7 +96,7 @@ class _Networks(click.ParamType[Networks]):
 )
 @click.option(
     "--drain-seconds",
-    type=click.FloatRange(0),
+    type=_Seconds(),
     default=_DEFAULT.drain_seconds,
     help="To finish what is in flight after SIGTERM or SIGINT.",
 )

@@ -17,7 +17,7 @@ from deployer.rollout.strategy import of
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests a second, to see if they are enough.")
+@click.option("--rate", type=options.Between(0, min_open=True), help="Requests a second, to see if they are enough.")
 @options.output
 def validate(files: tuple[str, ...], rate: float | None, output: str) -> None:
     """Check documents, and that their models are there; tell all that is wrong.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import tempfile
 import traceback
@@ -79,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     No traceback reaches the user: an expected error is one text on stderr, a defect of ours leaves its traceback in a
     file, since what led to it may not happen again.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one may be closed, or a program's own
+            stream.reconfigure(errors="replace")  # a terminal without our bars or a person's letters shows "?"
     try:
         cli.main(args=arguments, prog_name="turnout")
     except TurnoutError as error:

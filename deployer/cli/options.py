@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,17 @@ import click
 
 from deployer.errors import TurnoutError
 from deployer.local.state_folder import StateFolder, default_root
+
+
+class Between(click.FloatRange):
+    """A number in a range, which "nan" is not: Click's own range takes it, since it compares as neither too small nor
+    too large."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 def _state(context: click.Context, parameter: click.Parameter, value: Path | None) -> StateFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,7 @@ from gateway.contract import headers
 TIMEOUT = 60.0
 """Seconds: gateways' own deadline, where the document has none."""
 MAX_DATA = 64 << 20
-"""Characters: what a request may have where the gateway says nothing else."""
+"""Bytes: what a request may have where the gateway says nothing else."""
 VERSION = headers.VERSION.decode()
 
 
@@ -73,16 +74,18 @@ def _data(text: str) -> Any:
     try:
         if text == "-":
             place = "standard input"
-            text = sys.stdin.read(MAX_DATA + 1)
+            content = sys.stdin.buffer.read(MAX_DATA + 1)
         elif text.startswith("@"):
             place = text[1:]
-            with Path(place).open() as file:
-                text = file.read(MAX_DATA + 1)
-        if len(text) > MAX_DATA:
-            raise TurnoutError(f"{place} is over {MAX_DATA} characters, more than a request may have")
-        return from_json(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise TurnoutError(f"{place} can't be read: {getattr(error, 'strerror', None) or error}") from None
+            with Path(place).open("rb") as file:
+                content = file.read(MAX_DATA + 1)
+        else:
+            content = os.fsencode(text)  # as it was typed, whatever this terminal's letters are
+        if len(content) > MAX_DATA:
+            raise TurnoutError(f"{place} is over {MAX_DATA} bytes, more than a request may have")
+        return from_json(content)
+    except OSError as error:
+        raise TurnoutError(f"{place} can't be read: {error.strerror}") from None
     except ValueError as error:
         raise TurnoutError(f"{place} is no JSON: {error}; for example [[1.0, 2.0]]") from None
 
@@ -101,9 +104,10 @@ def _over_rest(address: str, document: ModelDeployment, body: dict[str, Any], pi
             timeout=_deadline(document),
             trust_env=False,
         )
-        content = from_json(answer.content)
     except httpx.HTTPError as error:
         raise TurnoutError(f"the gateway at {address} did not answer: {type(error).__name__} {error}") from None
+    try:
+        content = from_json(answer.content)
     except ValueError:
         raise TurnoutError(f"the answer ({answer.status_code}) is no JSON: {answer.text[:300]}") from None
     version = answer.headers.get(VERSION, "")

@@ -51,7 +51,7 @@ def _steps(context: click.Context, parameter: click.Parameter, value: str | None
         raise click.BadParameter(f"{value!r} is no list of percentages such as 5,25,50") from None
 
 
-_PART = click.FloatRange(0, 1, max_open=True)
+_PART = options.Between(0, 1, max_open=True)
 
 
 @click.command()
@@ -64,7 +64,7 @@ _PART = click.FloatRange(0, 1, max_open=True)
 @click.option("--bake", metavar="TIME", help="The time after the promotion, likewise.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 1_000_000, min_open=True),
+    type=options.Between(0, 1_000_000, min_open=True),
     required=True,
     help="Requests a second, to both versions together.",
 )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 
 import click
-import httpx
 import psutil
 from pydantic import ValidationError
 
@@ -16,6 +15,7 @@ from deployer import reconcile
 from deployer.cli import options
 from deployer.cli.client.edits import differences
 from deployer.document.loader import read
+from deployer.document.values import is_address
 from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
@@ -50,7 +50,7 @@ def up(
     """
     documents = read(files)
     limits.check(documents)
-    if prometheus is not None and not _is_address(prometheus):
+    if prometheus is not None and not is_address(prometheus):
         raise TurnoutError(f"--prometheus {prometheus} is no address; write one such as http://127.0.0.1:9090")
     with state.supervising(), contextlib.closing(SupervisorLog(state.logs, click.echo)) as log:
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
@@ -133,10 +133,3 @@ def _holder(port: int) -> str:
     except psutil.Error:  # some systems tell it to root only
         pass
     return f" on {HOST}"
-
-
-def _is_address(text: str) -> bool:
-    with contextlib.suppress(httpx.InvalidURL, UnicodeError):
-        url = httpx.URL(text)
-        return url.scheme in ("http", "https") and bool(url.host)
-    return False

@@ -306,10 +306,13 @@ def _fingerprint(folder: Path) -> Fingerprint:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".json"):
-                with suppress(FileNotFoundError):  # deleted meanwhile
+                try:
                     stat = entry.stat()
-                    if not S_ISREG(stat.st_mode):
-                        continue
+                except OSError as error:
+                    if error.errno not in (errno.ENOENT, errno.ELOOP):  # deleted meanwhile, a link to itself
+                        raise
+                    continue
+                if S_ISREG(stat.st_mode):
                     seen[entry.name.removesuffix(".json")] = stat.st_ino, stat.st_mtime_ns
     return seen
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp, floor, log
+from math import exp, floor, log, sqrt
 
 from deployer.rollout.analysis.buckets import Buckets, Fresh, total
 from deployer.rollout.analysis.products import Counts, GroupLook, Look
-from deployer.rollout.simulation.poisson import Chance, poisson
+from deployer.rollout.simulation.poisson import Chance, normal, poisson
 from deployer.rollout.strategy import Plan
 from gateway.contract.evidence import BUCKETS, CALLER_GROUPS
 
@@ -19,6 +19,8 @@ _TAIL = 1.5
 """Exponent of Pareto's law, by which users differ in how much they send: the busiest hundredth sends a fifth."""
 _CLASSES = 20
 """Of users by how much they send, for what is reckoned and not drawn."""
+_MANY = 1000
+"""Bad requests, from which on they are not drawn one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,17 @@ class Requests:
             looks.append(GroupLook(group, sum(of), Counts(*compared, sent, failed)))
         return tuple(looks)
 
-    def _spread(self, count: int) -> list[int]:
-        """So many, over the groups."""
-        counts = [0] * CALLER_GROUPS
+    def _spread(self, count: int, groups: int = CALLER_GROUPS) -> list[int]:
+        """So many, over the groups, of which there are two to some power: each one by chance, or of many by the normal
+        distribution how many go to either half."""
+        if groups == 1:
+            return [count]
+        if count >= _MANY:
+            half = round(count / 2 + sqrt(count) / 2 * normal(self._chance))
+            return [*self._spread(half, groups // 2), *self._spread(count - half, groups // 2)]
+        counts = [0] * groups
         for _ in range(count):
-            counts[floor(self._chance() * CALLER_GROUPS)] += 1
+            counts[floor(self._chance() * groups)] += 1
         return counts
 
     def _stable_bad(self, parts: Sequence[Part], mean: float) -> list[int]:

@@ -1,9 +1,9 @@
-"""Numbers by Poisson's law. Pure: chance is passed in."""
+"""Numbers by Poisson's law, and by the normal one. Pure: chance is passed in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, floor, lgamma, log, sqrt
+from math import cos, exp, floor, lgamma, log, sqrt, tau
 
 Chance = Callable[[], float]
 """Gives numbers from 0 (included) to 1 (not), each as likely, such as `random.Random(seed).random`."""
@@ -34,3 +34,11 @@ def poisson(mean: float, chance: Chance) -> int:
             return count
         if count >= 0 and log(v * scale / (a / (edge * edge) + b)) <= count * log(mean) - mean - lgamma(count + 1):
             return count
+
+
+def normal(chance: Chance) -> float:
+    """Of mean 0 and deviation 1.
+
+    Source: G. E. P. Box and M. E. Muller, "A note on the generation of random normal deviates" (1958).
+    """
+    return sqrt(-2 * log(1 - chance())) * cos(tau * chance())

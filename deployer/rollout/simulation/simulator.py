@@ -1,8 +1,9 @@
 """Whole rollouts, played through the real verdict and state machine on drawn traffic. Pure: chance is passed in.
 
-There is a look every `LOOK` seconds, but one that can't end anything waits for the next. Against the canary that is
-exact: under one weight counts add up to the same evidence however they are cut, and none of its bad requests multiplies
-the evidence by more than is known beforehand. For the canary it is late by `PATIENCE` at most.
+There is a look every `LOOK` seconds (less often under a weight that has been in force for hours), but one that can't
+end anything waits for the next. Against the canary that is exact: under one weight counts add up to the same evidence
+however they are cut, and none of its bad requests multiplies the evidence by more than is known beforehand. For the
+canary it is late by `PATIENCE` at most.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from deployer.rollout.strategy import Plan
 
 LOOK = 5.0
 """Seconds from one look to the next."""
+COARSE = 0.005
+"""Where a weight has been in force for long, the part of that time from one look to the next."""
 CHANGE = 1.0
 """Seconds until a new weight is in force on every gateway."""
 PATIENCE = 0.1
@@ -86,7 +89,8 @@ def play(plan: Plan, traffic: Traffic, chance: Chance, source: Source = requests
             until = min(horizon, max(rollout.since + least, now + PATIENCE * (now - rollout.since)))
             arrivals.judged(rollout.judgement)
             while True:
-                now = arrivals.passed(route.weight / 100, now, LOOK)
+                coarse = min((now - rollout.since) * COARSE, until - now)
+                now = arrivals.passed(route.weight / 100, now, max(LOOK, coarse))
                 if now >= until or arrivals.are_telling:
                     break
 

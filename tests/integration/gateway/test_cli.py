@@ -87,6 +87,9 @@ def test_it_serves_counts_survives_a_worker_and_ends(
         (["--proxies", "10.0.0.0/8,10.0.0.1/8"], "Invalid value for '--proxies': 10.0.0.1/8 has host bits set."),
         (["--proxies", "ingress"], "'ingress' does not appear to be an IPv4 or IPv6 network."),
         (["--timeout", "0"], "Invalid value for '--timeout'"),
+        (["--timeout", "nan"], "Invalid value for '--timeout': nan is no number."),
+        (["--max-timeout", "1e308"], "Invalid value for '--max-timeout': 1e+308 is not in the range"),
+        (["--drain-seconds", "inf"], "Invalid value for '--drain-seconds': inf is not in the range"),
         (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port', '--proxies'?)"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,14 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     out, err = capsys.readouterr()
     assert isinstance(ended.value.code, int)
     return ended.value.code, out, err
+
+
+def test_what_the_terminal_can_not_show_is_replaced() -> None:
+    command = [sys.executable, "-m", "deployer.cli.main", "simulate", "--rate", "100", "--steps", "50"]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    out = subprocess.run(command, capture_output=True, env=ascii_only, check=True).stdout
+    assert b"step of 50 %  " in out
+    assert b"???" in out
 
 
 def test_status_imports_nothing_of_other_commands(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_what_is_no_file_is_no_document(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     (tmp_path / "documents" / "vision.folder.json").mkdir()
     os.mkfifo(tmp_path / "documents" / "vision.pipe.json")
+    link = tmp_path / "documents" / "vision.circle.json"
+    link.symlink_to(link)
     state.write_document(document())
     assert list(state.fingerprint()) == state.keys() == ["vision/digits"]
 

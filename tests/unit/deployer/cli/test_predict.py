@@ -14,11 +14,17 @@ def test_it_waits_for_as_long_as_the_gateway_does(spec: dict[str, str], waits: f
 
 
 def test_data_that_never_end_are_refused() -> None:
-    with pytest.raises(TurnoutError, match="/dev/zero is over 67108864 characters, more than a request may have"):
+    with pytest.raises(TurnoutError, match="/dev/zero is over 67108864 bytes, more than a request may have"):
         predict._data("@/dev/zero")
 
 
-@pytest.mark.parametrize("text", ["", "[1", "[" * 100_000, f"[{'9' * 5000}]", '["\\ud800"]'])
+@pytest.mark.parametrize("text", ["", "[1", "[" * 100_000, f"[{'9' * 5000}]", '["\\ud800"]', '["\udce9"]'])
 def test_what_is_no_json_is_said_so(text: str) -> None:
     with pytest.raises(TurnoutError, match="the data is no JSON: "):
         predict._data(text)
+
+
+@pytest.mark.parametrize("text", ['["é"]', '["\udcc3\udca9"]'])
+def test_data_are_taken_as_typed_where_the_terminal_knows_no_such_letters(text: str) -> None:
+    """Python has bytes of the command line that are no text as lone surrogates (PEP 383)."""
+    assert predict._data(text) == ["é"]

@@ -102,6 +102,8 @@ def test_too_few_requests_are_told(document: Path, capsys: pytest.CaptureFixture
     [
         ([], 2, "Missing option '--rate'"),
         (["--rate", "0"], 2, "0.0 is not in the range 0<x<=1000000"),
+        (["--rate", "nan"], 2, "nan is no number"),
+        (["--rate", "1", "--errors", "nan"], 2, "nan is no number"),
         (["--rate", "1", "--steps", "5,many"], 2, "'5,many' is no list of percentages such as 5,25,50"),
         (["--rate", "1", "--steps", "25,5"], 1, "--steps: 5 does not rise above the step before it, 25"),
         (["--rate", "1", "--interval", "soon"], 1, "--interval: 'soon'"),

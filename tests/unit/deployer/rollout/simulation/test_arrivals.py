@@ -54,6 +54,18 @@ def test_requests_come_at_their_rates() -> None:
         assert look[name].fresh is None
 
 
+@pytest.mark.parametrize("rate", [400, 40_000])
+def test_bad_requests_are_of_all_groups_by_chance(rate: float) -> None:
+    source = Requests(PLAN, Traffic(rate, {"errors": 0.1, "slow": 0.1}), Random(1).random)
+    pvalues = []
+    for _ in range(1000):
+        [look] = source.looks([source.part(0.5, 5)])["errors"]
+        bad = [group.counts.bad for group in look.groups]
+        assert sum(bad) == look.canary_bad
+        pvalues.append(stats.chisquare(bad).pvalue)
+    assert stats.kstest(pvalues, "uniform").pvalue > 0.001
+
+
 def test_looks_keep_shares_apart() -> None:
     source = Requests(PLAN, Traffic(100, {"errors": 0.01, "slow": 0.01}), Random(1).random)
     found = source.looks([source.part(0.05, 5), source.part(0.25, 5), source.part(0.05, 5)])
