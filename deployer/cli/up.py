@@ -6,8 +6,10 @@ import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from types import FrameType
+from urllib.parse import urlsplit
 
 import click
+import httpx
 import psutil
 from pydantic import ValidationError
 
@@ -15,7 +17,6 @@ from deployer import reconcile
 from deployer.cli import options
 from deployer.cli.client.edits import differences
 from deployer.document.loader import read
-from deployer.document.values import is_address
 from deployer.errors import TurnoutError
 from deployer.local import environments
 from deployer.local.gateway_process import ADMIN_PORT, PORT, Gateway, Options
@@ -50,7 +51,7 @@ def up(
     """
     documents = read(files)
     limits.check(documents)
-    if prometheus is not None and not is_address(prometheus):
+    if prometheus is not None and not _is_address(prometheus):
         raise TurnoutError(f"--prometheus {prometheus} is no address; write one such as http://127.0.0.1:9090")
     with state.supervising(), contextlib.closing(SupervisorLog(state.logs, click.echo)) as log:
         for runtime in {document.spec.runtime for document in (*documents, *state.documents())}:
@@ -133,3 +134,10 @@ def _holder(port: int) -> str:
     except psutil.Error:  # some systems tell it to root only
         pass
     return f" on {HOST}"
+
+
+def _is_address(text: str) -> bool:
+    with contextlib.suppress(httpx.InvalidURL, ValueError):
+        url, port = httpx.URL(text), urlsplit(text).port  # httpx takes "[" for a letter, and any port
+        return url.scheme in ("http", "https") and bool(url.host) and port != 0
+    return False

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from deployer.document.fields import URL_PATTERN
 from deployer.document.rollout import DEADLINE, INTERVAL, OBJECTIVES, STEPS
-from deployer.document.values import Path, Violation, duration, is_address, items, mapping, one_of
+from deployer.document.values import Path, Violation, duration, items, mapping, one_of
 
 _ROLLOUT: Path = ("spec", "rollout")
 
@@ -25,7 +23,6 @@ def broken_rollout(spec: dict[str, Any]) -> Iterator[Violation]:
     yield from _steps(rollout)
     yield from _times(rollout)
     yield from _objectives(mapping(rollout, "objectives"), (*_ROLLOUT, "objectives"))
-    yield from _called(rollout, "notify", _ROLLOUT)
     if rollout.get("evidence") == "prometheus":
         if "sticky" in traffic:
             message = "Prometheus can't tell keys apart, and traffic.sticky makes each key's requests alike"
@@ -79,17 +76,10 @@ def _objectives(objectives: dict[str, Any], path: Path) -> Iterator[Violation]:
                 yield Violation((*here, "name"), f"there is an objective called {name!r} already", "rename this one")
             seen.add(name)
         yield from one_of(metric, ("query", "webhook"), here)
-        yield from _called(metric, "webhook", here)
         if "min" not in metric and "max" not in metric:
             yield Violation(here, "any value would be good", "write min:, max: or both")
         if _is_number(least) and _is_number(most) and least > most:
             yield Violation((*here, "max"), f"{most:g} is below min, {least:g}", f"write {least:g} or more")
-
-
-def _called(part: dict[str, Any], field: str, path: Path) -> Iterator[Violation]:
-    address = part.get(field)
-    if isinstance(address, str) and re.match(URL_PATTERN, address) and not is_address(address):
-        yield Violation((*path, field), f"{address!r} has no host or port that could be called", "correct it")
 
 
 def _is_number(value: object) -> TypeGuard[float]:

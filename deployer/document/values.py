@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
 
 from deployer.document.units import DURATION_PATTERN, seconds
 
@@ -61,12 +60,3 @@ def dotted(path: Path) -> str:
         for part in path
     ]
     return "".join(parts).lstrip(".")
-
-
-def is_address(url: str) -> bool:
-    """Whether it names a host that can be called over HTTP, and a port where it names one."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and parts.port != 0 and bool((parts.hostname or "").encode("idna"))
-    except ValueError:
-        return False

@@ -260,7 +260,10 @@ def test_a_canary_that_was_ended_has_no_traffic_before_it_is_ready(
     assert again is not Phase.WARMING or turnout.rollout()["deadline"] > "2020"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9090", "http://a:b", "ftp://a", "http://", "http://xn--a"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:9090", "http://a:b", "http://a:0", "http://a:99999", "http://[x", "ftp://a", "http://", "http://xn--a"],
+)
 def test_a_prometheus_without_an_address_is_refused_before_anything_starts(tmp_path: Path, address: str) -> None:
     with pytest.raises(TurnoutError, match="is no address; write one such as"):
         cli.main(["up", "--state", str(tmp_path), "--prometheus", address], standalone_mode=False)
